@@ -1,0 +1,1 @@
+"""The data channel of Session Manager, pure: no socket, clock, thread or print; time and bytes come in."""

@@ -1,0 +1,1 @@
+"""What must be known of the SSH protocol and its files, pure."""
