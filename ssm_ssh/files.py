@@ -1,0 +1,150 @@
+"""Files of ours: 0600 in a 0700 folder, never through a link, written whole or not at all.
+
+A folder is opened once, checked, and everything in it is reached relative to that descriptor, so that nobody can
+swap a path between the check and the use.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from ssm_ssh.errors import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+_LARGEST = 16 << 20
+
+
+class Folder:
+    """A private folder of ours, open; a context manager that closes it."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self._fd = fd
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        os.close(self._fd)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of the file `name`, None where there is none; StateError if it is not a plain file."""
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=self._fd)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unusable(name, error) from error
+        with os.fdopen(fd, "rb") as file:
+            self._check_file(name, fd)
+            return file.read(_LARGEST)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Make `name` hold `content`: a temporary file, fsync, rename; StateError leaves what was there."""
+        temporary = f".{name}.{os.getpid()}.{os.urandom(4).hex()}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(temporary, flags, 0o600, dir_fd=self._fd)
+            try:
+                with os.fdopen(fd, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(fd)
+                os.rename(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+            except BaseException:
+                os.unlink(temporary, dir_fd=self._fd)
+                raise
+        except OSError as error:
+            raise self._unusable(name, error) from error
+
+    def append_to(self, name: str) -> int:
+        """Return a descriptor that appends to `name`, made if missing; the caller closes it."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            fd = os.open(name, flags, 0o600, dir_fd=self._fd)
+        except OSError as error:
+            raise self._unusable(name, error) from error
+        try:
+            self._check_file(name, fd)
+        except StateError:
+            os.close(fd)
+            raise
+        return fd
+
+    def replace(self, old: str, new: str) -> None:
+        """Rename `old` to `new`, replacing it; nothing happens where `old` is gone."""
+        try:
+            os.rename(old, new, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._unusable(old, error) from error
+
+    def remove(self, name: str) -> bool:
+        """Remove `name`; False where there was none."""
+        try:
+            os.unlink(name, dir_fd=self._fd)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._unusable(name, error) from error
+        return True
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the lock file `name` exclusively (flock: it goes with the process, however that ends)."""
+        fd = self.append_to(name)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def _check_file(self, name: str, fd: int) -> None:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise StateError(f"{self.path / name} is not a plain file", "Remove it")
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise StateError(
+                f"{self.path / name} belongs to another user or can be written by others",
+                f"Run: chmod 600 '{self.path / name}', or remove it",
+            )
+
+    def _unusable(self, name: str, error: OSError) -> StateError:
+        return StateError(f"cannot use {self.path / name}: {error.strerror}", "Check that file and the disk")
+
+
+def open_folder(path: Path) -> Folder:
+    """Open `path`, made 0700 if missing.
+
+    Raises StateError where it is a link, belongs to somebody else (as under sudo with another user's HOME) or is open
+    to others.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise StateError(
+            f"cannot use the folder {path}: {error.strerror}", "It must be a folder of your own"
+        ) from error
+    status = os.fstat(fd)
+    if status.st_uid != os.geteuid():
+        os.close(fd)
+        raise StateError(
+            f"the folder {path} belongs to another user",
+            "Under sudo, HOME is that user's: run ssm-ssh as yourself, or with sudo -H",
+        )
+    if status.st_mode & 0o077:
+        os.close(fd)
+        raise StateError(f"the folder {path} is open to other users", f"Run: chmod 700 '{path}'")
+    return Folder(path, fd)
