@@ -1,0 +1,87 @@
+"""What a lab is made of, chosen before it starts: plain values that travel as JSON to the lab's processes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from ssm_ssh.errors import UsageError
+
+REGION = "eu-central-1"
+SSHD_KINDS = ("auto", "system", "embedded")
+# One process holds every agent and SSH server; more than this is a load test of that process, not of a client.
+MAX_INSTANCES = 200
+
+
+@dataclass(frozen=True)
+class InstanceOptions:
+    """One instance. Empty `instance_id`: a random one is drawn (`mi-` when `hybrid`)."""
+
+    name: str = ""
+    instance_id: str = ""
+    hybrid: bool = False
+    platform: str = "Amazon Linux"
+    platform_version: str = "2023"
+    users: tuple[str, ...] = ("ec2-user",)
+    ssh_port: int = 22
+    sshd: str = ""  # "" = the lab's choice
+    eic: bool = True  # the ec2-instance-connect package is installed: pushed keys are looked up by sshd
+    console: bool = True  # cloud-init printed the host keys on the console
+    agent_version: str = "3.3.1611.0"
+    connected: bool = True  # the agent runs
+    state: str = "running"  # EC2's word: running, stopped, terminated
+
+
+_KINDS = (
+    InstanceOptions(name="web", platform="Amazon Linux", platform_version="2023", users=("ec2-user",)),
+    InstanceOptions(name="db", platform="Ubuntu", platform_version="24.04", users=("ubuntu",)),
+    InstanceOptions(
+        name="edge", hybrid=True, platform="Debian GNU/Linux", platform_version="12", users=("admin",), eic=False
+    ),
+)
+
+
+def some_instances(count: int) -> tuple[InstanceOptions, ...]:
+    """Return `count` instances that differ in platform and user: web-1, db-1, edge-1 (hybrid), web-2, ...
+
+    Raises UsageError when `count` is not between 1 and MAX_INSTANCES.
+    """
+    if not 1 <= count <= MAX_INSTANCES:
+        raise UsageError(f"{count} is not a number of instances", f"Use a number from 1 to {MAX_INSTANCES}")
+    kinds = len(_KINDS)
+    return tuple(
+        dataclasses.replace(_KINDS[i % kinds], name=f"{_KINDS[i % kinds].name}-{i // kinds + 1}") for i in range(count)
+    )
+
+
+@dataclass(frozen=True)
+class LabOptions:
+    """A lab. `instances` is a number (see `some_instances`) or the instances themselves; times are in seconds."""
+
+    instances: int | tuple[InstanceOptions, ...] = 3
+    pacing: bool = True  # the agent sleeps 1 ms after each read of 1024 bytes, as the official one does
+    sshd: str = "auto"
+    region: str = REGION
+    token_lifetime: float = 60.0  # of a StartSession or ResumeSession token
+    idle_timeout: float = 1200.0  # Session Manager's default of 20 minutes
+    invocation_delay: float = 0.2  # GetCommandInvocation says InvocationDoesNotExist for so long
+    console_delay: float = 0.0  # GetConsoleOutput is empty for so long after the start
+    require_upgrade_signature: bool = True  # the data channel's WebSocket upgrade must be signed, as AWS announces
+    faults: dict[str, dict[str, Any]] = field(default_factory=dict)  # set before the first call: name -> arguments
+
+    def chosen(self) -> tuple[InstanceOptions, ...]:
+        """Return the instances, each spelled out. Raises UsageError for a number that cannot be."""
+        return some_instances(self.instances) if isinstance(self.instances, int) else tuple(self.instances)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the options as JSON values; `from_json` is the inverse."""
+        out = dataclasses.asdict(self)
+        out["instances"] = [dataclasses.asdict(one) for one in self.chosen()]
+        return out
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> LabOptions:
+        """Return the options that `to_json` wrote."""
+        instances = tuple(InstanceOptions(**{**one, "users": tuple(one["users"])}) for one in values["instances"])
+        return cls(**{**values, "instances": instances})
