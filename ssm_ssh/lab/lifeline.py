@@ -1,0 +1,64 @@
+"""How nothing outlives a lab: each process ends when its parent does, and takes its descendants with it.
+
+Every child holds one end of a pipe or socket whose other end only its parent has: end of file means "stop now", even
+when the parent was killed. On Linux the kernel helps twice more: a child may ask to be killed with its parent, and a
+process may adopt the orphans below it, so that whatever a command left behind is found and ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+# Linux, <sys/prctl.h>
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+# Rounds of looking for descendants: one that forks while it is being looked for is found in the next.
+_ROUNDS = 100
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when the thread that started it ends. Does nothing outside Linux."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every orphan below this process. Does nothing outside Linux."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                # The name of a program may hold spaces and brackets; the fields start after the last bracket.
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                    found.append(int(entry.name))
+    return found
+
+
+def end_descendants() -> None:
+    """Kill every process below this one and wait for each. Needs `adopt_orphans`; does nothing outside Linux."""
+    if sys.platform != "linux":
+        return
+    for _ in range(_ROUNDS):
+        children = _children(os.getpid())
+        if not children:
+            return
+        for child in children:
+            with contextlib.suppress(OSError):
+                os.kill(child, signal.SIGKILL)
+        for child in children:
+            with contextlib.suppress(OSError):
+                os.waitpid(child, 0)
