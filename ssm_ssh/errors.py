@@ -11,6 +11,7 @@ SsmSshError
 |   |-- Throttled
 |   `-- SessionGone          the session cannot be resumed
 |-- NetworkError          a name, a route, a connection or a deadline failed
+|   |-- Disconnected         an open connection broke or was closed (code: the WebSocket close code, if one came)
 |   |-- ProxyRefused         the HTTPS proxy said no
 |   |-- NotTrusted           the TLS certificate did not verify
 |   `-- UpgradeRefused       the gateway answered the WebSocket upgrade with an HTTP error
@@ -82,6 +83,14 @@ class SessionGone(AwsError):
 
 class NetworkError(SsmSshError):
     """A name, a route, a connection or a deadline failed."""
+
+
+class Disconnected(NetworkError):
+    """An open connection broke, or the other side closed it, with WebSocket close `code` (0: without a close frame)."""
+
+    def __init__(self, message: str, hint: str = "", *, code: int = 0) -> None:
+        super().__init__(message, hint)
+        self.code = code
 
 
 class ProxyRefused(NetworkError):
