@@ -1,0 +1,60 @@
+"""The head of an HTTP/1.1 response (status line and headers): what a CONNECT and a WebSocket upgrade are answered with.
+
+https://www.rfc-editor.org/rfc/rfc9112#section-2
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ssm_ssh.errors import ProtocolError
+
+# AWS and the usual proxies send a few hundred bytes; squid's longest denial has a 2 KiB header block. 16 KiB is
+# what Apache and nginx accept in total, so nothing real is refused, and a hostile peer cannot fill the memory.
+MAX_HEAD = 16 * 1024
+
+_END = re.compile(rb"\r?\n\r?\n")
+_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([^\r\n]*))?")
+
+
+class Head(NamedTuple):
+    """Status code, reason phrase (not printable yet) and the headers, names in lower case, in the order they came."""
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+
+    def get_all(self, name: str) -> list[str]:
+        """Return the values of every header called `name` (lower case)."""
+        return [value for key, value in self.headers if key == name]
+
+
+def head_length(data: bytes | bytearray) -> int:
+    """Return the length of the head at the start of `data`, its empty line included, or 0 while it is incomplete.
+
+    Raises ProtocolError when it is longer than MAX_HEAD bytes, or cannot become an HTTP response.
+    """
+    end = _END.search(data, 0, MAX_HEAD + 4)
+    if end and end.end() <= MAX_HEAD:
+        return end.end()
+    if not data.startswith(b"HTTP/"[: len(data)]):
+        raise ProtocolError("the answer is not HTTP")
+    if end or len(data) >= MAX_HEAD:
+        raise ProtocolError(f"the header block of the answer is longer than {MAX_HEAD} bytes")
+    return 0
+
+
+def parse_head(data: bytes | bytearray) -> Head:
+    """Return the Head that `data`, a whole head with its empty line, stands for; ProtocolError if it is malformed."""
+    lines = bytes(data).replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
+    status = _STATUS.fullmatch(lines[0])
+    if not status:
+        raise ProtocolError("the answer is not HTTP")
+    headers = []
+    for line in lines[1:]:
+        name, colon, value = line.partition(b":")
+        if not colon or not name or name != name.strip():
+            raise ProtocolError("a header of the answer is malformed")
+        headers.append((name.decode("latin-1").lower(), value.strip().decode("latin-1")))
+    return Head(int(status[1]), (status[2] or b"").decode("latin-1"), headers)

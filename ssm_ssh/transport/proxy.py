@@ -1,0 +1,112 @@
+"""Which HTTPS proxy, if any, leads to a host: HTTPS_PROXY and NO_PROXY, as botocore and requests read them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ssm_ssh.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
+_FORM = (
+    "Use http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters of the password percent-encoded"
+)
+
+
+class Proxy:
+    """An HTTP proxy that understands CONNECT; `authorization` is the value of Proxy-Authorization, or empty.
+
+    Not a NamedTuple, so that no repr shows the password.
+    """
+
+    __slots__ = ("authorization", "host", "port")
+
+    def __init__(self, host: str, port: int, authorization: str = "") -> None:
+        self.host = host
+        self.port = port
+        self.authorization = authorization
+
+    def __repr__(self) -> str:
+        return f"<Proxy {self.host}:{self.port}>"
+
+
+def proxy_for(host: str, port: int, env: Mapping[str, str]) -> Proxy | None:
+    """Return the Proxy that `env` names for https connections to `host`:`port`, or None for a direct one.
+
+    As in urllib, requests and botocore: the lower-case variable wins (empty, it switches the upper-case one off),
+    ALL_PROXY does not count, and loopback addresses are no exception. Raises UsageError if the variable is
+    malformed, or names a kind of proxy that is not supported (https, SOCKS); the value never shows in the message.
+    """
+    value = _variable(env, "https_proxy")
+    if not value or _bypassed(host, port, _variable(env, "no_proxy")):
+        return None
+    return _parse(value)
+
+
+def _variable(env: Mapping[str, str], name: str) -> str:
+    return (env[name] if name in env else env.get(name.upper(), "")).strip()
+
+
+def _parse(value: str) -> Proxy:
+    match = _SCHEME.fullmatch(value)
+    scheme, rest = (match[1].lower(), match[2]) if match else ("http", value)
+    if scheme != "http":
+        kind = scheme if scheme in {"https", "socks4", "socks4a", "socks5", "socks5h"} else "such"
+        raise UsageError(
+            f"HTTPS_PROXY names a proxy of a kind that is not supported ({kind}): only http:// proxies are", _FORM
+        )
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in rest[len(authority) :]:
+        raise UsageError("HTTPS_PROXY has a / ? or # in its user name or password", _FORM)
+    credentials, at, address = authority.rpartition("@")
+    found = _HOST_PORT.fullmatch(address)
+    number = int(found[3] or 80) if found else 0
+    if not found or not 1 <= number <= 65535:
+        raise UsageError("HTTPS_PROXY is not a usable proxy address", _FORM)
+    return Proxy(found[1] or found[2], number, _basic(credentials) if at else "")
+
+
+def _basic(credentials: str) -> str:
+    """Return the Basic credentials (RFC 7617) for percent-encoded `user:password`."""
+    import binascii
+    from urllib.parse import unquote
+
+    user, _, password = credentials.partition(":")
+    plain = f"{unquote(user)}:{unquote(password)}".encode("utf-8", "surrogateescape")
+    return "Basic " + binascii.b2a_base64(plain, newline=False).decode("ascii")
+
+
+def _bypassed(host: str, port: int, no_proxy: str) -> bool:
+    host = host.lower().rstrip(".")
+    return any(_matches(entry, host, port) for entry in re.split(r"[\s,]+", no_proxy.lower()) if entry)
+
+
+def _matches(entry: str, host: str, port: int) -> bool:
+    if entry == "*":
+        return True
+    if "/" in entry or ":" in host or host.replace(".", "").isdigit():
+        return _address_matches(entry, host, port)
+    name, colon, number = entry.rpartition(":")
+    if colon and number != str(port):
+        return False
+    name = (name if colon else entry).removeprefix("*").strip(".")
+    return bool(name) and (host == name or host.endswith("." + name))
+
+
+def _address_matches(entry: str, host: str, port: int) -> bool:
+    """Compare where `host` is an IP address: with an address, an address and port, or a network as in 10.0.0.0/8."""
+    import ipaddress
+
+    found = _HOST_PORT.fullmatch(entry)
+    if found and found[3]:
+        if int(found[3]) != port:
+            return False
+        entry = found[1] or found[2]
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        return False

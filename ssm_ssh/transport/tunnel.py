@@ -1,0 +1,82 @@
+"""CONNECT: how an HTTP proxy is asked for a connection to somewhere else.
+
+https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from ssm_ssh.errors import Disconnected, NetworkError, ProtocolError, ProxyRefused
+from ssm_ssh.text import printable
+from ssm_ssh.transport.deadline import remaining, timed_out
+from ssm_ssh.transport.http import MAX_HEAD, Head, head_length, parse_head
+
+if TYPE_CHECKING:
+    from ssm_ssh.transport.proxy import Proxy
+
+
+def open_tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: float) -> None:
+    """Ask `proxy`, to which `sock` is connected, for a connection to `host`:`port`, before `deadline` (monotonic).
+
+    Afterwards `sock` is that connection: exactly the proxy's header block has been read from it. Raises
+    ProxyRefused, or NetworkError when the proxy hangs up or stalls.
+    """
+    where = f"{proxy.host}:{proxy.port}"
+    waiting = f"the proxy {where}, asked for {host}:{port}"
+    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
+    if proxy.authorization:
+        lines.append(f"Proxy-Authorization: {proxy.authorization}")
+    try:
+        sock.settimeout(remaining(deadline, waiting))
+        sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
+        head = _read_head(sock, deadline, waiting)
+    except TimeoutError:
+        raise timed_out(waiting) from None
+    except OSError as error:
+        raise NetworkError(
+            f"the proxy {where} broke the connection: {error.strerror or error}", "Check HTTPS_PROXY"
+        ) from None
+    except ProtocolError as error:
+        raise ProxyRefused(
+            f"the proxy {where} did not answer as a proxy does: {error.message}", "Check HTTPS_PROXY"
+        ) from None
+    if not 200 <= head.status <= 299:
+        raise _refused(head, where, host, port, proxy)
+
+
+def _read_head(sock: socket.socket, deadline: float, waiting: str) -> Head:
+    """Read one header block and not a byte more: what follows it belongs to the tunnel."""
+    data = bytearray()
+    while True:
+        sock.settimeout(remaining(deadline, waiting))
+        seen = sock.recv(MAX_HEAD, socket.MSG_PEEK)
+        if not seen:
+            raise Disconnected(f"the connection was closed instead of an answer: {waiting}", "Check HTTPS_PROXY")
+        length = head_length(data + seen)
+        data += sock.recv(length - len(data) if length else len(seen))
+        if length:
+            return parse_head(data)
+
+
+def _refused(head: Head, where: str, host: str, port: int, proxy: Proxy) -> ProxyRefused:
+    if head.status == 407:
+        schemes = [value.split(" ", 1)[0] for value in head.get_all("proxy-authenticate")]
+        if schemes and "basic" not in [scheme.lower() for scheme in schemes]:
+            return ProxyRefused(
+                f"the proxy {where} asks for authentication by {printable('/'.join(schemes), 60)}",
+                "Only Basic is supported: point HTTPS_PROXY at a local proxy that authenticates for you",
+            )
+        return ProxyRefused(
+            f"the proxy {where} did not accept the user name and password of HTTPS_PROXY"
+            if proxy.authorization
+            else f"the proxy {where} asks for a user name and password",
+            "Set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, special characters percent-encoded",
+        )
+    reason = printable(head.reason, 80)
+    return ProxyRefused(
+        f"the proxy {where} refused a connection to {host}:{port}: {head.status} {reason}".rstrip(),
+        "Ask its administrator to allow this host, or list the host in NO_PROXY if it can be reached directly",
+    )
