@@ -1,0 +1,61 @@
+"""When to ask whether the other side is still there, and when to stop believing it. Pure: time comes in."""
+
+from __future__ import annotations
+
+# The gateway and every NAT on the way forget idle connections after minutes; the official client pings every 5 min and
+# waits for ever. Half a minute keeps such state alive, and notices a dead network before a person gives up.
+IDLE = 25.0
+# While something of ours is unanswered silence means more.
+WAITING = 4.0
+# How long a ping may go unanswered. A TCP path in trouble retransmits at 1, 2, 4 s: below 7 s a short stall would
+# look like an end.
+PATIENCE = 12.0
+# After a jump of the wall clock against the monotonic one (a laptop slept) the old path is mostly dead.
+AFTER_SLEEP = 5.0
+JUMP = 15.0
+
+
+class Liveness:
+    """Deadlines of one connection; any bytes from the other side count as a sign of life."""
+
+    def __init__(self, now: float, wall: float) -> None:
+        self._heard = now
+        self._pinged: float | None = None
+        self._patience = PATIENCE
+        self._offset = wall - now
+        self._slept = False
+
+    def heard(self, now: float) -> None:
+        """Bytes have arrived."""
+        self._heard = now
+        self._pinged = None
+        self._patience = PATIENCE
+
+    def clock(self, now: float, wall: float) -> None:
+        """Compare the two clocks; a jump makes the next ping due at once, with less patience."""
+        offset = wall - now
+        if abs(offset - self._offset) > JUMP:
+            self._slept = True
+            self._pinged = None
+        self._offset = offset
+
+    def ping_due(self, now: float, waiting: bool) -> bool:
+        """Return True when a ping is to be sent now; `waiting`: something of ours is unacknowledged."""
+        if self._pinged is not None:
+            return False
+        if self._slept or now - self._heard >= (WAITING if waiting else IDLE):
+            self._patience = AFTER_SLEEP if self._slept else PATIENCE
+            self._slept = False
+            self._pinged = now
+            return True
+        return False
+
+    def dead(self, now: float) -> bool:
+        """Return True when a ping went unanswered for too long."""
+        return self._pinged is not None and now - self._pinged >= self._patience
+
+    def timer(self, waiting: bool) -> float:
+        """Return the time at which the answer of `ping_due` or `dead` may change."""
+        if self._pinged is not None:
+            return self._pinged + self._patience
+        return self._heard + (WAITING if waiting else IDLE)

@@ -1,0 +1,93 @@
+"""The log: one printable line an event, in a private file; with --debug on stderr as well.
+
+It never carries foreign loggers: at DEBUG those of botocore and websockets print tokens and signatures.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from ssm_ssh.errors import SsmSshError, UsageError
+from ssm_ssh.files import open_folder
+from ssm_ssh.paths import state_folder
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "ssm-ssh.log"
+_LARGEST = 1 << 20  # a few thousand connections; one older file is kept beside it
+_LONGEST_LINE = 2000
+
+
+class Log:
+    """Where events go: a file descriptor (or none) and, when `debug`, stderr."""
+
+    def __init__(self, fd: int | None, *, debug: bool = False, subject: str = "") -> None:
+        self._fd = fd
+        self._debug = debug
+        self._subject = subject
+
+    def info(self, text: str) -> None:
+        """Record an event."""
+        self._write(text)
+
+    def debug(self, text: str) -> None:
+        """Record a detail, only under --debug."""
+        if self._debug:
+            self._write(text)
+
+    def traceback(self) -> None:
+        """Record the exception being handled, with its traceback under --debug."""
+        import sys
+        import traceback
+
+        if self._debug:
+            for line in traceback.format_exc().splitlines():
+                self._write(line)
+        else:
+            self._write(f"unexpected {sys.exc_info()[1]!r}")
+
+    def _write(self, text: str) -> None:
+        said = printable(text, _LONGEST_LINE)
+        if self._fd is not None:
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            line = f"{stamp} {os.getpid()} {self._subject} {said}\n"
+            try:
+                os.write(self._fd, line.encode("ascii"))
+            except OSError:  # a full disk must not end a connection
+                self._fd = None
+        if self._debug:
+            try:
+                os.write(2, f"ssm-ssh: {said}\n".encode("ascii"))
+            except OSError:
+                self._debug = False
+
+
+def open_log(path: Path | None, *, debug: bool, subject: str) -> Log:
+    """Open the log at `path`, or in our state folder, which stays usable without one.
+
+    Raises UsageError only where `path` was asked for and cannot be written.
+    """
+    if path is not None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        try:
+            return Log(os.open(path, flags, 0o600), debug=debug, subject=subject)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write the log file {path}: {error.strerror}", "Name another --log-file"
+            ) from error
+    try:
+        with open_folder(state_folder()) as folder:
+            fd = folder.append_to(NAME)
+            if os.fstat(fd).st_size > _LARGEST:
+                os.close(fd)
+                folder.replace(NAME, NAME + ".1")
+                fd = folder.append_to(NAME)
+    except SsmSshError as error:
+        log = Log(None, debug=debug, subject=subject)
+        log.debug(f"no log file: {error.sentence()}")
+        return log
+    return Log(fd, debug=debug, subject=subject)

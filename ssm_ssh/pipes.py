@@ -1,0 +1,73 @@
+"""The side of the user's ssh: the descriptors it gave us, read and written without ever blocking."""
+
+from __future__ import annotations
+
+import os
+
+# One read takes what a pipe holds; larger reads only grow the process.
+_READ = 65536
+
+
+class Pipes:
+    """stdin and stdout of a ProxyCommand."""
+
+    def __init__(self, stdin: int = 0, stdout: int = 1) -> None:
+        self.stdin = stdin
+        self.stdout = stdout
+        self.ended = False
+        self.broken = False
+        self._out: list[bytes] = []
+        self._backlog = 0
+        self._blocking = os.get_blocking(stdout)
+        os.set_blocking(stdout, False)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that ssh has not taken yet."""
+        return self._backlog
+
+    def read(self, room: int) -> bytes:
+        """Return at most `room` bytes that ssh has written; b"" once it has ended. Call it when stdin is readable."""
+        try:
+            data = os.read(self.stdin, min(room, _READ))
+        except BlockingIOError:
+            return b""
+        except OSError:  # the terminal behind it went away
+            data = b""
+        if not data:
+            self.ended = True
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Hand `data` to ssh, as much as it takes now; the rest waits for `flush`."""
+        self._out.append(data)
+        self._backlog += len(data)
+        if len(self._out) == 1:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. A reader that is gone makes `broken` true and empties the backlog."""
+        while self._out:
+            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+            try:
+                written = os.write(self.stdout, data)
+            except BlockingIOError:
+                self._out = [data]
+                return
+            except OSError:
+                self.broken = True
+                self._out, self._backlog = [], 0
+                return
+            self._backlog -= written
+            self._out = [data[written:]] if written < len(data) else []
+
+    def detach(self) -> None:
+        """Let go of everything inherited, so that whoever captures ssh's output need not wait for us."""
+        try:
+            os.set_blocking(self.stdout, self._blocking)
+        except OSError:
+            pass
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in {0, 1, 2, self.stdin, self.stdout}:
+            os.dup2(null, fd)
+        os.close(null)

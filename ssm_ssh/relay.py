@@ -1,0 +1,522 @@
+"""The one loop: file descriptors <-> channel <-> transport; signals, reconnecting, and a clean end.
+
+One thread moves every byte. Whatever can block (opening, resuming, terminating) runs in a task beside it, so that
+the end of ssh is noticed at any moment, also before there is a session and while the network is away.
+
+    opening --> open <--> offline
+       |          |          |
+       `----------+----------+--> closing --> over
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import TYPE_CHECKING
+
+from ssm_ssh.backoff import Backoff
+from ssm_ssh.channel.events import Closed, Established, Notice, Output, Refused, StdErr
+from ssm_ssh.errors import (
+    AccessDenied,
+    NetworkError,
+    ProtocolError,
+    SessionEnded,
+    SessionGone,
+    SsmSshError,
+    UsageError,
+)
+from ssm_ssh.liveness import Liveness
+from ssm_ssh.ssh.disconnect import disconnect
+from ssm_ssh.ssh.preface import Preface
+from ssm_ssh.tasks import Task, Waker
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from ssm_ssh.channel.session import Channel
+    from ssm_ssh.log import Log
+    from ssm_ssh.pipes import Pipes
+    from ssm_ssh.transport.websocket import WebSocket
+
+    class Line(Protocol):
+        """The way to the instance. Every method blocks, and is called in a thread of its own."""
+
+        session_id: str
+        """The session that `open` started, "" before."""
+
+        def authorize(self) -> None:
+            """Make the instance accept our key."""
+
+        def open(self, channel: Channel) -> WebSocket:
+            """Start a session and connect to it; the opening message has been sent."""
+
+        def resume(self, channel: Channel) -> WebSocket:
+            """Connect to the session again."""
+
+        def terminate(self) -> None:
+            """End the session at AWS."""
+
+        def cancel(self) -> None:
+            """Make a running `open` or `resume` stop at its next step. Does not block."""
+
+        def explain_end(self, reason: str) -> SsmSshError:
+            """Say why the session ended before the server spoke, in words that a person can act on."""
+
+        def refused_by_sshd(self, reason: str) -> bool:
+            """Whether a session that ended like this, before the server spoke, deserves another attempt."""
+
+
+# What may wait for ssh before reading from the gateway stops.
+_MOST_BACKLOG = 256 * 1024
+# What may wait in the transport before the channel is asked for more: two TLS records' worth of batching, small enough
+# that nothing ages there.
+_MOST_UNSENT = 128 * 1024
+# What ssh may say before the server has spoken: its banner. It is kept, to be said again to another session.
+_MOST_REPLAY = 64 * 1024
+# sshd's MaxStartups refuses at random; ten attempts with doubling delays let a hundred connections through.
+_ATTEMPTS = 10
+# How long ending may take: first for what is still unsent, then for AWS.
+_FLUSH = 0.4
+_END = 2.0
+# A session that is just being started cannot be ended before AWS has told its id.
+_END_OPENING = 5.0
+# How long the end of one task waits for the other to fail too, since that may say more.
+_SECOND_OPINION = 1.0
+# ssh dies of the same Ctrl-C within a millisecond, unless it had left the terminal.
+_INTERRUPT_GRACE = 0.2
+
+
+class Relay:
+    """Moves one SSH stream from `pipes` through a channel and back; `run` returns the exit status."""
+
+    def __init__(
+        self,
+        line: Line,
+        pipes: Pipes,
+        make_channel: Callable[[], Channel],
+        log: Log,
+        *,
+        resume_limit: float = 900.0,
+        random: Callable[[], float],
+    ) -> None:
+        self._line = line
+        self._pipes = pipes
+        self._make_channel = make_channel
+        self._log = log
+        self._resume_limit = resume_limit
+        self._state = "opening"
+        self._status = 0
+        self._waker = Waker()
+        self._channel = make_channel()
+        self._preface = Preface()
+        self._replay = bytearray()
+        self._notices: list[str] = []
+        self._socket: WebSocket | None = None
+        self._parent = os.getppid()
+        self._attempts = 0
+        self._attempt_at: float | None = None
+        self._retry = Backoff(0.25, 8.0, random)
+        self._reconnect = Backoff(0.5, 15.0, random)
+        self._offline_since: float | None = None
+        self._last_error: SsmSshError | None = None
+        self._frames_heard = 0
+        self._ended: tuple[str] | None = None
+        self._errors: list[tuple[float, SsmSshError]] = []
+        self._opening: Task[WebSocket] | None = None
+        self._authorizing: Task[None] | None = None
+        self._terminating: Task[None] | None = None
+        self._closing_since = 0.0
+        self._interrupted_at: float | None = None
+        self._poll = select.poll()
+        self._masks: dict[int, int] = {}
+        now = time.monotonic()
+        self._liveness = Liveness(now, time.time())
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Move bytes until ssh or the session ends; returns 0, or 1 where an error was said."""
+        from ssm_ssh.signals import catching
+
+        with catching(self._waker):
+            self._authorizing = Task(self._line.authorize, self._waker)
+            self._open()
+            while self._state != "over":
+                ready = self._wait()
+                now = time.monotonic()
+                self._on_signals(ready, now)
+                self._on_tasks(now)
+                self._on_input(ready, now)
+                self._on_socket(ready, now)
+                self._on_output(ready, now)
+                self._on_time(now)
+                self._pump(now)
+        if self._socket is not None:
+            self._socket.close()
+        return self._status
+
+    def _wait(self) -> dict[int, int]:
+        self._watch(self._waker.fd, select.POLLIN)
+        if self._state != "closing":
+            if self._pipes.ended:
+                self._watch(self._pipes.stdin, None)
+            else:
+                self._watch(self._pipes.stdin, select.POLLIN if self._wants_input() else 0)
+            self._watch(self._pipes.stdout, select.POLLOUT if self._pipes.backlog else 0)
+        socket = self._socket
+        pending = False
+        if socket is not None:
+            wants = 0
+            if self._pipes.backlog < _MOST_BACKLOG and self._ended is None:
+                wants |= select.POLLIN
+                pending = socket.has_pending()
+            if socket.wants_write:
+                wants |= select.POLLOUT
+            self._watch(socket.fileno(), wants)
+        timeout = 0.0 if pending else max(0.0, self._next_time() - time.monotonic())
+        ready = dict(self._poll.poll(timeout * 1000 + 0.5))
+        if pending and socket is not None:
+            ready[socket.fileno()] = ready.get(socket.fileno(), 0) | select.POLLIN
+        return ready
+
+    def _watch(self, fd: int, mask: int | None) -> None:
+        if mask is None:
+            if self._masks.pop(fd, None) is not None:
+                self._poll.unregister(fd)
+        elif self._masks.get(fd) != mask:
+            self._masks[fd] = mask
+            self._poll.register(fd, mask)
+
+    def _wants_input(self) -> bool:
+        if not self._preface.passed:
+            return len(self._replay) < _MOST_REPLAY
+        return self._channel.room() > 0
+
+    def _next_time(self) -> float:
+        now = time.monotonic()
+        times = [now + 5.0]  # also how often the two clocks are compared
+        if self._state == "open":
+            times.append(self._liveness.timer(self._channel.unacknowledged > 0))
+            timer = self._channel.timer()
+            if timer is not None:
+                times.append(timer)
+        if self._attempt_at is not None:
+            times.append(self._attempt_at)
+        if self._interrupted_at is not None:
+            times.append(self._interrupted_at + _INTERRUPT_GRACE)
+        if self._errors:
+            times.append(self._errors[0][0] + _SECOND_OPINION)
+        if self._offline_since is not None:
+            times.append(self._offline_since + self._resume_limit)
+        if self._state == "closing":
+            times.append(now + 0.05)
+        return min(times)
+
+    # --- what can happen ----------------------------------------------------------------------------------------------
+
+    def _on_signals(self, ready: dict[int, int], now: float) -> None:
+        if not ready.get(self._waker.fd):
+            return
+        from ssm_ssh.signals import INTERRUPT, name_of
+
+        for number in self._waker.drain():
+            if not number or self._state == "closing":
+                continue
+            self._log.info(f"signal {name_of(number)}")
+            if number == INTERRUPT and self._preface.passed:
+                # Ctrl-C reaches the whole process group, and with it the tunnel of an ssh that has gone into the
+                # background (ControlPersist, -f) and wants to live on.
+                self._interrupted_at = now
+            else:
+                self._close(now)
+
+    def _on_tasks(self, now: float) -> None:
+        task = self._authorizing
+        if task is not None and task.done:
+            self._authorizing = None
+            if task.error is None:
+                self._pass(self._preface.release(), now)
+            else:
+                self._failed(task.error, now)
+        opening = self._opening
+        if opening is not None and opening.done:
+            self._opening = None
+            if opening.error is None:
+                self._connected(opening.result, now)
+            else:
+                self._not_connected(opening.error, now)
+
+    def _on_input(self, ready: dict[int, int], now: float) -> None:
+        if self._state == "closing":
+            return
+        event = ready.get(self._pipes.stdin, 0)
+        if event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) and not self._wants_input():
+            # ssh is gone and what it left cannot be taken now: a tunnel that still moves will, another never may.
+            if self._state != "open" or ready.get(self._pipes.stdout, 0) & select.POLLERR:
+                self._close(now)
+            return
+        if not event:
+            return
+        room = _MOST_REPLAY - len(self._replay) if not self._preface.passed else self._channel.room()
+        if room <= 0:
+            return
+        data = self._pipes.read(room)
+        if data:
+            if not self._preface.passed:
+                self._replay += data
+            self._channel.send(data, now)
+        elif self._pipes.ended:
+            self._log.debug("ssh has closed its end")
+            self._close(now)
+
+    def _on_socket(self, ready: dict[int, int], now: float) -> None:
+        socket = self._socket
+        event = ready.get(socket.fileno(), 0) if socket is not None else 0
+        if socket is None or not event:
+            return
+        try:
+            if event & select.POLLOUT:
+                socket.flush()
+            if event & ~select.POLLOUT:
+                frames = socket.receive()
+                self._liveness.heard(now)
+                self._frames_heard += len(frames)
+                for frame in frames:
+                    for happening in self._channel.receive(frame, now):
+                        self._on_event(happening, now)
+        except NetworkError as error:
+            self._lost(error, now)
+        except ProtocolError as error:
+            self._fail(error, now)
+
+    def _on_event(self, event: object, now: float) -> None:
+        if isinstance(event, Output):
+            if self._state != "closing":
+                self._pass(self._preface.feed(event.data), now)
+        elif isinstance(event, Closed):
+            self._log.info(f"the session was closed: {event.reason or 'no reason given'}")
+            self._ended = (event.reason,)
+        elif isinstance(event, Notice):
+            self._notices.append(event.text)
+            self._log.info(f"notice: {event.text}")
+        elif isinstance(event, StdErr):
+            self._log.info(f"stderr: {event.data.decode('utf-8', 'replace')}")
+        elif isinstance(event, Established):
+            self._log.debug(f"handshake complete, agent {event.agent_version}")
+        elif isinstance(event, Refused):
+            self._fail(event.error, now)
+
+    def _on_output(self, ready: dict[int, int], now: float) -> None:
+        event = ready.get(self._pipes.stdout, 0)
+        if self._state == "closing" or not event:
+            return
+        if event & select.POLLOUT:
+            self._pipes.flush()
+        elif event & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
+            self._pipes.broken = True
+        if self._pipes.broken:
+            self._log.debug("ssh reads no more")
+            self._close(now)
+
+    def _on_time(self, now: float) -> None:
+        if self._state == "closing":
+            self._finish_closing(now)
+            return
+        if self._interrupted_at is not None and now >= self._interrupted_at + _INTERRUPT_GRACE:
+            self._interrupted_at = None
+            if os.getppid() == self._parent:
+                self._close(now)
+                return
+        if self._errors and (self._opening is None or now >= self._errors[0][0] + _SECOND_OPINION):
+            self._fail(self._errors[0][1], now)
+            return
+        if self._ended is not None and not self._pipes.backlog:
+            self._session_over(self._ended[0], now)
+            return
+        if self._state == "open" and self._socket is not None:
+            self._check_peer(self._socket, now)
+        if self._offline_since is not None and now >= self._offline_since + self._resume_limit:
+            last = self._last_error.sentence() if self._last_error else "the connection was lost"
+            self._fail(NetworkError(f"gave up after {self._resume_limit:.0f} s without a connection: {last}"), now)
+        elif self._attempt_at is not None and now >= self._attempt_at and self._opening is None:
+            self._attempt_at = None
+            if self._offline_since is not None:
+                channel = self._channel
+                self._opening = Task(lambda: self._line.resume(channel), self._waker)
+            else:
+                self._open()
+
+    def _check_peer(self, socket: WebSocket, now: float) -> None:
+        waiting = self._channel.unacknowledged > 0
+        self._liveness.clock(now, time.time())
+        if self._pipes.backlog >= _MOST_BACKLOG:
+            self._liveness.heard(now)  # it is we who do not listen
+        elif self._liveness.dead(now):
+            self._lost(NetworkError("the gateway does not answer any more"), now)
+        elif self._liveness.ping_due(now, waiting):
+            try:
+                socket.ping()
+            except NetworkError as error:
+                self._lost(error, now)
+
+    def _pump(self, now: float) -> None:
+        socket = self._socket
+        if socket is None or self._state not in ("open", "closing"):
+            return
+        try:
+            while (budget := _MOST_UNSENT - socket.backlog) > 0:
+                frames = self._channel.frames(now, budget)
+                if not frames:
+                    break
+                socket.send(frames)
+        except NetworkError as error:
+            self._lost(error, now)
+
+    # --- the connection -----------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        channel = self._channel
+        self._attempts += 1
+        self._opening = Task(lambda: self._line.open(channel), self._waker)
+
+    def _connected(self, socket: WebSocket, now: float) -> None:
+        if self._state == "closing":
+            socket.close()
+            return
+        self._log.debug("connected")
+        self._socket = socket
+        self._state = "open"
+        self._offline_since = None
+        self._attempt_at = None
+        self._frames_heard = 0
+        self._liveness = Liveness(now, time.time())
+        self._channel.connected(now)
+
+    def _not_connected(self, error: BaseException, now: float) -> None:
+        if self._state == "closing":
+            return
+        final = (SessionGone, AccessDenied, UsageError, ProtocolError)
+        if not isinstance(error, SsmSshError) or isinstance(error, final) or not self._line.session_id:
+            self._failed(error, now)
+            return
+        if self._offline_since is None:
+            self._offline_since = now
+        self._last_error = error
+        self._attempt_at = now + self._reconnect.delay()
+        self._log.info(f"not connected, next attempt in {self._attempt_at - now:.1f} s: {error.sentence()}")
+
+    def _lost(self, error: SsmSshError, now: float) -> None:
+        if self._socket is not None:
+            self._watch(self._socket.fileno(), None)
+            self._socket.abort()
+            self._socket = None
+        if self._state == "closing":
+            return
+        self._log.info(f"connection lost: {error.sentence()}")
+        self._channel.disconnected(now)
+        if self._ended is not None:
+            return
+        self._state = "offline"
+        self._last_error = error
+        self._offline_since = now
+        # A connection that did carry something earns another attempt at once; one that is cut as soon as it is up
+        # must not be retried in a circle.
+        if self._frames_heard > 3:
+            self._reconnect.reset()
+            self._attempt_at = now
+        else:
+            self._attempt_at = now + self._reconnect.delay()
+
+    def _pass(self, data: bytes, now: float) -> None:
+        if data:
+            self._replay.clear()
+            self._pipes.write(data)
+            if self._pipes.broken:
+                self._close(now)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _session_over(self, reason: str, now: float) -> None:
+        if self._preface.passed:
+            if reason:
+                self._fail(SessionEnded(f"the session was ended: {printable(reason)}"), now)
+            else:
+                self._close(now)
+            return
+        said = self._preface.said
+        if self._attempts < _ATTEMPTS and not self._preface.banner_seen and self._line.refused_by_sshd(reason):
+            delay = self._retry.delay()
+            self._log.info(f"sshd refused ({printable(said) or 'without a word'}), next attempt in {delay:.1f} s")
+            self._start_over(now + delay, now)
+        else:
+            self._fail(self._line.explain_end(said or reason), now)
+
+    def _start_over(self, when: float, now: float) -> None:
+        Task(self._line.terminate, self._waker)
+        if self._socket is not None:
+            self._watch(self._socket.fileno(), None)
+            self._socket.close()
+            self._socket = None
+        self._line.session_id = ""
+        self._ended = None
+        self._state = "opening"
+        self._channel = self._make_channel()
+        self._channel.send(bytes(self._replay), now)
+        preface, self._preface = self._preface, Preface()
+        if preface.released:
+            self._preface.release()
+        self._attempt_at = when
+
+    def _failed(self, error: BaseException, now: float) -> None:
+        if not isinstance(error, SsmSshError):
+            self._log.failure(error)
+            error = SsmSshError(f"unexpected error: {error!r}", "Run ssh with --debug in the ProxyCommand to see more")
+        self._errors.append((now, error))
+        self._errors.sort(key=lambda entry: not entry[1].specific)
+        if self._opening is None:
+            self._fail(self._errors[0][1], now)
+
+    def _fail(self, error: SsmSshError, now: float) -> None:
+        if self._state == "closing":
+            return
+        self._status = 1
+        sentence = error.sentence()
+        self._log.info(f"error: {sentence}")
+        if self._preface.passed:
+            self._say(f"ssm-ssh: {sentence}")
+        else:
+            self._pipes.write(disconnect(sentence))
+        self._close(now)
+
+    def _say(self, line: str) -> None:
+        try:
+            os.write(2, line.encode("ascii") + b"\r\n")
+        except OSError:
+            pass
+
+    def _close(self, now: float) -> None:
+        if self._state == "closing":
+            return
+        self._state = "closing"
+        self._closing_since = now
+        self._watch(self._pipes.stdin, None)
+        self._watch(self._pipes.stdout, None)
+        self._pipes.detach()
+        self._line.cancel()
+        self._channel.terminate(now)
+
+    def _finish_closing(self, now: float) -> None:
+        elapsed = now - self._closing_since
+        if self._terminating is not None:
+            if self._terminating.done or elapsed >= _END:
+                if self._terminating.error is not None:
+                    self._log.info(f"not terminated: {self._terminating.error}")
+                self._state = "over"
+        elif self._line.session_id:
+            if self._socket is None or self._channel.drained or elapsed >= _FLUSH:
+                self._terminating = Task(self._line.terminate, self._waker)
+        elif self._opening is None or elapsed >= _END_OPENING:
+            self._state = "over"

@@ -1,0 +1,119 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh import files
+from ssm_ssh.errors import StateError
+from ssm_ssh.files import open_folder
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "a" / "b"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def test_folder_and_files_are_private_whatever_the_umask(home: Path) -> None:
+    old = os.umask(0)
+    try:
+        with open_folder(home) as folder:
+            folder.write("file", b"content")
+            os.close(folder.append_to("log"))
+    finally:
+        os.umask(old)
+    assert mode(home) == 0o700
+    assert mode(home / "file") == mode(home / "log") == 0o600
+
+
+def test_what_is_written_is_read_and_nothing_else_is_left(home: Path) -> None:
+    with open_folder(home) as folder:
+        assert folder.read("file") is None
+        folder.write("file", b"one")
+        folder.write("file", b"two")
+        assert folder.read("file") == b"two"
+        assert folder.remove("file")
+        assert not folder.remove("file")
+    assert list(home.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_content_and_no_temporary(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with open_folder(home) as folder:
+        folder.write("file", b"old")
+        monkeypatch.setattr(files.os, "fsync", full)
+        with pytest.raises(StateError, match="No space left"):
+            folder.write("file", b"new")
+        assert folder.read("file") == b"old"
+    assert [path.name for path in home.iterdir()] == ["file"]
+
+
+def test_links_are_not_followed(home: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    with open_folder(home) as folder:
+        (home / "link").symlink_to(victim)
+        with pytest.raises(StateError):
+            folder.read("link")
+        with pytest.raises(StateError):
+            folder.append_to("link")
+        folder.write("link", b"ours")  # a rename replaces the link itself
+        assert folder.read("link") == b"ours"
+    assert victim.read_bytes() == b"precious"
+
+
+def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(StateError, match="cannot use the folder"):
+        open_folder(tmp_path / "link")
+
+
+@pytest.mark.parametrize("bits", [0o750, 0o701, 0o777])
+def test_a_folder_open_to_others_is_refused(home: Path, bits: int) -> None:
+    home.mkdir(parents=True)
+    home.chmod(bits)
+    with pytest.raises(StateError, match="is open to other users"):
+        open_folder(home)
+
+
+def test_a_folder_of_somebody_else_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.mkdir(parents=True, mode=0o700)
+    monkeypatch.setattr(files.os, "geteuid", lambda: home.stat().st_uid + 1)
+    with pytest.raises(StateError, match="belongs to another user"):
+        open_folder(home)
+
+
+def test_a_fifo_or_a_file_that_others_may_write_is_refused(home: Path) -> None:
+    with open_folder(home) as folder:
+        os.mkfifo(home / "fifo")
+        with pytest.raises(StateError, match="not a plain file"):
+            folder.read("fifo")
+        folder.write("open", b"")
+        (home / "open").chmod(0o666)
+        with pytest.raises(StateError, match="written by others"):
+            folder.read("open")
+
+
+def test_a_lock_is_held_by_one(home: Path) -> None:
+    import fcntl
+
+    with open_folder(home) as folder, folder.lock("lock"):
+        with (home / "lock").open("ab") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (home / "lock").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_replace_moves_a_file_and_ignores_a_missing_one(home: Path) -> None:
+    with open_folder(home) as folder:
+        folder.write("log", b"1")
+        folder.replace("log", "log.1")
+        folder.replace("log", "log.1")
+        assert folder.read("log.1") == b"1"

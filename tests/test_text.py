@@ -1,0 +1,38 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_ssh.text import LIMIT, printable
+
+
+@given(st.text())
+def test_only_one_short_line_of_printable_ascii_comes_out(text: str) -> None:
+    said = printable(text)
+    assert len(said) <= LIMIT
+    assert all(" " <= c <= "~" for c in said)
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=LIMIT))
+def test_printable_text_is_kept(text: str) -> None:
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("one\r\ntwo", "one two"),
+        ("back\b\bspace", "back space"),
+        ("escape\x1b[31m", "escape [31m"),
+        ("c1 \x9b31m", "c1 31m"),
+        ("line\u2028separator", "line separator"),
+        ("ünïcode", "?n?code"),
+        ("  wide   space  ", "wide space"),
+        ("x" * 400, "x" * (LIMIT - 3) + "..."),
+    ],
+)
+def test_what_a_terminal_would_obey_becomes_a_space(text: str, said: str) -> None:
+    assert printable(text) == said
+
+
+def test_a_huge_text_is_cut_before_it_is_looked_at() -> None:
+    assert len(printable("a" * 10_000_000)) == LIMIT
