@@ -1,0 +1,171 @@
+"""Inputs and outputs of the services, by botocore's own models: checked and written as AWS does."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+from xml.sax.saxutils import escape
+
+import botocore.session
+from botocore.model import OperationModel, ServiceModel
+
+# botocore's shapes differ by `type_name`; their attributes with it, which its types do not tell.
+Shape: TypeAlias = Any
+# A tree of JSON values.
+Tree: TypeAlias = Any
+
+# An answer may name at most so many violations; a hostile request has as many as it likes.
+_MOST = 20
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": int,
+    "long": int,
+    "boolean": bool,
+    "list": list,
+    "map": dict,
+    "structure": dict,
+    "blob": str,
+    "timestamp": (int, float, str),
+    "double": (int, float),
+    "float": (int, float),
+}
+
+
+class WrongType(Exception):
+    """A value is of another JSON type than the model's."""
+
+
+@functools.cache
+def service(name: str) -> ServiceModel:
+    """Return botocore's model of the service `name`."""
+    model: ServiceModel = botocore.session.get_session().get_service_model(name)
+    return model
+
+
+def violations(operation: OperationModel, values: Mapping[str, Any]) -> str:
+    """Return "" when `values` keep the model's constraints, else AWS's sentence about those they do not.
+
+    Raises WrongType where a value's type is wrong.
+    """
+    if operation.input_shape is None:
+        return ""
+    found = [text for text, _ in zip(_check(operation.input_shape, values, ""), range(_MOST), strict=False)]
+    if not found:
+        return ""
+    errors = "error" if len(found) == 1 else "errors"
+    return f"{len(found)} validation {errors} detected: {'; '.join(found)}"
+
+
+def _check(shape: Shape, value: Tree, path: str) -> Iterator[str]:
+    kind = _TYPES.get(shape.type_name)
+    if kind is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+        raise WrongType(path)
+    limits = shape.metadata
+    shown = "" if limits.get("sensitive") else f"'{value}' "
+
+    def broken(constraint: str) -> str:
+        return f"Value {shown}at '{path}' failed to satisfy constraint: {constraint}"
+
+    if shape.type_name == "structure":
+        for name in shape.required_members:
+            if value.get(name) is None:
+                yield f"Value null at '{_join(path, name)}' failed to satisfy constraint: Member must not be null"
+        for name, member in shape.members.items():
+            if value.get(name) is not None:
+                yield from _check(member, value[name], _join(path, name))
+    elif shape.type_name == "list":
+        for number, one in enumerate(value, 1):
+            yield from _check(shape.member, one, f"{path}.{number}.member")
+    elif shape.type_name == "map":
+        for key, one in value.items():
+            yield from _check(shape.value, one, f"{path}.{key}.member")
+    if shape.type_name in ("integer", "long"):
+        size, noun = value, "value"
+    elif shape.type_name in ("string", "list", "map"):
+        size, noun = len(value), "length"
+    else:
+        return
+    if "max" in limits and size > limits["max"]:
+        yield broken(f"Member must have {noun} less than or equal to {limits['max']}")
+    if "min" in limits and size < limits["min"]:
+        yield broken(f"Member must have {noun} greater than or equal to {limits['min']}")
+    if shape.type_name == "string" and "enum" in limits and value not in limits["enum"]:
+        yield broken(f"Member must satisfy enum value set: [{', '.join(limits['enum'])}]")
+    if shape.type_name == "string" and "pattern" in limits and not re.fullmatch(limits["pattern"], value):
+        yield broken(f"Member must satisfy regular expression pattern: {limits['pattern']}")
+
+
+def _join(path: str, name: str) -> str:
+    name = name[:1].lower() + name[1:]
+    return f"{path}.{name}" if path else name
+
+
+def to_json(shape: Shape, value: Tree) -> Tree:
+    """Return `value` as JSON: members of the model only, timestamps as seconds, blobs in base64."""
+    if shape.type_name == "structure":
+        return {
+            name: to_json(member, value[name]) for name, member in shape.members.items() if value.get(name) is not None
+        }
+    if shape.type_name == "list":
+        return [to_json(shape.member, one) for one in value]
+    if shape.type_name == "map":
+        return {key: to_json(shape.value, one) for key, one in value.items()}
+    if shape.type_name == "blob":
+        return base64.b64encode(value).decode()
+    return value
+
+
+def to_xml(shape: Shape, value: Tree, tag: str) -> str:
+    """Return `value` as the element `tag` of EC2's and the query protocol; timestamps are seconds since the epoch."""
+    if shape.type_name == "structure":
+        inner = "".join(
+            to_xml(member, value[name], member.serialization.get("name", name))
+            for name, member in shape.members.items()
+            if value.get(name) is not None
+        )
+    elif shape.type_name == "list":
+        inner = "".join(to_xml(shape.member, one, shape.member.serialization.get("name", "member")) for one in value)
+    elif shape.type_name == "timestamp":
+        date = datetime.datetime.fromtimestamp(value, datetime.timezone.utc)
+        inner = date.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    elif shape.type_name == "boolean":
+        inner = "true" if value else "false"
+    else:
+        inner = escape(str(value))
+    return f"<{tag}>{inner}</{tag}>"
+
+
+def from_query(shape: Shape, fields: Mapping[str, str], prefix: str = "") -> dict[str, Any]:
+    """Return the structure that the flat `fields` of an EC2 request spell (`Filter.1.Value.2`)."""
+    out: dict[str, Any] = {}
+    for name, member in shape.members.items():
+        words = member.serialization
+        local = words.get("queryName") or words.get("name", name)
+        value = _from_fields(member, fields, prefix + local[:1].upper() + local[1:])
+        if value is not None:
+            out[name] = value
+    return out
+
+
+def _from_fields(shape: Shape, fields: Mapping[str, str], prefix: str) -> Tree:
+    if shape.type_name == "structure":
+        return from_query(shape, fields, prefix + ".") or None
+    if shape.type_name == "list":
+        out: list[Tree] = []
+        while (one := _from_fields(shape.member, fields, f"{prefix}.{len(out) + 1}")) is not None:
+            out.append(one)
+        return out or None
+    text = fields.get(prefix)
+    if text is None:
+        return None
+    if shape.type_name == "boolean":
+        return text.lower() == "true"
+    if shape.type_name in ("integer", "long"):
+        if not re.fullmatch(r"-?[0-9]{1,18}", text):
+            raise WrongType(prefix)
+        return int(text)
+    return text
