@@ -1,0 +1,274 @@
+"""Calls to AWS's JSON APIs: signed, with deadlines, retries and errors that a person can act on.
+
+https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import ssm_ssh
+from ssm_ssh.aws import http
+from ssm_ssh.aws.credentials import CredentialSource
+from ssm_ssh.aws.endpoints import resolve
+from ssm_ssh.aws.errors import Refusal, explain
+from ssm_ssh.aws.sigv4 import sign
+from ssm_ssh.errors import NetworkError, NotTrusted, ProtocolError, ProxyRefused, SsmSshError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    from ssm_ssh.aws.credentials import Credentials
+    from ssm_ssh.aws.endpoints import Endpoint
+    from ssm_ssh.aws.settings import AwsSettings
+
+# The X-Amz-Target prefixes of the services' models.
+_PREFIX = {"ssm": "AmazonSSM", "ec2-instance-connect": "AWSEC2InstanceConnectService", "kms": "TrentService"}
+# Seconds: the longest first delay, doubled for each further one. Throttling means that the account's rate is used up,
+# so it takes about a second to recover; a lost connection does not.
+_THROTTLED_DELAY, _TRANSIENT_DELAY, _LONGEST_DELAY = 1.0, 0.25, 20.0
+# Retries in a row without a success before calls fail at once, so that a program over many instances does not
+# multiply the load on a service in trouble.
+_RETRY_BUDGET = 20
+# Seconds. AWS accepts signatures within five minutes of its own clock.
+_TOLERATED_SKEW = 240.0
+
+
+class Api:
+    """AWS as `settings` reach it. Threads may share one; they share its TLS context, credentials and clock skew.
+
+    `debug` receives one line a request: operation, host, status, duration, request id, never a payload.
+    """
+
+    def __init__(
+        self,
+        settings: AwsSettings,
+        *,
+        credentials: CredentialSource | None = None,
+        debug: Callable[[str], None] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[], float] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.credentials = credentials or CredentialSource(settings, clock)
+        self._debug = debug
+        self._sleep = sleep
+        self._clock = clock
+        self._random = random or _fraction
+        self._lock = threading.Lock()
+        self._context: ssl.SSLContext | None = None
+        self._budget = _RETRY_BUDGET
+        self._skew = 0.0
+
+    def __repr__(self) -> str:
+        return f"Api({self.settings!r})"
+
+    def context(self) -> ssl.SSLContext:
+        """Return the one TLS context of this program, for the gateway too."""
+        with self._lock:
+            if self._context is None:
+                from ssm_ssh.transport.tls import client_context
+
+                self._context = client_context(self.settings.ca_bundle)
+            return self._context
+
+    def signed_upgrade(self, host: str, path: str, query: str) -> dict[str, str]:
+        """Return the headers that sign a GET of the gateway's `path?query`; `host` is the Host header's value.
+
+        The action is `ssmmessages:OpenDataChannel`. Raises CredentialsError, NetworkError.
+        """
+        signed = sign(
+            "GET",
+            path,
+            query,
+            {"Host": host},
+            b"",
+            credentials=self.credentials.get(),
+            service="ssmmessages",
+            region=self.settings.region,
+            now=self.now(),
+        )
+        del signed["Host"]
+        return signed
+
+    def call(
+        self,
+        service: str,
+        operation: str,
+        payload: Mapping[str, Any],
+        *,
+        target: str = "",
+        deadline: float | None = None,
+        repeatable: bool = True,
+    ) -> dict[str, Any]:
+        """Call `operation` of `service` and return its answer.
+
+        `target` is what errors name; `deadline` is in time.monotonic()'s seconds. A call that is not `repeatable` is
+        not sent again once AWS may have acted on it. Raises AwsError and its kinds, CredentialsError, NetworkError,
+        ProtocolError, UsageError (endpoint).
+        """
+        body = json.dumps(payload).encode("ascii")
+        attempt = _Attempt(self, service=service, operation=operation, body=body, target=target, deadline=deadline)
+        retries = 0
+        while True:
+            failure, delay = attempt.run()
+            if failure is None:
+                self._succeeded()
+                return attempt.result
+            if delay is None or (attempt.maybe_done and not repeatable):
+                raise failure
+            if delay:
+                retries += 1
+                if retries >= self.settings.max_attempts or not self._may_retry():
+                    raise failure
+                wait = self._random() * min(_LONGEST_DELAY, delay * 2 ** (retries - 1))
+                if deadline is not None and time.monotonic() + wait >= deadline:
+                    raise failure
+                self._sleep(wait)
+
+    def say(self, text: str) -> None:
+        """Pass a line to `debug`."""
+        if self._debug is not None:
+            self._debug(printable(text))
+
+    def now(self) -> float:
+        """Return the time to sign with, in seconds since the epoch: this computer's, corrected by what AWS said."""
+        return self._clock() + self._skew
+
+    def correct_clock(self, date: str) -> bool:
+        """Take over the server's time where ours is off by minutes; return whether that changed anything."""
+        from email.utils import parsedate_to_datetime
+
+        try:
+            skew = parsedate_to_datetime(date).timestamp() - self._clock()
+        except (TypeError, ValueError):
+            return False
+        if abs(skew - self._skew) < _TOLERATED_SKEW:
+            return False
+        self._skew = skew
+        self.say(f"the clock here is off by {skew:.0f} s; signing with the time of AWS")
+        return True
+
+    def _may_retry(self) -> bool:
+        with self._lock:
+            self._budget -= 1
+            return self._budget >= 0
+
+    def _succeeded(self) -> None:
+        with self._lock:
+            self._budget = _RETRY_BUDGET
+
+
+class _Attempt:
+    """One call in progress: what may happen once only, and what the last try left."""
+
+    def __init__(
+        self, api: Api, *, service: str, operation: str, body: bytes, target: str, deadline: float | None
+    ) -> None:
+        self._api = api
+        self._service = service
+        self._operation = operation
+        self._body = body
+        self._target = target
+        self._deadline = deadline
+        self._endpoint: Endpoint = resolve(api.settings, service)
+        self._clock_corrected = self._credentials_renewed = False
+        self.maybe_done = False
+        self.result: dict[str, Any] = {}
+
+    def run(self) -> tuple[SsmSshError | None, float | None]:
+        """Try once. Return the failure, if any, and the base of the delay before another try (None: no other)."""
+        credentials = self._api.credentials.get()
+        self.maybe_done = False
+        try:
+            answer = self._exchange(credentials)
+        except (NotTrusted, ProxyRefused) as error:
+            return error, None
+        except NetworkError as error:
+            return error, _TRANSIENT_DELAY
+        if answer.status == 200:
+            self.result = self._decode(answer)
+            return None, None
+        refusal = _refusal(answer, self._operation, self._target)
+        failure = explain(refusal, self._api.settings)
+        if refusal.expired and not self._credentials_renewed:
+            self._credentials_renewed = True
+            return failure, None if self._api.credentials.refresh(credentials) is None else 0.0
+        if refusal.clock and not self._clock_corrected:
+            self._clock_corrected = True
+            return failure, 0.0 if self._api.correct_clock(answer.headers.get("date", "")) else None
+        if refusal.throttled:
+            return failure, _THROTTLED_DELAY
+        if refusal.transient:
+            self.maybe_done = True
+            return failure, _TRANSIENT_DELAY
+        return failure, None
+
+    def _exchange(self, credentials: Credentials) -> http.Answer:
+        api, endpoint, settings = self._api, self._endpoint, self._api.settings
+        deadlines = http.Deadlines(settings.connect_timeout, settings.read_timeout, self._deadline)
+        started = time.monotonic()
+        said = "no answer"
+        try:
+            sock = http.connect(endpoint, env=settings.env, context=api.context, deadlines=deadlines)
+            headers = {
+                "Host": endpoint.authority,
+                "Content-Type": "application/x-amz-json-1.1",
+                "X-Amz-Target": f"{_PREFIX[self._service]}.{self._operation}",
+                "User-Agent": f"ssm-ssh/{ssm_ssh.__version__}",
+            }
+            signed = sign(
+                "POST",
+                endpoint.path,
+                "",
+                headers,
+                self._body,
+                credentials=credentials,
+                service=self._service,
+                region=settings.region,
+                now=api.now(),
+            )
+            self.maybe_done = True
+            answer = http.ask(sock, endpoint, signed, self._body, deadlines)
+            self.maybe_done = False
+            said = f"{answer.status} request {answer.headers.get('x-amzn-requestid', '-')[:40]}"
+            return answer
+        finally:
+            api.say(f"{self._operation} {endpoint.authority}: {said}, {1000 * (time.monotonic() - started):.0f} ms")
+
+    def _decode(self, answer: http.Answer) -> dict[str, Any]:
+        decoded = _json_object(answer.body)
+        if decoded is None:
+            raise ProtocolError(
+                f"{self._endpoint.host} answered {self._operation} with something that is not JSON",
+                "Check the endpoint URL, and whether a proxy or login page answers instead",
+            )
+        return decoded
+
+
+def _refusal(answer: http.Answer, operation: str, target: str) -> Refusal:
+    body = _json_object(answer.body) or {}
+    code = str(answer.headers.get("x-amzn-errortype") or body.get("__type") or body.get("code") or "")
+    message = body.get("message") or body.get("Message") or body.get("errorMessage") or ""
+    # Services write the code as Name, as namespace#Name and as Name:URL.
+    name = code.partition(":")[0].rpartition("#")[2].strip()
+    return Refusal(operation, target, answer.status, name, str(message))
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _fraction() -> float:
+    return int.from_bytes(os.urandom(4), "big") / 2**32

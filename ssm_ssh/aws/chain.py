@@ -1,0 +1,158 @@
+"""Credentials that take more than reading a file: SSO, roles, MFA, processes, containers, instance metadata.
+
+All of it is botocore's work, with the AWS CLI's cache beside it, so that a role assumed (or an MFA code given) for
+the CLI serves here as well. This module is imported only when such credentials are asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import botocore.exceptions as failures
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import create_credential_resolver
+from botocore.utils import JSONFileCache
+
+from ssm_ssh.aws.credentials import Credentials
+from ssm_ssh.aws.mfa import ask
+from ssm_ssh.errors import CredentialsError, NetworkError, SsmSshError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssm_ssh.aws.settings import AwsSettings
+
+
+def open_chain(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credentials]:
+    """Return a function that returns current credentials; botocore renews them as they age.
+
+    `may_ask`: whether an MFA code may be asked for on the terminal. Both this call and the function raise
+    CredentialsError or NetworkError. Other than the settings, botocore reads the process's own environment.
+    """
+    try:
+        session = _session(settings)
+        resolver = create_credential_resolver(session, cache=_cache(settings), region_name=settings.region)
+        # botocore's own prompter falls back to stdin and stderr, where the SSH stream is.
+        roles: Any = resolver.get_provider("assume-role")
+        roles._prompter = ask if may_ask else _cannot_ask
+        found = resolver.load_credentials()
+    except SsmSshError:
+        raise
+    except Exception as error:  # noqa: BLE001 - providers raise whatever their files, processes and sockets do
+        raise _explain(error, settings) from None
+    if found is None:
+        raise _missing(settings)
+
+    def current() -> Credentials:
+        try:
+            frozen = found.get_frozen_credentials()
+        except SsmSshError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            raise _explain(error, settings) from None
+        if not frozen.access_key or not frozen.secret_key:
+            raise _missing(settings)
+        end = getattr(found, "_expiry_time", None)
+        return Credentials(
+            frozen.access_key,
+            frozen.secret_key,
+            frozen.token or None,
+            expires=end.timestamp() if end is not None else None,
+            source=f"{found.method} (profile '{settings.profile_name}')",
+        )
+
+    return current
+
+
+def _session(settings: AwsSettings) -> botocore.session.Session:
+    # A profile that botocore is told as an argument excludes the environment's keys; one that AWS_PROFILE names
+    # does not. It has to learn which of the two this is.
+    session = botocore.session.Session(
+        profile=settings.profile if settings.explicit_profile else None,
+        session_vars=None if settings.explicit_profile else {"profile": (None, None, settings.profile, None)},
+    )
+    session.set_config_variable("region", settings.region)
+    if settings.ca_bundle:
+        session.set_config_variable("ca_bundle", settings.ca_bundle)
+    session.set_default_client_config(
+        Config(
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+            retries={"total_max_attempts": settings.max_attempts, "mode": "standard"},
+        )
+    )
+    return session
+
+
+def _cache(settings: AwsSettings) -> Any:  # noqa: ANN401 - botocore takes whatever works as a dictionary
+    from ssm_ssh.aws.ini import expand
+
+    folder = expand("~/.aws/cli/cache", settings.env)
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+    except OSError:
+        return {}  # a home that cannot be written: no cache, as with plain botocore
+    return JSONFileCache(folder)
+
+
+def _cannot_ask(_prompt: str) -> str:
+    raise CredentialsError(
+        "the role's session has ended, and a new one needs an MFA code", "Close this connection and connect again"
+    )
+
+
+def _missing(settings: AwsSettings) -> CredentialsError:
+    name = settings.profile_name
+    unread = f" (not readable: {', '.join(settings.files.unreadable)})" if settings.files.unreadable else ""
+    return CredentialsError(
+        f"no AWS credentials in the environment, for profile '{name}' in {settings.files.config_path} and "
+        f"{settings.files.credentials_path}, or from container or instance metadata{unread}",
+        "Run aws configure or aws configure sso, or choose another profile with AWS_PROFILE",
+    )
+
+
+def _explain(error: Exception, settings: AwsSettings) -> SsmSshError:
+    """Return our error for whatever a provider raised."""
+    name = settings.profile_name
+    said = printable(error)
+    if isinstance(error, (failures.SSOError, failures.TokenRetrievalError)):
+        return CredentialsError(
+            f"the SSO session of profile '{name}' has expired or was never opened",
+            f"Run: aws sso login --profile {name}",
+        )
+    if isinstance(error, failures.LoginError):
+        return CredentialsError(f"the login of profile '{name}' has expired", f"Run: aws login --profile {name}")
+    if isinstance(error, failures.RefreshWithMFAUnsupportedError):
+        return CredentialsError(
+            "the role's session has ended, and a new one needs an MFA code", "Close this connection and connect again"
+        )
+    if isinstance(error, failures.ClientError):
+        return _from_sts(error, name)
+    if isinstance(error, failures.SSLError):
+        return CredentialsError(
+            f"the certificate of the service that gives credentials did not verify: {said}", "Check AWS_CA_BUNDLE"
+        )
+    if isinstance(error, (failures.ConnectionError, failures.HTTPClientError)):
+        return NetworkError(f"cannot reach the service that gives credentials: {said}", "Check network and HTTPS_PROXY")
+    return CredentialsError(
+        f"no credentials for profile '{name}': {said or type(error).__name__}",
+        f"Check it with: aws sts get-caller-identity --profile {name}",
+    )
+
+
+def _from_sts(error: failures.ClientError, name: str) -> CredentialsError:
+    details = error.response.get("Error", {})
+    code, message = printable(details.get("Code", "")), printable(details.get("Message", ""))
+    operation = printable(getattr(error, "operation_name", ""))
+    if code in {"ExpiredToken", "ExpiredTokenException"}:
+        hint = "Renew the credentials that the role is assumed with"
+    elif "MultiFactorAuthentication" in message:
+        hint = "The MFA code was wrong, old or used before; wait for the next one"
+    elif code in {"AccessDenied", "AccessDeniedException", "ForbiddenException"}:
+        hint = f"Check role_arn in profile '{name}' and the role's trust policy"
+    else:
+        hint = f"Check it with: aws sts get-caller-identity --profile {name}"
+    return CredentialsError(f"{operation} for profile '{name}' failed: {code}: {message}", hint)

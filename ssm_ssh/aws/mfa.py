@@ -1,0 +1,74 @@
+"""Asking a person for an MFA code: on the terminal itself, for stdin and stdout carry the SSH stream."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from typing import TYPE_CHECKING
+
+from ssm_ssh.errors import CredentialsError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HINT = "Run any aws command with this profile in a terminal first: its cached session is used here too"
+# Seconds to find the device and type six digits.
+_PATIENCE = 120.0
+_LONGEST = 64
+
+
+def ask(prompt: str, *, terminal: str = "/dev/tty", patience: float = _PATIENCE) -> str:
+    """Return the line that a person types at `terminal`, unechoed, after `prompt`.
+
+    Raises CredentialsError when there is no terminal, when this process is not in its foreground (writing its
+    settings would stop the process for good), and when nothing comes within `patience` seconds.
+    """
+    try:
+        fd = os.open(terminal, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        raise CredentialsError("an MFA code is needed, and there is no terminal to ask on", _HINT) from None
+    try:
+        with _unechoed(fd):
+            os.write(fd, printable(prompt).encode("ascii") + b" ")
+            try:
+                return _line(fd, time.monotonic() + patience)
+            finally:
+                os.write(fd, b"\n")
+    except OSError:
+        raise CredentialsError("an MFA code is needed, and the terminal cannot be used", _HINT) from None
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _unechoed(fd: int) -> Iterator[None]:
+    import termios
+
+    try:
+        if os.tcgetpgrp(fd) != os.getpgrp():
+            raise CredentialsError("an MFA code is needed, and ssh runs in the background", _HINT)
+        before = termios.tcgetattr(fd)
+        quiet = termios.tcgetattr(fd)
+        quiet[3] &= ~termios.ECHO
+        termios.tcsetattr(fd, termios.TCSAFLUSH, quiet)
+    except termios.error:
+        raise CredentialsError("an MFA code is needed, and the terminal cannot be used", _HINT) from None
+    try:
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+
+
+def _line(fd: int, until: float) -> str:
+    typed = b""
+    while not typed.endswith(b"\n"):
+        if not select.select([fd], [], [], max(0.0, until - time.monotonic()))[0]:
+            raise CredentialsError("nobody typed the MFA code in time", "Connect again and type it")
+        got = os.read(fd, _LONGEST)
+        if not got or len(typed) > _LONGEST:
+            raise CredentialsError("no MFA code was typed", "Connect again and type it")
+        typed += got
+    return typed.decode("ascii", "replace").strip()
