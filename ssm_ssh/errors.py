@@ -7,6 +7,7 @@ SsmSshError
 |-- AwsError              AWS answered a call with an error (code, operation, status)
 |   |-- AccessDenied
 |   |-- TargetNotConnected   the instance is not there, or not online in Systems Manager
+|   |   `-- TargetMissing       EC2 itself says that it is not there, or not running
 |   |-- DocumentMissing
 |   |-- Throttled
 |   `-- SessionGone          the session cannot be resumed
@@ -67,6 +68,10 @@ class AccessDenied(AwsError):
 
 class TargetNotConnected(AwsError):
     """The instance does not exist here, or its agent is not online."""
+
+
+class TargetMissing(TargetNotConnected):
+    """EC2 says that there is no such instance here, or that it does not run."""
 
 
 class DocumentMissing(AwsError):

@@ -39,16 +39,15 @@ class Log:
         if self._debug:
             self._write(text)
 
-    def traceback(self) -> None:
-        """Record the exception being handled, with its traceback under --debug."""
-        import sys
+    def failure(self, error: BaseException) -> None:
+        """Record an error that nobody foresaw, with its traceback under --debug."""
+        if not self._debug:
+            self._write(f"unexpected {error!r}")
+            return
         import traceback
 
-        if self._debug:
-            for line in traceback.format_exc().splitlines():
-                self._write(line)
-        else:
-            self._write(f"unexpected {sys.exc_info()[1]!r}")
+        for line in "".join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines():
+            self._write(line)
 
     def _write(self, text: str) -> None:
         said = printable(text, _LONGEST_LINE)

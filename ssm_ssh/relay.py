@@ -17,16 +17,9 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.backoff import Backoff
 from ssm_ssh.channel.events import Closed, Established, Notice, Output, Refused, StdErr
-from ssm_ssh.errors import (
-    AccessDenied,
-    NetworkError,
-    ProtocolError,
-    SessionEnded,
-    SessionGone,
-    SsmSshError,
-    UsageError,
-)
+from ssm_ssh.errors import NetworkError, ProtocolError, SessionEnded, SsmSshError, TargetMissing
 from ssm_ssh.liveness import Liveness
+from ssm_ssh.recovery import Recovery
 from ssm_ssh.ssh.disconnect import disconnect
 from ssm_ssh.ssh.preface import Preface
 from ssm_ssh.tasks import Task, Waker
@@ -56,8 +49,8 @@ if TYPE_CHECKING:
         def resume(self, channel: Channel) -> WebSocket:
             """Connect to the session again."""
 
-        def terminate(self) -> None:
-            """End the session at AWS."""
+        def terminate(self, session_id: str) -> None:
+            """End that session at AWS."""
 
         def cancel(self) -> None:
             """Make a running `open` or `resume` stop at its next step. Does not block."""
@@ -106,22 +99,18 @@ class Relay:
         self._pipes = pipes
         self._make_channel = make_channel
         self._log = log
-        self._resume_limit = resume_limit
         self._state = "opening"
         self._status = 0
         self._waker = Waker()
         self._channel = make_channel()
         self._preface = Preface()
         self._replay = bytearray()
-        self._notices: list[str] = []
         self._socket: WebSocket | None = None
         self._parent = os.getppid()
         self._attempts = 0
         self._attempt_at: float | None = None
         self._retry = Backoff(0.25, 8.0, random)
-        self._reconnect = Backoff(0.5, 15.0, random)
-        self._offline_since: float | None = None
-        self._last_error: SsmSshError | None = None
+        self._recovery = Recovery(resume_limit, random)
         self._frames_heard = 0
         self._ended: tuple[str] | None = None
         self._errors: list[tuple[float, SsmSshError]] = []
@@ -203,14 +192,11 @@ class Relay:
             timer = self._channel.timer()
             if timer is not None:
                 times.append(timer)
-        if self._attempt_at is not None:
-            times.append(self._attempt_at)
+        times += [time for time in (self._attempt_at, self._recovery.timer()) if time is not None]
         if self._interrupted_at is not None:
             times.append(self._interrupted_at + _INTERRUPT_GRACE)
         if self._errors:
             times.append(self._errors[0][0] + _SECOND_OPINION)
-        if self._offline_since is not None:
-            times.append(self._offline_since + self._resume_limit)
         if self._state == "closing":
             times.append(now + 0.05)
         return min(times)
@@ -300,8 +286,9 @@ class Relay:
             self._log.info(f"the session was closed: {event.reason or 'no reason given'}")
             self._ended = (event.reason,)
         elif isinstance(event, Notice):
-            self._notices.append(event.text)
             self._log.info(f"notice: {event.text}")
+            if not self._preface.passed:  # afterwards stderr belongs to the SSH session
+                self._say(event.text)
         elif isinstance(event, StdErr):
             self._log.info(f"stderr: {event.data.decode('utf-8', 'replace')}")
         elif isinstance(event, Established):
@@ -338,16 +325,15 @@ class Relay:
             return
         if self._state == "open" and self._socket is not None:
             self._check_peer(self._socket, now)
-        if self._offline_since is not None and now >= self._offline_since + self._resume_limit:
-            last = self._last_error.sentence() if self._last_error else "the connection was lost"
-            self._fail(NetworkError(f"gave up after {self._resume_limit:.0f} s without a connection: {last}"), now)
-        elif self._attempt_at is not None and now >= self._attempt_at and self._opening is None:
+        given_up = self._recovery.exhausted(now)
+        if given_up is not None:
+            self._fail(given_up, now)
+        elif self._opening is None and self._recovery.take(now):
+            channel = self._channel
+            self._opening = Task(lambda: self._line.resume(channel), self._waker)
+        elif self._opening is None and self._attempt_at is not None and now >= self._attempt_at:
             self._attempt_at = None
-            if self._offline_since is not None:
-                channel = self._channel
-                self._opening = Task(lambda: self._line.resume(channel), self._waker)
-            else:
-                self._open()
+            self._open()
 
     def _check_peer(self, socket: WebSocket, now: float) -> None:
         waiting = self._channel.unacknowledged > 0
@@ -358,7 +344,7 @@ class Relay:
             self._lost(NetworkError("the gateway does not answer any more"), now)
         elif self._liveness.ping_due(now, waiting):
             try:
-                socket.ping()
+                socket.ping(b"")
             except NetworkError as error:
                 self._lost(error, now)
 
@@ -389,8 +375,7 @@ class Relay:
         self._log.debug("connected")
         self._socket = socket
         self._state = "open"
-        self._offline_since = None
-        self._attempt_at = None
+        self._recovery.connected()
         self._frames_heard = 0
         self._liveness = Liveness(now, time.time())
         self._channel.connected(now)
@@ -398,20 +383,15 @@ class Relay:
     def _not_connected(self, error: BaseException, now: float) -> None:
         if self._state == "closing":
             return
-        final = (SessionGone, AccessDenied, UsageError, ProtocolError)
-        if not isinstance(error, SsmSshError) or isinstance(error, final) or not self._line.session_id:
+        if isinstance(error, SsmSshError) and self._line.session_id and self._recovery.failed(now, error):
+            self._log.info(f"not connected: {error.sentence()}")
+        else:
             self._failed(error, now)
-            return
-        if self._offline_since is None:
-            self._offline_since = now
-        self._last_error = error
-        self._attempt_at = now + self._reconnect.delay()
-        self._log.info(f"not connected, next attempt in {self._attempt_at - now:.1f} s: {error.sentence()}")
 
     def _lost(self, error: SsmSshError, now: float) -> None:
         if self._socket is not None:
             self._watch(self._socket.fileno(), None)
-            self._socket.abort()
+            self._socket.close()
             self._socket = None
         if self._state == "closing":
             return
@@ -420,15 +400,7 @@ class Relay:
         if self._ended is not None:
             return
         self._state = "offline"
-        self._last_error = error
-        self._offline_since = now
-        # A connection that did carry something earns another attempt at once; one that is cut as soon as it is up
-        # must not be retried in a circle.
-        if self._frames_heard > 3:
-            self._reconnect.reset()
-            self._attempt_at = now
-        else:
-            self._attempt_at = now + self._reconnect.delay()
+        self._recovery.lost(now, error, self._frames_heard)
 
     def _pass(self, data: bytes, now: float) -> None:
         if data:
@@ -455,7 +427,8 @@ class Relay:
             self._fail(self._line.explain_end(said or reason), now)
 
     def _start_over(self, when: float, now: float) -> None:
-        Task(self._line.terminate, self._waker)
+        old = self._line.session_id
+        Task(lambda: self._line.terminate(old), self._waker)
         if self._socket is not None:
             self._watch(self._socket.fileno(), None)
             self._socket.close()
@@ -473,9 +446,9 @@ class Relay:
     def _failed(self, error: BaseException, now: float) -> None:
         if not isinstance(error, SsmSshError):
             self._log.failure(error)
-            error = SsmSshError(f"unexpected error: {error!r}", "Run ssh with --debug in the ProxyCommand to see more")
+            error = SsmSshError(f"unexpected error: {error!r}", "Add --debug to the ProxyCommand to see where")
         self._errors.append((now, error))
-        self._errors.sort(key=lambda entry: not entry[1].specific)
+        self._errors.sort(key=lambda entry: not isinstance(entry[1], TargetMissing))
         if self._opening is None:
             self._fail(self._errors[0][1], now)
 
@@ -517,6 +490,7 @@ class Relay:
                 self._state = "over"
         elif self._line.session_id:
             if self._socket is None or self._channel.drained or elapsed >= _FLUSH:
-                self._terminating = Task(self._line.terminate, self._waker)
+                session_id = self._line.session_id
+                self._terminating = Task(lambda: self._line.terminate(session_id), self._waker)
         elif self._opening is None or elapsed >= _END_OPENING:
             self._state = "over"

@@ -14,9 +14,12 @@ LONGEST = 8192
 class Preface:
     """Holds a server's first bytes back until its SSH banner is among them and `release` was called."""
 
+    released: bool
+    """Whether `release` was called."""
+
     def __init__(self) -> None:
         self._held = b""
-        self._released = False
+        self.released = False
         self._open = False
 
     @property
@@ -36,7 +39,7 @@ class Preface:
 
     def release(self) -> bytes:
         """Allow the stream to flow; returns what may be passed on now."""
-        self._released = True
+        self.released = True
         return self.feed(b"")
 
     def feed(self, data: bytes) -> bytes:
@@ -44,7 +47,7 @@ class Preface:
         if self._open:
             return data
         self._held += data
-        if not self._released or not self.banner_seen:
+        if not self.released or not self.banner_seen:
             return b""
         self._open = True
         held, self._held = self._held, b""

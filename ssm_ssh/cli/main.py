@@ -1,0 +1,73 @@
+"""`ssm-ssh`: finds the command, runs it, and turns whatever goes wrong into one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ssm_ssh import __version__
+from ssm_ssh.errors import SsmSshError, UsageError
+from ssm_ssh.text import printable
+
+COMMANDS = {
+    "proxy": "be ssh's ProxyCommand: carry one SSH connection to an instance",
+    "lab": "run an AWS of your own on this machine, to try ssm-ssh without an account",
+}
+
+HELP = """\
+usage: ssm-ssh COMMAND [ARGUMENT ...]
+
+Plain ssh, scp, sftp, rsync and git to EC2 instances (i-...) and managed nodes (mi-...) through
+AWS Systems Manager Session Manager: no open port, no bastion, no plugin.
+
+commands:
+{commands}
+options:
+  -h, --help   show this text; `ssm-ssh COMMAND --help` tells more of one command
+  --version    show the version
+"""
+
+
+def entry() -> None:
+    """Run the program; the console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: list[str]) -> int:
+    """Run `ssm-ssh` with `argv`; returns its exit status: 0, 1 (it failed) or 2 (the call was wrong)."""
+    try:
+        return _dispatch(argv)
+    except SsmSshError as error:
+        print(f"ssm-ssh: {error.sentence()}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if "--debug" in argv:
+            raise
+        print(f"ssm-ssh: unexpected error: {printable(repr(error))}. Add --debug to see where", file=sys.stderr)
+        return 1
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        lines = "".join(f"  {name:<10} {text}\n" for name, text in COMMANDS.items())
+        print(HELP.format(commands=lines), end="")
+        return 0 if argv else 2
+    if argv[0] in ("--version", "-V"):
+        print(f"ssm-ssh {__version__}")
+        return 0
+    name, rest = argv[0], argv[1:]
+    if name == "proxy":
+        from ssm_ssh.cli import proxy
+
+        return proxy.run(rest)
+    if name == "lab":
+        from ssm_ssh.cli import lab
+
+        return lab.run(rest)
+    raise UsageError(f"there is no command '{printable(name, 40)}'", f"Commands: {', '.join(COMMANDS)}")

@@ -1,0 +1,184 @@
+"""The story of one connection, in reading order: who we are, the key, the session, the gateway, and the end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from ssm_ssh.errors import NetworkError, SessionEnded, SsmSshError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from ssm_ssh.aws.api import Api
+    from ssm_ssh.channel.session import Channel
+    from ssm_ssh.gateway import Gateway
+    from ssm_ssh.log import Log
+    from ssm_ssh.target import Target
+    from ssm_ssh.transport.websocket import WebSocket
+
+# AWS asks session clients for at least this plugin version; agents switch features on by it.
+CLIENT_VERSION = "1.2.764.0"
+_TERMINATE = 1.8
+
+
+class Connection:
+    """The way to one target: what the relay calls to open, resume and end it (relay.Line)."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        profile: str | None = None,
+        region: str | None = None,
+        document: str = "AWS-StartSSHSession",
+        push: str = "auto",
+        log: Log,
+    ) -> None:
+        """Read the AWS settings; raises UsageError where they are not usable. Calls nothing yet."""
+        from ssm_ssh.aws.settings import load
+
+        self.session_id = ""
+        self._target = target
+        self._document = document
+        self._push = push
+        self._log = log
+        self._settings = load(profile=profile, region=region)
+        self._api: Api | None = None
+        self._cancelled = False
+        self._public_key = ""
+        self._lock = threading.Lock()
+
+    # --- before anything is called ------------------------------------------------------------------------------------
+
+    def plan(self) -> list[str]:
+        """Return what would be called with what, one line a call."""
+        from ssm_ssh.aws.plan import describe
+
+        return describe(self._settings, self._target, document=self._document, push=self._pushes)
+
+    def carry(self, *, resume_limit: float) -> int:
+        """Carry the connection on stdin and stdout until it ends; returns the exit status."""
+        import random
+
+        from ssm_ssh.channel.session import Channel
+        from ssm_ssh.keys import public_key
+        from ssm_ssh.pipes import Pipes
+        from ssm_ssh.relay import Relay
+
+        if self._push != "none":
+            self._public_key = public_key()
+        client_id = _uuid(random.SystemRandom().getrandbits(128))
+
+        def make_channel() -> Channel:
+            return Channel(client_id=client_id, client_version=CLIENT_VERSION, epoch=time.time() - time.monotonic())
+
+        relay = Relay(
+            self, Pipes(), make_channel, self._log, resume_limit=resume_limit, random=random.SystemRandom().random
+        )
+        return relay.run()
+
+    # --- the key, the session, the gateway: each blocks, in a thread of its own ---------------------------------------
+
+    def authorize(self) -> None:
+        """Push our public key, which the instance then accepts for 60 seconds."""
+        if not self._pushes:
+            self._log.info(
+                "no key pushed: EC2 Instance Connect does not know managed nodes (mi-)"
+                if self._push != "none"
+                else "no key pushed, as asked"
+            )
+            return
+        from ssm_ssh.aws.keypush import push_key
+
+        push_key(self._calls(), self._target, self._public_key)
+        self._log.debug("the key is in place")
+
+    def open(self, channel: Channel) -> WebSocket:
+        """Start a session and connect to its data channel; the TLS connection is made meanwhile."""
+        from ssm_ssh.aws.sessions import start_session
+
+        gateway = self._gateway()
+        session = start_session(self._calls(), self._target, document=self._document, reason=_reason(self._target))
+        self.session_id = session.session_id
+        self._log.info(f"session {session.session_id} started as {self._target.user}")
+        if self._cancelled:
+            raise NetworkError("given up, for ssh has ended")
+        return gateway.enter(session, channel)
+
+    def resume(self, channel: Channel) -> WebSocket:
+        """Connect to the session again, with a new token and the same numbers."""
+        from ssm_ssh.aws.sessions import resume_session
+
+        gateway = self._gateway()
+        session = resume_session(self._calls(), self.session_id)
+        self._log.info(f"session {session.session_id} resumed")
+        if self._cancelled:
+            raise NetworkError("given up, for ssh has ended")
+        return gateway.enter(session, channel)
+
+    def terminate(self, session_id: str) -> None:
+        """End that session at AWS, within two seconds or not at all."""
+        from ssm_ssh.aws.sessions import terminate_session
+
+        terminate_session(self._calls(), session_id, deadline=time.monotonic() + _TERMINATE)
+        self._log.info(f"session {session_id} terminated")
+
+    def cancel(self) -> None:
+        """Stop a running `open` or `resume` at its next step."""
+        self._cancelled = True
+
+    # --- what an end means --------------------------------------------------------------------------------------------
+
+    def refused_by_sshd(self, reason: str) -> bool:
+        """Whether sshd hung up on us (MaxStartups, PerSourcePenalties), unlike a port where nobody listens."""
+        return "unable to connect" not in reason.lower()
+
+    def explain_end(self, reason: str) -> SsmSshError:
+        """Say why the session ended before sshd said a word; `reason` is the agent's or sshd's own."""
+        where = f"port {self._target.port} of {self._target.instance_id}"
+        if "unable to connect" in reason.lower():
+            return SessionEnded(f"nothing listens on {where}", "Start sshd there, or name its port: ssh -p PORT")
+        if reason:
+            return SessionEnded(f"{where} ended the connection before SSH began: {reason}")
+        return SessionEnded(
+            f"sshd on {where} closed every connection before it said a word",
+            "It may be overloaded (MaxStartups) or refuse localhost (PerSourcePenalties, hosts.deny)",
+        )
+
+    # --- how ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _pushes(self) -> bool:
+        return self._push == "eic" or (self._push == "auto" and not self._target.hybrid)
+
+    def _calls(self) -> Api:
+        with self._lock:
+            if self._api is None:
+                from ssm_ssh.aws.api import Api
+
+                self._api = Api(self._settings, debug=self._log.debug)
+        return self._api
+
+    def _gateway(self) -> Gateway:
+        from ssm_ssh.gateway import Gateway
+
+        return Gateway(self._settings, self._calls(), self._log)
+
+
+def _uuid(bits: int) -> str:
+    """Return a random UUID (RFC 9562, version 4) made of 128 random bits; the uuid module costs a start 3 ms."""
+    digits = f"{bits & ~(0xF << 76) & ~(0x3 << 62) | 4 << 76 | 2 << 62:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _reason(target: Target) -> str:
+    """Return what the audit trail will show: who asks, from where, for which user there."""
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "unknown"
+    return printable(f"ssh {target.user}@{target.instance_id} by {user} on {socket.gethostname()} (ssm-ssh)", 256)

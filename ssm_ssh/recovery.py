@@ -1,0 +1,80 @@
+"""When to try again after the connection broke, and when to give up. Pure: time and chance come in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ssm_ssh.backoff import Backoff
+from ssm_ssh.errors import AccessDenied, NetworkError, ProtocolError, SessionGone, SsmSshError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# The first attempts come quickly, for most breaks are a change of network; later ones spare a laptop's battery.
+_FIRST, _LONGEST = 0.5, 15.0
+# A connection that carried this many frames was a real one: the gateway's greeting alone is fewer.
+_REAL = 4
+# What another attempt would not change.
+_FINAL = (SessionGone, AccessDenied, UsageError, ProtocolError)
+
+
+class Recovery:
+    """Whether the connection is away, since when, and when the next attempt is due (monotonic seconds)."""
+
+    def __init__(self, limit: float, random: Callable[[], float]) -> None:
+        """Try for at most `limit` seconds after each break."""
+        self._limit = limit
+        self._backoff = Backoff(_FIRST, _LONGEST, random)
+        self._since: float | None = None
+        self._due: float | None = None
+        self._last: SsmSshError | None = None
+
+    @property
+    def away(self) -> bool:
+        """True between a break and the next connection."""
+        return self._since is not None
+
+    def lost(self, now: float, error: SsmSshError, frames: int) -> None:
+        """Note that a connection broke that had carried `frames` frames."""
+        self._since = now
+        self._last = error
+        if frames >= _REAL:
+            self._backoff.reset()
+            self._due = now
+        else:  # cut as soon as it was up: it must not be retried in a circle
+            self._due = now + self._backoff.delay()
+
+    def failed(self, now: float, error: SsmSshError) -> bool:
+        """Note that an attempt failed; returns False when another would not help."""
+        if isinstance(error, _FINAL):
+            return False
+        if self._since is None:
+            self._since = now
+        self._last = error
+        self._due = now + self._backoff.delay()
+        return True
+
+    def connected(self) -> None:
+        """Note that the connection is back."""
+        self._since = self._due = None
+
+    def take(self, now: float) -> bool:
+        """Return True, once, when an attempt is due."""
+        if self._due is None or now < self._due:
+            return False
+        self._due = None
+        return True
+
+    def exhausted(self, now: float) -> NetworkError | None:
+        """Return the error that ends it all once the limit has passed."""
+        if self._since is None or now < self._since + self._limit:
+            return None
+        last = self._last.sentence() if self._last else ""
+        return NetworkError(f"no connection for {self._limit:.0f} s, so the session was given up", last)
+
+    def timer(self) -> float | None:
+        """Return the time at which `take` or `exhausted` may change their answer."""
+        if self._since is None:
+            return None
+        end = self._since + self._limit
+        return end if self._due is None else min(end, self._due)

@@ -1,0 +1,68 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh import log
+from ssm_ssh.errors import UsageError
+from ssm_ssh.log import NAME, Log, open_log
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(log, "state_folder", lambda: tmp_path / "ssm-ssh")
+    return tmp_path / "ssm-ssh"
+
+
+def test_events_are_printable_lines_in_a_private_file(state_home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    opened = open_log(None, debug=False, subject="i-01234567")
+    opened.info("one\r\ntwo \x1b[31m")
+    opened.debug("a detail")
+    content = (state_home / NAME).read_text()
+    assert content.endswith("Z " + f"{os.getpid()} i-01234567 one two [31m\n")
+    assert "detail" not in content
+    assert stat.S_IMODE((state_home / NAME).stat().st_mode) == 0o600
+    assert capfd.readouterr().err == ""
+
+
+def test_debug_tells_details_on_stderr_too(state_home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    opened = open_log(None, debug=True, subject="x")
+    opened.debug("a detail")
+    assert capfd.readouterr().err == "ssm-ssh: a detail\n"
+    assert "a detail" in (state_home / NAME).read_text()
+
+
+def test_a_log_that_cannot_be_had_ends_nothing_unless_it_was_asked_for(state_home: Path, tmp_path: Path) -> None:
+    state_home.mkdir(mode=0o777)
+    state_home.chmod(0o777)
+    open_log(None, debug=False, subject="x").info("lost")
+    with pytest.raises(UsageError, match="cannot write the log file"):
+        open_log(tmp_path / "none" / "log", debug=False, subject="x")
+
+
+def test_a_large_log_is_kept_once(state_home: Path) -> None:
+    open_log(None, debug=False, subject="x").info("old")
+    with (state_home / NAME).open("ab") as file:
+        file.truncate(2 << 20)
+    open_log(None, debug=False, subject="x").info("new")
+    assert (state_home / (NAME + ".1")).stat().st_size == 2 << 20
+    assert "new" in (state_home / NAME).read_text()
+
+
+def test_a_full_disk_silences_the_log_only() -> None:
+    full = Log(os.open("/dev/full", os.O_WRONLY), subject="x")
+    full.info("one")
+    full.info("two")
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_unforeseen_errors_bring_their_traceback_only_under_debug(debug: bool, tmp_path: Path) -> None:
+    opened = open_log(tmp_path / "log", debug=debug, subject="x")
+    try:
+        raise KeyError("surprise")
+    except KeyError as error:
+        opened.failure(error)
+    content = (tmp_path / "log").read_text()
+    assert "surprise" in content
+    assert ("Traceback" in content) == debug
