@@ -1,0 +1,64 @@
+"""The receiving half: the agent's numbered messages into order, and what must be acknowledged.
+
+Each message is acknowledged by its own number, in order or not. A duplicate is acknowledged again, or the agent would
+resend it for ever; what cannot be kept is not acknowledged, so that the agent resends it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ssm_ssh.channel.limits import ACKS, REORDER_BYTES, REORDER_MESSAGES, REORDER_OVERHEAD
+
+if TYPE_CHECKING:
+    from ssm_ssh.channel.message import Message
+
+
+class Receiver:
+    """Reorder buffer and queue of acknowledgements, both bounded."""
+
+    __slots__ = ("_ahead", "_ahead_bytes", "acks", "expected")
+
+    def __init__(self) -> None:
+        self.expected = 0
+        """The number that is delivered next."""
+        self.acks: list[tuple[int, bytes]] = []
+        """(sequence number, MessageId on the wire) still to be acknowledged, oldest first."""
+        self._ahead: dict[int, Message] = {}
+        self._ahead_bytes = 0
+
+    def accept(self, message: Message) -> bool:
+        """Take in one stream message; True if it is the expected one: deliver it now, then those from `following`."""
+        sequence = message.sequence
+        expected = self.expected
+        if sequence == expected:
+            self.expected = expected + 1
+        elif sequence > expected:
+            if not self._keep(sequence, message):
+                return False
+        elif sequence < 0:
+            return False
+        if len(self.acks) < ACKS:
+            self.acks.append((sequence, message.message_id))
+        return sequence == expected
+
+    def following(self) -> Message | None:
+        """The next message in order, if it has been waiting for those before it."""
+        if not self._ahead:
+            return None
+        message = self._ahead.pop(self.expected, None)
+        if message is not None:
+            self._ahead_bytes -= len(message.payload) + REORDER_OVERHEAD
+            self.expected += 1
+        return message
+
+    def _keep(self, sequence: int, message: Message) -> bool:
+        # The bound on the distance also bounds the count, and no number that can never be reached takes up room.
+        if sequence in self._ahead:
+            return True
+        size = len(message.payload) + REORDER_OVERHEAD
+        if sequence - self.expected > REORDER_MESSAGES or self._ahead_bytes + size > REORDER_BYTES:
+            return False
+        self._ahead[sequence] = message
+        self._ahead_bytes += size
+        return True
