@@ -31,13 +31,13 @@ class Path:
 
     __slots__ = (
         "_base_at",
-        "_stage",
         "_latest",
         "_rates",
         "_round_at",
         "_round_bytes",
         "_round_end",
         "_smoothed",
+        "_stage",
         "_variation",
         "_wide",
         "base_rtt",
