@@ -34,6 +34,7 @@ class Identity:
     expires: float = 0.0  # seconds since the epoch; 0 = never
     allow: tuple[str, ...] = ("*",)  # patterns of actions, as in an IAM policy
     deny: tuple[str, ...] = ()  # patterns that an explicit deny names
+    own_sessions: bool = False  # Resume and Terminate only on session/NAME-*
     os_users: tuple[str, ...] = ()  # the ec2:osuser condition on SendSSHPublicKey; empty: any
     instance_id: str = ""  # an agent's role is bound to its instance
 
@@ -63,7 +64,15 @@ def _match(action: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
 
 
-def user(name: str, account: str, *, allow: tuple[str, ...] = ("*",), deny: tuple[str, ...] = ()) -> Identity:
+def user(
+    name: str,
+    account: str,
+    *,
+    allow: tuple[str, ...] = ("*",),
+    deny: tuple[str, ...] = (),
+    own_sessions: bool = False,
+    os_users: tuple[str, ...] = (),
+) -> Identity:
     """Return a new IAM user with long-term credentials."""
     return Identity(
         name=name,
@@ -73,6 +82,8 @@ def user(name: str, account: str, *, allow: tuple[str, ...] = ("*",), deny: tupl
         secret_key=_draw(_SECRET, 40),
         allow=allow,
         deny=deny,
+        own_sessions=own_sessions,
+        os_users=os_users,
     )
 
 
@@ -121,11 +132,27 @@ def cast(account: str) -> list[Identity]:
                 "ssmmessages:OpenDataChannel",
                 "ec2-instance-connect:SendSSHPublicKey",
             ),
+            own_sessions=True,
         ),
+        user("one-user", account, os_users=("ec2-user",)),
     ]
 
 
-AGENT_ACTIONS = ("ssm:UpdateInstanceInformation", "ssmmessages:*", "ec2messages:*", "ssm:List*", "ssm:Get*")
+# As in the managed policy AmazonSSMManagedInstanceCore.
+AGENT_ACTIONS = (
+    "ssm:UpdateInstance*",
+    "ssm:ListAssociations",
+    "ssm:ListInstanceAssociations",
+    "ssm:GetManifest",
+    "ssm:GetDocument",
+    "ssm:DescribeDocument",
+    "ssm:PutInventory",
+    "ssm:PutComplianceItems",
+    "ssmmessages:*",
+    "ec2messages:*",
+)
+# EC2 renews an instance's credentials; here they simply outlive any lab.
+_AGENT_LIFETIME = 30 * 86400.0
 
 
 def agent_role(account: str, instance_id: str) -> Identity:
@@ -136,7 +163,7 @@ def agent_role(account: str, instance_id: str) -> Identity:
         account,
         role,
         instance_id,
-        lifetime=86400.0,
+        lifetime=_AGENT_LIFETIME,
         allow=AGENT_ACTIONS,
         instance_id=instance_id,
     )

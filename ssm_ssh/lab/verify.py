@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_plus
 
 from ssm_ssh.lab.identities import Identity
 
@@ -208,10 +208,11 @@ def _check_signed_headers(request: Request, claim: _Claim) -> None:
 
 
 def _parse_query(query: str) -> list[tuple[str, str]]:
+    # A StreamUrl holds raw `+`; the official plugin signs each as a space, and AWS takes that.
     pairs = []
     for piece in query.split("&") if query else []:
         name, _, value = piece.partition("=")
-        pairs.append((unquote(name), unquote(value)))
+        pairs.append((unquote_plus(name), unquote_plus(value)))
     return pairs
 
 

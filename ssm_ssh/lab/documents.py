@@ -1,0 +1,133 @@
+"""Session documents: AWS's own, those a user makes, and what their parameters allow.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-schema.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from ssm_ssh.lab.world import ApiError
+
+DEFAULT = "SSM-SessionManagerRunShell"
+RUN_SHELL = "AWS-RunShellScript"
+
+_PORT = r"^([0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$"
+_LOCAL_PORT = r"^(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$"
+_HOST = r"^[a-zA-Z0-9][a-zA-Z0-9.:_-]{0,254}$"
+_TYPES = ("Standard_Stream", "Port", "InteractiveCommands", "NonInteractiveCommands")
+
+
+def _parameter(description: str, pattern: str, default: str | None = None) -> dict[str, str]:
+    out = {"type": "String", "description": description, "allowedPattern": pattern}
+    return out if default is None else {**out, "default": default}
+
+
+def _port_document(description: str, parameters: dict[str, Any], **properties: str) -> dict[str, Any]:
+    return {
+        "schemaVersion": "1.0",
+        "description": description,
+        "sessionType": "Port",
+        "parameters": parameters,
+        "properties": {"portNumber": "{{ portNumber }}", **properties},
+    }
+
+
+_LOCAL = _parameter("(Optional) Port number on local machine to forward traffic to.", _LOCAL_PORT, "0")
+AWS_DOCUMENTS: dict[str, dict[str, Any]] = {
+    "AWS-StartSSHSession": _port_document(
+        "Document to start an SSH session",
+        {"portNumber": _parameter("(Optional) Port number of SSH server on the instance", _PORT, "22")},
+    ),
+    "AWS-StartPortForwardingSession": _port_document(
+        "Document to start port forwarding session over Session Manager",
+        {
+            "portNumber": _parameter("(Optional) Port number to be expose from the instance", _PORT, "80"),
+            "localPortNumber": _LOCAL,
+        },
+        type="LocalPortForwarding",
+        localPortNumber="{{ localPortNumber }}",
+    ),
+    "AWS-StartPortForwardingSessionToRemoteHost": _port_document(
+        "Document to start port forwarding session to a remote host",
+        {
+            "host": _parameter("(Optional) Hostname or IP address of the destination server", _HOST, "localhost"),
+            "portNumber": _parameter("(Optional) Port number of the server/instance", _PORT, "80"),
+            "localPortNumber": _LOCAL,
+        },
+        type="LocalPortForwarding",
+        localPortNumber="{{ localPortNumber }}",
+        host="{{ host }}",
+    ),
+    DEFAULT: {
+        "schemaVersion": "1.0",
+        "description": "Document to hold regional settings for Session Manager",
+        "sessionType": "Standard_Stream",
+        "inputs": {"s3BucketName": "", "cloudWatchLogGroupName": "", "kmsKeyId": "", "runAsEnabled": False},
+    },
+}
+
+
+class Documents:
+    """The documents of one lab, by name."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, dict[str, Any]] = dict(AWS_DOCUMENTS)
+
+    def get(self, name: str) -> dict[str, Any]:
+        """Return the content of `name` (or of the document that the ARN `name` names). Raises InvalidDocument."""
+        content = self.contents.get(name.rpartition("document/")[2])
+        if content is None:
+            raise ApiError("InvalidDocument", f"Document with name {name} does not exist.")
+        return content
+
+    def create(self, name: str, text: str) -> None:
+        """Add a session document of the user's. Raises InvalidDocumentContent, DocumentAlreadyExists."""
+        if name in self.contents:
+            raise ApiError("DocumentAlreadyExists", f"Document with same name {name} already exists")
+        if re.match(r"(?i)aws|amazon|amzn", name):
+            raise ApiError("ValidationException", "Document names must not begin with aws, amazon, amzn")
+        try:
+            content = json.loads(text)
+        except ValueError:
+            raise ApiError("InvalidDocumentContent", "The content is not valid JSON") from None
+        if (
+            not isinstance(content, dict)
+            or content.get("schemaVersion") != "1.0"
+            or content.get("sessionType") not in _TYPES
+            or not isinstance(content.get("parameters", {}), dict)
+        ):
+            raise ApiError("InvalidDocumentContent", "The content is not that of a session document")
+        self.contents[name] = content
+
+    def delete(self, name: str) -> None:
+        """Remove a document of the user's. Raises InvalidDocument."""
+        self.get(name)
+        if name in AWS_DOCUMENTS:
+            raise ApiError("InvalidDocumentOperation", f"You attempted to delete a document of AWS's: {name}")
+        del self.contents[name]
+
+
+def check_parameters(name: str, content: dict[str, Any], given: dict[str, list[str]]) -> None:
+    """Raise InvalidParameters unless `given` is what the document asks for."""
+    known = content.get("parameters", {})
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ApiError("InvalidParameters", f"Parameters [{', '.join(unknown)}] are not defined in document {name}")
+    for key, rule in known.items():
+        values = given.get(key)
+        if values is None:
+            if "default" not in rule:
+                raise ApiError("InvalidParameters", f"Parameter {key} is required by document {name}")
+            continue
+        if rule.get("type") == "String" and len(values) != 1:
+            raise ApiError("InvalidParameters", f"Parameter {key} takes one value")
+        for value in values:
+            if "allowedPattern" in rule and not re.search(rule["allowedPattern"], value):
+                raise ApiError(
+                    "InvalidParameters", f"Parameter {key} does not match the pattern {rule['allowedPattern']}"
+                )
+            if "allowedValues" in rule and value not in rule["allowedValues"]:
+                raise ApiError("InvalidParameters", f"Parameter {key} must be one of {rule['allowedValues']}")
