@@ -138,12 +138,19 @@ class Connection:
         """Say why the session ended before sshd said a word; `reason` is the agent's or sshd's own."""
         where = f"port {self._target.port} of {self._target.instance_id}"
         if "unable to connect" in reason.lower():
-            return SessionEnded(f"nothing listens on {where}", "Start sshd there, or name its port: ssh -p PORT")
+            return self.explain_silence()
         if reason:
             return SessionEnded(f"{where} ended the connection before SSH began: {reason}")
         return SessionEnded(
             f"sshd on {where} closed every connection before it said a word",
             "It may be overloaded (MaxStartups) or refuse localhost (PerSourcePenalties, hosts.deny)",
+        )
+
+    def explain_silence(self) -> SsmSshError:
+        """Say why the agent is there and the server is not."""
+        return SessionEnded(
+            f"nothing listens on port {self._target.port} of {self._target.instance_id}",
+            "Start sshd there, or name its port: ssh -p PORT",
         )
 
     # --- how ----------------------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ class Recovery:
     """Whether the connection is away, since when, and when the next attempt is due (monotonic seconds)."""
 
     def __init__(self, limit: float, random: Callable[[], float]) -> None:
-        """Try for at most `limit` seconds after each break."""
-        self._limit = limit
+        """Try for at most `limit` seconds after each break; it may be changed at any time."""
+        self.limit = limit
         self._backoff = Backoff(_FIRST, _LONGEST, random)
         self._since: float | None = None
         self._due: float | None = None
@@ -67,14 +67,14 @@ class Recovery:
 
     def exhausted(self, now: float) -> NetworkError | None:
         """Return the error that ends it all once the limit has passed."""
-        if self._since is None or now < self._since + self._limit:
+        if self._since is None or now < self._since + self.limit:
             return None
         last = self._last.sentence() if self._last else ""
-        return NetworkError(f"no connection for {self._limit:.0f} s, so the session was given up", last)
+        return NetworkError(f"no connection for {self.limit:.0f} s, so the session was given up", last)
 
     def timer(self) -> float | None:
         """Return the time at which `take` or `exhausted` may change their answer."""
         if self._since is None:
             return None
-        end = self._since + self._limit
+        end = self._since + self.limit
         return end if self._due is None else min(end, self._due)

@@ -11,7 +11,6 @@ the end of ssh is noticed at any moment, also before there is a session and whil
 from __future__ import annotations
 
 import os
-import select
 import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from ssm_ssh.backoff import Backoff
 from ssm_ssh.channel.events import Closed, Established, Notice, Output, Refused, StdErr
 from ssm_ssh.errors import NetworkError, ProtocolError, SessionEnded, SsmSshError, TargetMissing
 from ssm_ssh.liveness import Liveness
+from ssm_ssh.poller import BROKEN, GONE, READ, WRITE, Poller
 from ssm_ssh.recovery import Recovery
 from ssm_ssh.ssh.disconnect import disconnect
 from ssm_ssh.ssh.preface import Preface
@@ -27,39 +27,12 @@ from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
 
     from ssm_ssh.channel.session import Channel
+    from ssm_ssh.line import Line
     from ssm_ssh.log import Log
     from ssm_ssh.pipes import Pipes
     from ssm_ssh.transport.websocket import WebSocket
-
-    class Line(Protocol):
-        """The way to the instance. Every method blocks, and is called in a thread of its own."""
-
-        session_id: str
-        """The session that `open` started, "" before."""
-
-        def authorize(self) -> None:
-            """Make the instance accept our key."""
-
-        def open(self, channel: Channel) -> WebSocket:
-            """Start a session and connect to it; the opening message has been sent."""
-
-        def resume(self, channel: Channel) -> WebSocket:
-            """Connect to the session again."""
-
-        def terminate(self, session_id: str) -> None:
-            """End that session at AWS."""
-
-        def cancel(self) -> None:
-            """Make a running `open` or `resume` stop at its next step. Does not block."""
-
-        def explain_end(self, reason: str) -> SsmSshError:
-            """Say why the session ended before the server spoke, in words that a person can act on."""
-
-        def refused_by_sshd(self, reason: str) -> bool:
-            """Whether a session that ended like this, before the server spoke, deserves another attempt."""
 
 
 # What may wait for ssh before reading from the gateway stops.
@@ -71,6 +44,8 @@ _MOST_UNSENT = 128 * 1024
 _MOST_REPLAY = 64 * 1024
 # sshd's MaxStartups refuses at random; ten attempts with doubling delays let a hundred connections through.
 _ATTEMPTS = 10
+# As long as nothing has been passed on, somebody waits for a prompt: then a connection is given up sooner.
+_FIRST_LIMIT = 30.0
 # How long ending may take: first for what is still unsent, then for AWS.
 _FLUSH = 0.4
 _END = 2.0
@@ -78,6 +53,9 @@ _END = 2.0
 _END_OPENING = 5.0
 # How long the end of one task waits for the other to fail too, since that may say more.
 _SECOND_OPINION = 1.0
+# An agent whose connection to the port is not up leaves our first bytes unacknowledged, and one that found nobody
+# listening crashes without a word (3.3): after this long the silence is taken for that.
+_SPEECHLESS = 6.0
 # ssh dies of the same Ctrl-C within a millisecond, unless it had left the terminal.
 _INTERRUPT_GRACE = 0.2
 
@@ -110,8 +88,10 @@ class Relay:
         self._attempts = 0
         self._attempt_at: float | None = None
         self._retry = Backoff(0.25, 8.0, random)
-        self._recovery = Recovery(resume_limit, random)
+        self._resume_limit = resume_limit
+        self._recovery = Recovery(min(resume_limit, _FIRST_LIMIT), random)
         self._frames_heard = 0
+        self._established_at: float | None = None
         self._ended: tuple[str] | None = None
         self._errors: list[tuple[float, SsmSshError]] = []
         self._opening: Task[WebSocket] | None = None
@@ -119,8 +99,7 @@ class Relay:
         self._terminating: Task[None] | None = None
         self._closing_since = 0.0
         self._interrupted_at: float | None = None
-        self._poll = select.poll()
-        self._masks: dict[int, int] = {}
+        self._poller = Poller()
         now = time.monotonic()
         self._liveness = Liveness(now, time.time())
 
@@ -148,36 +127,27 @@ class Relay:
         return self._status
 
     def _wait(self) -> dict[int, int]:
-        self._watch(self._waker.fd, select.POLLIN)
+        self._poller.watch(self._waker.fd, READ)
         if self._state != "closing":
             if self._pipes.ended:
-                self._watch(self._pipes.stdin, None)
+                self._poller.forget(self._pipes.stdin)
             else:
-                self._watch(self._pipes.stdin, select.POLLIN if self._wants_input() else 0)
-            self._watch(self._pipes.stdout, select.POLLOUT if self._pipes.backlog else 0)
+                self._poller.watch(self._pipes.stdin, READ if self._wants_input() else 0)
+            self._poller.watch(self._pipes.stdout, WRITE if self._pipes.backlog else 0)
         socket = self._socket
         pending = False
         if socket is not None:
             wants = 0
             if self._pipes.backlog < _MOST_BACKLOG and self._ended is None:
-                wants |= select.POLLIN
+                wants |= READ
                 pending = socket.has_pending()
             if socket.wants_write:
-                wants |= select.POLLOUT
-            self._watch(socket.fileno(), wants)
-        timeout = 0.0 if pending else max(0.0, self._next_time() - time.monotonic())
-        ready = dict(self._poll.poll(timeout * 1000 + 0.5))
+                wants |= WRITE
+            self._poller.watch(socket.fileno(), wants)
+        ready = self._poller.wait(0.0 if pending else self._next_time() - time.monotonic())
         if pending and socket is not None:
-            ready[socket.fileno()] = ready.get(socket.fileno(), 0) | select.POLLIN
+            ready[socket.fileno()] = ready.get(socket.fileno(), 0) | READ
         return ready
-
-    def _watch(self, fd: int, mask: int | None) -> None:
-        if mask is None:
-            if self._masks.pop(fd, None) is not None:
-                self._poll.unregister(fd)
-        elif self._masks.get(fd) != mask:
-            self._masks[fd] = mask
-            self._poll.register(fd, mask)
 
     def _wants_input(self) -> bool:
         if not self._preface.passed:
@@ -195,6 +165,8 @@ class Relay:
         times += [time for time in (self._attempt_at, self._recovery.timer()) if time is not None]
         if self._interrupted_at is not None:
             times.append(self._interrupted_at + _INTERRUPT_GRACE)
+        if self._established_at is not None and not self._preface.banner_seen:
+            times.append(max(now + 0.5, self._established_at + _SPEECHLESS))
         if self._errors:
             times.append(self._errors[0][0] + _SECOND_OPINION)
         if self._state == "closing":
@@ -239,9 +211,9 @@ class Relay:
         if self._state == "closing":
             return
         event = ready.get(self._pipes.stdin, 0)
-        if event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) and not self._wants_input():
+        if event & GONE and not self._wants_input():
             # ssh is gone and what it left cannot be taken now: a tunnel that still moves will, another never may.
-            if self._state != "open" or ready.get(self._pipes.stdout, 0) & select.POLLERR:
+            if self._state != "open" or ready.get(self._pipes.stdout, 0) & BROKEN:
                 self._close(now)
             return
         if not event:
@@ -260,29 +232,32 @@ class Relay:
 
     def _on_socket(self, ready: dict[int, int], now: float) -> None:
         socket = self._socket
-        event = ready.get(socket.fileno(), 0) if socket is not None else 0
-        if socket is None or not event:
+        mask = ready.get(socket.fileno(), 0) if socket is not None else 0
+        if socket is None or not mask:
             return
         try:
-            if event & select.POLLOUT:
+            if mask & WRITE:
                 socket.flush()
-            if event & ~select.POLLOUT:
+            if mask & ~WRITE:
                 frames = socket.receive()
                 self._liveness.heard(now)
                 self._frames_heard += len(frames)
+                output: list[bytes] = []
                 for frame in frames:
-                    for happening in self._channel.receive(frame, now):
-                        self._on_event(happening, now)
+                    for event in self._channel.receive(frame, now):
+                        if isinstance(event, Output):
+                            output.append(event.data)
+                        else:
+                            self._on_event(event, now)
+                if output and self._state != "closing":
+                    self._pass(self._preface.feed(b"".join(output)), now)
         except NetworkError as error:
             self._lost(error, now)
         except ProtocolError as error:
             self._fail(error, now)
 
     def _on_event(self, event: object, now: float) -> None:
-        if isinstance(event, Output):
-            if self._state != "closing":
-                self._pass(self._preface.feed(event.data), now)
-        elif isinstance(event, Closed):
+        if isinstance(event, Closed):
             self._log.info(f"the session was closed: {event.reason or 'no reason given'}")
             self._ended = (event.reason,)
         elif isinstance(event, Notice):
@@ -292,6 +267,7 @@ class Relay:
         elif isinstance(event, StdErr):
             self._log.info(f"stderr: {event.data.decode('utf-8', 'replace')}")
         elif isinstance(event, Established):
+            self._established_at = now
             self._log.debug(f"handshake complete, agent {event.agent_version}")
         elif isinstance(event, Refused):
             self._fail(event.error, now)
@@ -300,9 +276,9 @@ class Relay:
         event = ready.get(self._pipes.stdout, 0)
         if self._state == "closing" or not event:
             return
-        if event & select.POLLOUT:
+        if event & WRITE:
             self._pipes.flush()
-        elif event & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
+        elif event & GONE:
             self._pipes.broken = True
         if self._pipes.broken:
             self._log.debug("ssh reads no more")
@@ -323,6 +299,9 @@ class Relay:
         if self._ended is not None and not self._pipes.backlog:
             self._session_over(self._ended[0], now)
             return
+        if self._speechless(now):
+            self._fail(self._line.explain_silence(), now)
+            return
         if self._state == "open" and self._socket is not None:
             self._check_peer(self._socket, now)
         given_up = self._recovery.exhausted(now)
@@ -334,6 +313,16 @@ class Relay:
         elif self._opening is None and self._attempt_at is not None and now >= self._attempt_at:
             self._attempt_at = None
             self._open()
+
+    def _speechless(self, now: float) -> bool:
+        since = self._established_at
+        return (
+            since is not None
+            and now >= since + _SPEECHLESS
+            and not self._preface.banner_seen
+            and self._state == "open"
+            and self._channel.unacknowledged > 0
+        )
 
     def _check_peer(self, socket: WebSocket, now: float) -> None:
         waiting = self._channel.unacknowledged > 0
@@ -390,7 +379,7 @@ class Relay:
 
     def _lost(self, error: SsmSshError, now: float) -> None:
         if self._socket is not None:
-            self._watch(self._socket.fileno(), None)
+            self._poller.forget(self._socket.fileno())
             self._socket.close()
             self._socket = None
         if self._state == "closing":
@@ -405,6 +394,7 @@ class Relay:
     def _pass(self, data: bytes, now: float) -> None:
         if data:
             self._replay.clear()
+            self._recovery.limit = self._resume_limit
             self._pipes.write(data)
             if self._pipes.broken:
                 self._close(now)
@@ -430,11 +420,11 @@ class Relay:
         old = self._line.session_id
         Task(lambda: self._line.terminate(old), self._waker)
         if self._socket is not None:
-            self._watch(self._socket.fileno(), None)
+            self._poller.forget(self._socket.fileno())
             self._socket.close()
             self._socket = None
         self._line.session_id = ""
-        self._ended = None
+        self._ended = self._established_at = None
         self._state = "opening"
         self._channel = self._make_channel()
         self._channel.send(bytes(self._replay), now)
@@ -475,8 +465,8 @@ class Relay:
             return
         self._state = "closing"
         self._closing_since = now
-        self._watch(self._pipes.stdin, None)
-        self._watch(self._pipes.stdout, None)
+        self._poller.forget(self._pipes.stdin)
+        self._poller.forget(self._pipes.stdout)
         self._pipes.detach()
         self._line.cancel()
         self._channel.terminate(now)

@@ -56,7 +56,7 @@ class Task(Generic[T]):
     def _run(self) -> None:
         try:
             self._result.append(self._call())
-        except BaseException as error:  # noqa: BLE001 - it is raised again by whoever asks for the result
+        except BaseException as error:  # raised again by whoever asks for the result
             self.error = error
         self.done = True
         self._waker.wake()

@@ -82,6 +82,7 @@ def _proxy(options: argparse.Namespace) -> int:
     from ssm_ssh.log import open_log
     from ssm_ssh.target import parse_target
 
+    _open_standard_descriptors()
     target = parse_target(options.host, options.port, options.user)
     log_file = Path(options.log_file) if options.log_file else None
     log = open_log(log_file, debug=options.debug, subject=target.instance_id)
@@ -97,6 +98,15 @@ def _proxy(options: argparse.Namespace) -> int:
         print("\n".join(connection.plan()))
         return 0
     return connection.carry(resume_limit=options.resume_limit)
+
+
+def _open_standard_descriptors() -> None:
+    """Keep 0, 1 and 2 taken where a caller closed them: a socket of ours must not be taken for ssh's stdin."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _say_in_band(sentence: str) -> None:

@@ -1,0 +1,41 @@
+"""What the relay asks of whoever knows the way to the instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ssm_ssh.channel.session import Channel
+    from ssm_ssh.errors import SsmSshError
+    from ssm_ssh.transport.websocket import WebSocket
+
+
+class Line(Protocol):
+    """The way to the instance. Every method blocks, and is called in a thread of its own."""
+
+    session_id: str
+    """The session that `open` started, "" before."""
+
+    def authorize(self) -> None:
+        """Make the instance accept our key."""
+
+    def open(self, channel: Channel) -> WebSocket:
+        """Start a session and connect to it; the opening message has been sent."""
+
+    def resume(self, channel: Channel) -> WebSocket:
+        """Connect to the session again."""
+
+    def terminate(self, session_id: str) -> None:
+        """End that session at AWS."""
+
+    def cancel(self) -> None:
+        """Make a running `open` or `resume` stop at its next step. Does not block."""
+
+    def explain_end(self, reason: str) -> SsmSshError:
+        """Say why the session ended before the server spoke, in words that a person can act on."""
+
+    def explain_silence(self) -> SsmSshError:
+        """Say why the agent is there and the server is not."""
+
+    def refused_by_sshd(self, reason: str) -> bool:
+        """Whether a session that ended like this, before the server spoke, deserves another attempt."""
