@@ -252,6 +252,11 @@ report_path() {
     esac
 }
 
+demo() {
+    say ""
+    "$program" lab --demo || fail "the demonstration did not go as it should, see above"
+}
+
 # --- uninstall -------------------------------------------------------------------------------------------------
 
 uninstall() {
