@@ -1,0 +1,213 @@
+"""One WebSocket of the gateway's: the sans-I/O protocol of `websockets` on an asyncio transport.
+
+Frames are handed on in batches, one for each read, and leave in one write: that, not the codec, decides the speed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from typing import Protocol
+
+from websockets.exceptions import ProtocolError
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+# What the control channel of an agent may send is the largest: 142,000 bytes (ControlChannelWriteBufferSizeLimit).
+MAX_FRAME = 256 * 1024
+# Bytes that wait for a slow reader before its counterpart is not read from any more.
+WRITE_BUFFER = 256 * 1024
+
+
+class Owner(Protocol):
+    """Who a socket belongs to: the gateway until its token is known, then a session or a control channel."""
+
+    def on_text(self, link: GatewaySocket, text: str) -> None:
+        """One text message came."""
+
+    def on_binary(self, link: GatewaySocket, frames: list[bytes]) -> None:
+        """These binary messages came, in order, in one read."""
+
+    def on_room(self, link: GatewaySocket) -> None:
+        """`link.room` changed."""
+
+    def on_lost(self, link: GatewaySocket) -> None:
+        """The socket is gone. Called once."""
+
+
+class GatewaySocket(asyncio.Protocol):
+    """The server's end of one WebSocket, from the accepted upgrade on."""
+
+    def __init__(
+        self, transport: asyncio.Transport, protocol: ServerProtocol, owner: Owner, *, side: str, name: str
+    ) -> None:
+        self.owner = owner
+        self.side = side  # "client" or "agent", once known
+        self.name = name  # who signed the upgrade: an ARN, an instance id, or "" for nobody
+        self.room = True
+        self.gone = False
+        self.stalled = False
+        self.timers: list[asyncio.TimerHandle] = []  # of the gateway's, for as long as the socket lives
+        self._transport = transport
+        self._protocol = protocol
+        self._parts: list[bytes] = []  # of a fragmented message
+        self._parts_opcode = Opcode.BINARY
+        self._holds: set[str] = set()
+        self._kept = b""  # read before a stall took effect
+        self._write_full = False
+        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+
+    @property
+    def open(self) -> bool:
+        """True while messages can be sent."""
+        return not self.gone and self._protocol.state is OPEN
+
+    # From the transport
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the network."""
+        if self.stalled:
+            self._kept += data
+            return
+        self._protocol.receive_data(data)
+        texts: list[str] = []
+        frames: list[bytes] = []
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                self._take(event, texts, frames)
+        self._flush()
+        for text in texts:
+            self.owner.on_text(self, text)
+        if frames:
+            self.owner.on_binary(self, frames)
+
+    def _take(self, frame: Frame, texts: list[str], frames: list[bytes]) -> None:
+        opcode = frame.opcode
+        if opcode is Opcode.BINARY and frame.fin:
+            frames.append(bytes(frame.data))
+        elif opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            if opcode is not Opcode.CONT:
+                self._parts, self._parts_opcode = [], opcode
+            self._parts.append(bytes(frame.data))
+            if frame.fin:
+                whole = b"".join(self._parts)
+                self._parts = []
+                if self._parts_opcode is Opcode.BINARY:
+                    frames.append(whole)
+                else:
+                    texts.append(whole.decode("utf-8", "replace"))
+
+    def eof_received(self) -> bool:
+        """Take the end of the stream: neither official program sends a close frame."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the owner, once."""
+        if not self.gone:
+            self.gone = True
+            for timer in self.timers:
+                timer.cancel()
+            self.owner.on_lost(self)
+
+    def pause_writing(self) -> None:
+        """The kernel takes no more for now."""
+        self._write_full = True
+        self._room_changed()
+
+    def resume_writing(self) -> None:
+        """The kernel has taken what waited."""
+        self._write_full = False
+        self._room_changed()
+
+    def _room_changed(self) -> None:
+        room = not (self._write_full or self.stalled)
+        if room != self.room:
+            self.room = room
+            self.owner.on_room(self)
+
+    # To the network
+
+    def send(self, frames: list[bytes]) -> None:
+        """Send binary messages, in one write. Nothing happens when the socket is closed or closing."""
+        if self.open:
+            send = self._protocol.send_binary
+            for frame in frames:
+                send(frame)
+            self._flush()
+
+    def send_part(self, frame: bytes, size: int) -> None:
+        """Send only the first `size` bytes of a message's frame: what a connection that breaks in its middle sends."""
+        if self.open and not self.stalled:
+            self._protocol.send_binary(frame)
+            self._transport.write(b"".join(self._protocol.data_to_send())[:size])
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close with a close frame, without waiting for the other side's longer than a moment."""
+        if self.gone:
+            return
+        with contextlib.suppress(ProtocolError):
+            if self.open:
+                self._protocol.send_close(code, reason)
+        self._flush()
+        self.timers.append(asyncio.get_running_loop().call_later(1.0, self._drop))
+
+    def cut(self, how: str = "eof") -> None:
+        """End the connection now: "reset" (RST), "eof" (no close frame) or "bye" (close frame 1000 "Bye")."""
+        if how == "bye" and not self.stalled:
+            self.close(1000, "Bye")
+            return
+        if how == "reset":
+            sock = self._transport.get_extra_info("socket")
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._transport.abort()
+        else:
+            self._drop()
+        self.connection_lost(None)
+
+    def _drop(self) -> None:
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def _flush(self) -> None:
+        if self.stalled or self.gone:
+            return
+        pieces = self._protocol.data_to_send()
+        if pieces:
+            data = b"".join(pieces)
+            if data:
+                self._transport.write(data)
+            if not pieces[-1] or self._protocol.close_expected():
+                # Both close frames are through (or the protocol failed): the server closes TCP first, RFC 6455 7.1.1.
+                self._transport.close()
+
+    # Flow control
+
+    def hold(self, reason: str, held: bool) -> None:
+        """Stop reading for `reason`, or no longer; reading goes on when no reason is left."""
+        if self.gone:
+            return
+        before = bool(self._holds)
+        (self._holds.add if held else self._holds.discard)(reason)
+        if bool(self._holds) != before:
+            with contextlib.suppress(RuntimeError):
+                (self._transport.pause_reading if held else self._transport.resume_reading)()
+
+    def stall(self, stalled: bool) -> None:
+        """Go silent, as a network does that has stopped carrying packets; or go on where the silence began."""
+        if self.gone or stalled == self.stalled:
+            return
+        self.stalled = stalled
+        self.hold("stall", stalled)
+        if not stalled:
+            self._flush()
+            kept, self._kept = self._kept, b""
+            if kept:
+                self.data_received(kept)
+        self._room_changed()
