@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -94,9 +95,7 @@ class Api:
                 now=self._state.clock(),
             )
             await self._trouble(call)
-            operation = self._operations[call.service].get(call.operation)
-            if operation is None:
-                raise ApiError("InvalidAction" if call.query else "UnknownOperationException", "")
+            operation = self._operation(call)
             values = _values(call, request, operation)
             self._authorize(call, caller, operation, values)
             _validate(call, operation, values)
@@ -106,6 +105,10 @@ class Api:
             answer, error = self._refusal(call, ApiError(refused.code, refused.message, refused.status), request_id)
         except ApiError as refused:
             answer, error = self._refusal(call, refused, request_id)
+        except Exception:
+            # A bug in one operation is for its caller to see, and for the log.
+            traceback.print_exc()
+            answer, error = self._refusal(call, ApiError("InternalServerError", "", 500), request_id)
         else:
             error = ""
         self._state.log(
@@ -117,6 +120,12 @@ class Api:
             access_key=caller.access_key if caller else "",
         )
         return answer
+
+    def _operation(self, call: _Call) -> Operation:
+        operation = self._operations[call.service].get(call.operation)
+        if operation is None:
+            raise ApiError("InvalidAction" if call.query else "UnknownOperationException", "")
+        return operation
 
     async def _trouble(self, call: _Call) -> None:
         fault = self._fault(call.operation)

@@ -21,6 +21,7 @@ from ssm_ssh.lab import lifeline
 
 # A line carries at most the output of one command (bounded at 24,000 characters each way) or a console (64 KiB).
 LINE_LIMIT = 4 * 1024 * 1024
+_SILENT = '{"error": {"code": "NotStarted", "message": "the instances process ended while it started"}}'
 
 
 class Failed(Exception):
@@ -64,11 +65,14 @@ class Link:
         reader, writer = await asyncio.open_unix_connection(sock=sock, limit=LINE_LIMIT)
         link = cls(reader, writer)
         _write(writer, config)
-        line = await reader.readline()
-        if not line:
-            raise Failed("NotStarted", "the instances process ended while it started")
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            line = await reader.readline()
+        except BaseException:
+            writer.close()
+            raise
+        answer: dict[str, Any] = json.loads(line or _SILENT)
         if "error" in answer:
+            writer.close()
             raise Failed(answer["error"]["code"], answer["error"]["message"])
         link._task = asyncio.create_task(link._receive())
         return link, answer["ready"]
@@ -150,7 +154,8 @@ async def _serve(sock: socket.socket, start: Callable[[dict[str, Any]], Awaitabl
         return
     try:
         child = await start(json.loads(line))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the server must hear of it
+    except Exception as error:
+        # Whatever it is, the server must hear of it.
         code = error.code if isinstance(error, Failed) else type(error).__name__
         _write(writer, {"error": {"code": code, "message": str(error)}})
         writer.close()
@@ -163,7 +168,8 @@ async def _serve(sock: socket.socket, start: Callable[[dict[str, Any]], Awaitabl
             answer: dict[str, Any] = {"id": number, "result": await child.handle(op, args)}
         except Failed as error:
             answer = {"id": number, "error": {"code": error.code, "message": error.message}}
-        except Exception as error:  # noqa: BLE001 - a bug in one call must not end the lab
+        except Exception as error:
+            # A bug in one call must not end the lab.
             print(f"lab instances: {op}: {error!r}", file=sys.stderr)  # noqa: T201
             answer = {"id": number, "error": {"code": "InternalServerError", "message": repr(error)}}
         _write(writer, answer)

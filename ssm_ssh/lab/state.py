@@ -22,6 +22,7 @@ _ID_ALPHABET = string.ascii_lowercase + string.digits
 _CALLS_KEPT = 10_000
 _SESSIONS_KEPT = 10_000
 
+
 @dataclass
 class InstanceRecord:
     """One instance, as the services see it. `online` is the gateway's word: the agent's control channel is open."""
@@ -156,8 +157,9 @@ class LabState:
 
     # Sessions
 
-    def new_session(self, owner: Identity, *, target: str, document: str, parameters: dict[str, list[str]],
-                    reason: str) -> SessionRecord:
+    def new_session(
+        self, owner: Identity, *, target: str, document: str, parameters: dict[str, list[str]], reason: str
+    ) -> SessionRecord:
         """Write down a session that is about to be opened, under a new id."""
         session = SessionRecord(
             session_id=f"{owner.session_name}-{''.join(secrets.choice(_ID_ALPHABET) for _ in range(26))}",

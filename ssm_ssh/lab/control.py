@@ -1,0 +1,123 @@
+"""The lab's own remote control: a UNIX socket in its 0700 folder, one JSON line in, one out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from ssm_ssh.errors import SsmSshError
+from ssm_ssh.lab import link
+from ssm_ssh.lab.faults import Faults
+from ssm_ssh.lab.instance_faults import FAULTS as INSTANCE_FAULTS
+from ssm_ssh.lab.state import LabState
+from ssm_ssh.lab.world import Instances
+
+# An answer holds the log of calls at most.
+LINE_LIMIT = 64 * 1024 * 1024
+# sun_path: 108 bytes on Linux, 104 on macOS, with the final NUL.
+PATH_LIMIT = 103
+
+Operation = Callable[[dict[str, Any]], Awaitable[Any]]
+# EC2's word for an instance after these.
+_STATES = {"kill_instance": "stopped", "start_instance": "running", "restart_instance": "running"}
+
+
+class Control:
+    """Answers on the socket `path`. Whoever can open it may do everything; the folder keeps others out."""
+
+    def __init__(self, path: Path, state: LabState, faults: Faults, instances: Instances) -> None:
+        self._path = path
+        self._state = state
+        self._faults = faults
+        self._instances = instances
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._operations: dict[str, Operation] = {
+            "calls": self._calls,
+            "sessions": self._sessions,
+            "online": self._online,
+            "fault": self.fault,
+            "faults": self._in_force,
+            "clear_faults": self._clear_faults,
+            "host_keys": self._host_keys,
+            "set_tags": self._set_tags,
+        }
+
+    async def start(self) -> None:
+        """Listen; the socket's mode is 0600 from its first moment on."""
+        before = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._connection, str(self._path), limit=LINE_LIMIT)
+        finally:
+            os.umask(before)
+
+    async def stop(self) -> None:
+        """Close the socket and remove it."""
+        if self._server is not None:
+            self._server.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._path.unlink(missing_ok=True)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            while line := await reader.readline():
+                writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+                await writer.drain()
+        writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            return {"result": await self._operations[request["op"]](request.get("args", {}))}
+        except SsmSshError as error:
+            return {"error": {"message": error.message, "hint": error.hint}}
+        except link.Failed as error:
+            return {"error": {"message": error.message or error.code, "hint": ""}}
+        except (ValueError, KeyError, TypeError) as error:
+            return {"error": {"message": f"the lab does not understand that: {error!r}", "hint": ""}}
+
+    async def _calls(self, args: dict[str, Any]) -> list[dict[str, Any]]:
+        return [dataclasses.asdict(one) for one in self._state.calls(args.get("operation"))]
+
+    async def _sessions(self, _: dict[str, Any]) -> list[dict[str, Any]]:
+        return [one.public() for one in self._state.sessions.values()]
+
+    async def _online(self, _: dict[str, Any]) -> list[str]:
+        return [one.instance_id for one in self._state.instances.values() if one.online]
+
+    async def fault(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Put a fault in force: the gateway's and the API's, or one of an instance. Raises UsageError, link.Failed."""
+        name, values = args["name"], args.get("values", {})
+        if name not in INSTANCE_FAULTS:
+            return {"number": self._faults.fault(name, **values)}
+        result = await self._instances.call("fault", name=name, args=values)
+        instance = self._state.instances.get(values.get("instance_id", ""))
+        if instance is not None and name in _STATES:
+            instance.state = _STATES[name]
+        return result
+
+    async def _in_force(self, _: dict[str, Any]) -> list[dict[str, Any]]:
+        return self._faults.in_force()
+
+    async def _clear_faults(self, _: dict[str, Any]) -> None:
+        self._faults.clear()
+        await self._instances.call("clear_faults")
+
+    async def _host_keys(self, args: dict[str, Any]) -> list[str]:
+        result = await self._instances.call("host_keys", instance_id=args["instance_id"])
+        return list(result["host_keys"])
+
+    async def _set_tags(self, args: dict[str, Any]) -> None:
+        self._state.instances[args["instance_id"]].tags = dict(args["tags"])

@@ -1,0 +1,351 @@
+"""The lab's server process: API, gateway and control, and the instances process as its child.
+
+It is started with its configuration as one JSON line on standard input, writes one JSON line when everything is
+ready, and ends, taking all and the folder with it, when standard input ends or SIGTERM comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ssm_ssh.errors import SsmSshError
+from ssm_ssh.keys import identity_file
+from ssm_ssh.lab import files, lifeline, link
+from ssm_ssh.lab.api import Api
+from ssm_ssh.lab.ca import new_authority
+from ssm_ssh.lab.control import Control
+from ssm_ssh.lab.faults import Faults
+from ssm_ssh.lab.gateway import Gateway, GatewayOptions, NotOnline, Presence, SessionOrder, SessionView
+from ssm_ssh.lab.http import HttpServer
+from ssm_ssh.lab.identities import Identity
+from ssm_ssh.lab.options import LabOptions
+from ssm_ssh.lab.state import LabState, SessionRecord
+from ssm_ssh.lab.verify import Request, SignatureRefused, signed, verify
+from ssm_ssh.lab.world import World
+
+# Many instances on a slow machine need a while for their keys; nobody waits longer than this for a lab that hangs.
+READY_SECONDS = 120.0
+# An instances process that does not end by then is killed.
+STOP_SECONDS = 10.0
+
+
+class Principal(NamedTuple):
+    """Who signed a request to the gateway: "user" with its ARN, "instance" with its id, or "anonymous"."""
+
+    kind: str
+    name: str
+
+
+class _Sessions:
+    """The gateway, as the API sees it."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.resume_session = gateway.resume_session
+        self.terminate_session = gateway.terminate_session
+        self.stream_url = gateway.stream_url
+
+    def open_session(self, session: SessionRecord, content: dict[str, Any]) -> str:
+        order = SessionOrder(
+            session_id=session.session_id,
+            instance_id=session.target,
+            document_name=session.document,
+            document_content=content,
+            parameters=session.parameters,
+            owner_arn=session.owner,
+            reason=session.reason,
+        )
+        try:
+            return self._gateway.open_session(order)
+        except NotOnline:
+            raise LookupError(session.target) from None
+
+
+class Server:
+    """One lab, from its first file to its last."""
+
+    def __init__(self, folder: Path, options: LabOptions, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.options = options
+        self.environment = environment
+        self.state = LabState(options)
+        self.faults = Faults()
+        self._system_path = environment["PATH"].partition(os.pathsep)[2]
+        self._stack = contextlib.AsyncExitStack()
+        self._changed = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def start(self) -> dict[str, Any]:
+        """Start everything and return what the client is told. On any error all is stopped again."""
+        async with contextlib.AsyncExitStack() as stack:
+            ready = await asyncio.wait_for(self._start(stack), READY_SECONDS)
+            self._stack = stack.pop_all()
+        return ready
+
+    async def stop(self) -> None:
+        """Stop everything, in the reverse order."""
+        await self._stack.aclose()
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> dict[str, Any]:
+        authority = new_authority(self.folder)
+        ca_file = self.folder / "ca.pem"
+        files.write_private(ca_file, authority.pem.decode())
+        gateway = Gateway(
+            authenticate=self._authenticate,
+            options=GatewayOptions(
+                idle_timeout=self.options.idle_timeout,
+                allow_unsigned=not self.options.require_upgrade_signature,
+                token_lifetime=self.options.token_lifetime,
+            ),
+            faults=self.faults,
+            tls=authority.server_context,
+            log=self._log,
+        )
+        gateway.on_presence, gateway.on_session = self._presence, self._session
+        gateway_url = f"https://127.0.0.1:{await gateway.start()}"
+        stack.push_async_callback(gateway.stop)
+        instances, told = await self._start_instances(stack, gateway_url, ca_file)
+        api = Api(World(self.state, _Sessions(gateway), instances), fault=self.faults.api_decision)
+        stack.push_async_callback(api.stop)
+        http = HttpServer(api.handle, authority.server_context)
+        api_url = f"https://127.0.0.1:{await http.start()}"
+        stack.push_async_callback(http.stop)
+        control = Control(self.folder / "control.sock", self.state, self.faults, instances)
+        await control.start()
+        stack.push_async_callback(control.stop)
+        for name, values in self.options.faults.items():
+            await control.fault({"name": name, "values": values})
+        for instance_id, facts in told.items():
+            self.state.instances[instance_id].host_keys = tuple(facts["host_keys"])
+        await self._agents_online()
+        return self._write_files(told, api_url, gateway_url)
+
+    async def _start_instances(
+        self, stack: contextlib.AsyncExitStack, gateway_url: str, ca_file: Path
+    ) -> tuple[link.Link, dict[str, Any]]:
+        ours, theirs = socket.socketpair()
+        # On an instance, ssh and scp are the system's own.
+        environment = {**self.environment, "PATH": self._system_path}
+        command = [sys.executable, "-I", "-m", "ssm_ssh.lab.instances"]
+        with theirs:
+            process = await asyncio.create_subprocess_exec(*command, stdin=theirs.fileno(), stdout=2, env=environment)
+        stack.push_async_callback(_end_process, process)
+        config = {
+            "folder": str(self.folder),
+            "options": self.options.to_json(),
+            "region": self.state.region,
+            "account": self.state.account,
+            "gateway_url": gateway_url,
+            "ca_file": str(ca_file),
+            "instances": [
+                {
+                    "instance_id": one.instance_id,
+                    "options": options,
+                    "access_key": one.identity.access_key,
+                    "secret_key": one.identity.secret_key,
+                    "token": one.identity.token,
+                    "address": one.address,
+                }
+                for one, options in zip(self.state.instances.values(), self.options.to_json()["instances"], strict=True)
+            ],
+        }
+        instances, ready = await link.Link.open(ours, config)
+        stack.push_async_callback(instances.close)
+        watch = asyncio.create_task(self._watch(instances))
+        stack.callback(watch.cancel)
+        return instances, ready["instances"]
+
+    async def _watch(self, instances: link.Link) -> None:
+        await instances.ended()
+        self.ended.set()
+
+    async def _agents_online(self) -> None:
+        expected = [one for one in self.state.instances.values() if one.options.connected and one.state == "running"]
+        while not all(one.online for one in expected):
+            self._changed.clear()
+            await self._changed.wait()
+
+    # What the gateway asks and tells
+
+    def _authenticate(self, method: str, target: str, headers: Sequence[tuple[str, str]], body: bytes) -> Principal:
+        request = Request(method, target, headers, body)
+        if not signed(request):
+            return Principal("anonymous", "")
+        identity = verify(
+            request,
+            service="ssmmessages",
+            region=self.state.region,
+            lookup=self.state.identities.get,
+            now=self.state.clock(),
+        )
+        if identity.instance_id:
+            return Principal("instance", identity.instance_id)
+        session_id = target.partition("?")[0].rpartition("/")[2]
+        if not identity.allows("ssmmessages:OpenDataChannel"):
+            resource = f"arn:aws:ssm:{self.state.region}:{self.state.account}:session/{session_id}"
+            sentence = identity.denied_sentence("ssmmessages:OpenDataChannel", resource)
+            raise SignatureRefused("AccessDeniedException", sentence, 403)
+        return Principal("user", identity.arn)
+
+    def _presence(self, instance_id: str, presence: Presence | None) -> None:
+        if presence is None:
+            self.state.agent_gone(instance_id)
+        else:
+            self.state.agent_connected(instance_id, presence.agent_version)
+        self._changed.set()
+
+    def _session(self, view: SessionView) -> None:
+        self.state.session_changed(view.session_id, view.status, view.ended_by, view.output)
+
+    def _log(self, operation: str, parameters: dict[str, Any], status: int, error: str, who: str) -> None:
+        key = next((one.access_key for one in self.state.identities.values() if who in (one.arn, one.instance_id)), "")
+        self.state.log("ssmmessages", operation, parameters, status=status, error=error, access_key=key if who else "")
+
+    # Files
+
+    def _write_files(self, told: dict[str, Any], api_url: str, gateway_url: str) -> dict[str, Any]:
+        people = [one for one in self.state.identities.values() if not one.instance_id]
+        admin = self.state.identity("admin")
+        environment = self.environment | files.aws_environment(
+            self.folder, admin, region=self.state.region, api_url=api_url, gateway_url=gateway_url
+        )
+        instances = [
+            {
+                "instance_id": one.instance_id,
+                "name": one.options.name,
+                "platform": f"{one.options.platform} {one.options.platform_version}",
+                "users": list(told.get(one.instance_id, {}).get("users", one.options.users)),
+                "ssh_port": one.options.ssh_port,
+                "sshd": told.get(one.instance_id, {}).get("sshd", ""),
+                "hybrid": one.hybrid,
+                "host_keys": list(one.host_keys),
+            }
+            for one in self.state.instances.values()
+        ]
+        environment |= _first_instances(
+            instances, {one.instance_id for one in self.state.instances.values() if one.online}
+        )
+        ports = {one["instance_id"]: one["ssh_port"] for one in instances}
+        files.aws_files(self.folder, people, self.state.region)
+        files.write_private(self.folder / "env.sh", files.shell_lines(environment))
+        files.write_private(
+            self.folder / "known_hosts",
+            files.known_hosts({one["instance_id"]: one["host_keys"] for one in instances}, ports),
+        )
+        files.write_private(self.folder / "ssh_config", files.ssh_config(self.folder, identity_file()))
+        files.wrappers(self.folder, self._system_path)
+        agents = {one.instance_id: _keys(one.identity) for one in self.state.instances.values()}
+        files.write_private(self.folder / "agents.json", json.dumps(agents, indent=2))
+        return {
+            "region": self.state.region,
+            "account": self.state.account,
+            "api_url": api_url,
+            "gateway_url": gateway_url,
+            "environment": environment,
+            "instances": instances,
+            "identities": {one.name: {**_keys(one), "Arn": one.arn} for one in people},
+            "agents": agents,
+        }
+
+
+def _first_instances(instances: list[dict[str, Any]], online: set[str]) -> dict[str, str]:
+    """Name one instance of each sort, so that a script in the lab needs to look for none."""
+    out: dict[str, str] = {}
+    for one in instances:
+        if one["instance_id"] in online and one["hybrid"]:
+            out.setdefault("SSM_SSH_LAB_MANAGED", one["instance_id"])
+            out.setdefault("SSM_SSH_LAB_MANAGED_USER", one["users"][0])
+        elif one["instance_id"] in online:
+            out.setdefault("SSM_SSH_LAB_INSTANCE", one["instance_id"])
+            out.setdefault("SSM_SSH_LAB_USER", one["users"][0])
+    return out
+
+
+def _keys(identity: Identity) -> dict[str, str]:
+    return {"AccessKeyId": identity.access_key, "SecretAccessKey": identity.secret_key, "SessionToken": identity.token}
+
+
+async def _end_process(process: asyncio.subprocess.Process) -> None:
+    """Wait for a process whose line is closed, and kill it when it does not end."""
+    try:
+        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+    except asyncio.TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+async def _run() -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    reader = asyncio.StreamReader(limit=link.LINE_LIMIT)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    config = json.loads(await reader.readline())
+    folder = Path(config["folder"])
+
+    async def parent() -> None:
+        await reader.read()
+        stop.set()
+
+    watching: list[asyncio.Task[Any]] = [asyncio.create_task(parent())]
+    try:
+        server = Server(folder, LabOptions.from_json(config["options"]), config["environment"])
+        starting = asyncio.create_task(server.start())
+        stopping = asyncio.create_task(stop.wait())
+        watching += [starting, stopping]
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait([starting])
+            return 1
+        try:
+            ready = starting.result()
+        except asyncio.TimeoutError:
+            _tell({"error": {"message": "the lab did not get ready in time", "hint": ""}})
+            return 1
+        except SsmSshError as error:
+            _tell({"error": {"message": error.message, "hint": error.hint}})
+            return 1
+        except link.Failed as error:
+            _tell({"error": {"message": f"the lab's instances did not start: {error.message}", "hint": ""}})
+            return 1
+        _tell({"ready": ready})
+        ended = asyncio.create_task(server.ended.wait())
+        watching.append(ended)
+        await asyncio.wait([stopping, ended], return_when=asyncio.FIRST_COMPLETED)
+        await server.stop()
+        return 0 if stop.is_set() else 1
+    finally:
+        for task in watching:
+            task.cancel()
+        transport.close()
+        lifeline.end_descendants()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tell(value: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(value) + "\n")
+        sys.stdout.flush()
+
+
+def main() -> int:
+    """Be the server process; return its exit status."""
+    lifeline.adopt_orphans()
+    os.umask(0o077)
+    return asyncio.run(_run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
