@@ -7,6 +7,7 @@ with Lab(LabOptions(instances=2)) as lab:
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import select
@@ -93,6 +94,8 @@ class Lab:
         options = self.options.to_json()
         if self.options.sshd not in SSHD_KINDS:
             raise UsageError(f"'{self.options.sshd}' is not a kind of sshd", f"Use one of: {', '.join(SSHD_KINDS)}")
+        if importlib.util.find_spec("paramiko") is None:
+            raise UsageError("a lab needs paramiko, which is not installed", "Run: pip install 'ssm-ssh[lab]'")
         base = self._base or data_folder()
         with open_folder(base):
             self.folder = Path(tempfile.mkdtemp(prefix="lab-", dir=base))

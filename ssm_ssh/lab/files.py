@@ -60,8 +60,8 @@ def base_environment(folder: Path) -> dict[str, str]:
         "XDG_CACHE_HOME": home / ".cache",
         "XDG_RUNTIME_DIR": folder / "run",
     }
-    for place in (folder / "bin", home / ".local", home / ".ssh", home / ".aws", *places.values()):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for place in (home, home / ".local", home / ".ssh", home / ".aws", folder / "bin", *places.values()):
+        place.mkdir(mode=0o700, exist_ok=True)
     path = os.environ.get("PATH") or os.defpath
     own = Path(sys.executable).parent
     # The AWS CLI of a virtual environment, and ssm-ssh itself, may live beside the interpreter only.
@@ -132,15 +132,15 @@ Include "{folder / "home" / ".ssh" / "config"}"
 
 Host i-* mi-*
     ProxyCommand {command} proxy '%h' '%p' '%r'
-    IdentityFile "{identity_file}"
-    IdentitiesOnly yes
-    StrictHostKeyChecking yes
-    UserKnownHostsFile "{folder / "known_hosts"}"
-    UpdateHostKeys no
 
 Host *
-    GlobalKnownHostsFile none
+    IdentityFile "{identity_file}"
+    IdentitiesOnly yes
     IdentityAgent none
+    StrictHostKeyChecking yes
+    UserKnownHostsFile "{folder / "known_hosts"}"
+    GlobalKnownHostsFile none
+    UpdateHostKeys no
 """
 
 

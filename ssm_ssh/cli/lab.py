@@ -1,0 +1,194 @@
+"""`ssm-ssh lab`: keep an AWS of one's own up until Ctrl-C, or for as long as one command runs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.errors import StateError, UsageError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    import argparse
+    from types import FrameType
+
+    from ssm_ssh.lab import Lab, LabOptions
+
+_DESCRIPTION = """\
+Run an AWS of your own on this machine: the APIs that a session needs, the message gateway, and instances with
+agents and SSH servers. Credentials and certificates are random and new each time; nothing needs an account, nothing
+leaves this machine, and nothing of your own (~/.ssh, ~/.aws) is read or changed.
+
+  ssm-ssh lab                    keep it up until Ctrl-C, and say how to use it
+  ssm-ssh lab -- COMMAND ...     run COMMAND in it, then take it down; exits with COMMAND's status
+  ssm-ssh lab --demo             show ssh, scp and rsync at work in it
+"""
+
+_EPILOG = """\
+In the lab, ssh, scp, sftp (and through them rsync and git) reach the instances, and the AWS CLI and every SDK reach
+the lab's APIs. Of use to scripts: SSM_SSH_LAB_INSTANCE and SSM_SSH_LAB_USER name an instance and a user on it,
+SSM_SSH_LAB_MANAGED and SSM_SSH_LAB_MANAGED_USER a managed node (mi-...). Profiles with fewer rights, for
+`aws --profile`: temporary, expired, no-eic, no-commands, no-start, no-channel, no-hostkeys, sessions-only, one-user.
+
+examples:
+  ssm-ssh lab -- sh -c 'ssh "$SSM_SSH_LAB_USER@$SSM_SSH_LAB_INSTANCE" uname -a'
+  ssm-ssh lab --instances 5 --sshd embedded
+"""
+
+
+class _Stopped(Exception):
+    """A signal asked for the end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run(argv: list[str]) -> int:
+    """Run the command; returns its exit status, or that of the command after `--`."""
+    argv, command = _split(argv)
+    options = _parser().parse_args(argv)
+    if options.demo:
+        if command:
+            raise UsageError("--demo takes no command")
+        from ssm_ssh.lab import demo
+
+        return demo.run(sys.stdout)
+    from ssm_ssh.lab import Lab
+
+    lab = Lab(_lab_options(options))
+    if command is not None:
+        return _run_command(lab, command)
+    return _keep_up(lab, quiet=options.quiet)
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str] | None]:
+    if "--" not in argv:
+        return argv, None
+    at = argv.index("--")
+    if not argv[at + 1 :]:
+        raise UsageError("there is no command after --", "For example: ssm-ssh lab -- sh")
+    return argv[:at], argv[at + 1 :]
+
+
+def _parser() -> Arguments:
+    import argparse
+
+    parser = Arguments(
+        prog="ssm-ssh lab",
+        usage="ssm-ssh lab [OPTION ...] [-- COMMAND ...]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--instances", type=int, default=3, metavar="N", help="how many instances (3)")
+    parser.add_argument(
+        "--sshd",
+        choices=("auto", "system", "embedded"),
+        default="auto",
+        help="SSH servers: the system's OpenSSH or one built in; auto: OpenSSH where it can be used",
+    )
+    parser.add_argument("--no-pacing", action="store_true", help="agents send at full speed, unlike the official one")
+    parser.add_argument("--region", default="eu-central-1", help="the region to be (eu-central-1)")
+    parser.add_argument(
+        "--allow-unsigned",
+        action="store_true",
+        help="take data channels whose upgrade is not signed, for plugins before 1.2.764",
+    )
+    parser.add_argument("--demo", action="store_true", help="run a demonstration, then end")
+    parser.add_argument("--quiet", action="store_true", help="print only the line that leads into the lab")
+    return parser
+
+
+def _lab_options(options: argparse.Namespace) -> LabOptions:
+    from ssm_ssh.lab import LabOptions
+
+    return LabOptions(
+        instances=options.instances,
+        pacing=not options.no_pacing,
+        sshd=options.sshd,
+        region=options.region,
+        require_upgrade_signature=not options.allow_unsigned,
+    )
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    # Once is enough: what follows is the teardown, which must not be cut short.
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, lambda *_: None)
+    raise _Stopped(number)
+
+
+def _keep_up(lab: Lab, *, quiet: bool) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        with lab:
+            print(f". {_shell_word(lab.env_file)}" if quiet else _text(lab), flush=True)
+            lab.wait()
+            raise StateError("the lab has ended by itself", lab.log_text()[-300:])
+    except _Stopped as stopped:
+        # Ctrl-C is how this is meant to end.
+        return 0 if stopped.number == signal.SIGINT else 128 + stopped.number
+
+
+def _text(lab: Lab) -> str:
+    rows = [("NAME", "INSTANCE", "USER", "SYSTEM", "SSH SERVER")]
+    rows += [(one.name, one.instance_id, one.users[0], one.platform, one.sshd) for one in lab.instances]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    table = "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    first = lab.instances[0].destination
+    return f"""\
+The lab is up: region {lab.region}, account {lab.account}.
+
+{table}
+
+In another terminal (its HOME becomes the lab's):
+
+  . {_shell_word(lab.env_file)}
+  ssh {first}
+  scp /etc/hosts {first}:
+
+Ctrl-C stops the lab and removes all of it."""
+
+
+def _shell_word(value: object) -> str:
+    import shlex
+
+    return shlex.quote(str(value))
+
+
+def _run_command(lab: Lab, command: list[str]) -> int:
+    from ssm_ssh.lab import lifeline
+
+    # What the command leaves behind comes to us, and ends with the lab.
+    lifeline.adopt_orphans()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        with lab:
+            return _wait_for(lab, command)
+    except _Stopped as stopped:
+        return 128 + stopped.number
+    finally:
+        lifeline.end_descendants()
+
+
+def _wait_for(lab: Lab, command: list[str]) -> int:
+    # Handlers, not SIG_IGN: an ignored signal would stay ignored in the command.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        process = subprocess.Popen(command, env=lab.env)
+    except OSError as error:
+        raise UsageError(
+            f"cannot run {printable(command[0], 80)}: {error.strerror}", "Name a program after --"
+        ) from error
+    # Ctrl-C has reached the command already, for it is in the same process group; the others have not.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: process.send_signal(number))
+    status = process.wait()
+    return 128 - status if status < 0 else status
