@@ -1,0 +1,67 @@
+"""Finding and ending what was started on an instance, by family and by the mark that its environment carries."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+# A process is its number and the time it started: numbers are used again.
+Identity = tuple[int, str]
+
+
+def _table() -> dict[int, tuple[int, str]]:
+    """Return every process's (parent, start time)."""
+    table: dict[int, tuple[int, str]] = {}
+    if sys.platform == "linux":
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError, IndexError, ValueError):
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                    table[int(entry.name)] = (int(fields[1]), fields[19])
+        return table
+    lines = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,lstart="], capture_output=True, text=True, check=False).stdout
+    for line in lines.splitlines():
+        pid, parent, start = line.split(None, 2)
+        table[int(pid)] = (int(parent), start)
+    return table
+
+
+def tree(pid: int) -> list[Identity]:
+    """Return process `pid` and all below it, parents first; empty when it is gone."""
+    table = _table()
+    found = [pid] if pid in table else []
+    for parent in found:
+        found += [child for child, (its_parent, _) in table.items() if its_parent == parent]
+    return [(one, table[one][1]) for one in found]
+
+
+def _marked(mark: str) -> list[Identity]:
+    """Return our own descendants whose environment mentions `mark` (Linux; elsewhere none are found)."""
+    found = []
+    for pid, start in tree(os.getpid())[1:]:
+        with contextlib.suppress(OSError):
+            if mark.encode() in Path("/proc", str(pid), "environ").read_bytes():
+                found.append((pid, start))
+    return found
+
+
+def end(doomed: Iterable[Identity], marks: str = "") -> None:
+    """Kill the processes `doomed` and, when `marks` is given, every descendant of ours with it in its environment.
+
+    Looks again until no more are found, for one that forks meanwhile; collects those that have become our children.
+    """
+    wanted = list(doomed)
+    for _ in range(20):
+        table = _table()
+        alive = [one for one in wanted if table.get(one[0], (0, ""))[1] == one[1]]
+        for pid, _start in alive:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        wanted = _marked(marks) if marks else []
+        if not wanted:
+            return
