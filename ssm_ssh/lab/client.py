@@ -11,7 +11,6 @@ import importlib.util
 import json
 import os
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -177,7 +176,7 @@ class Lab:
             os.close(self._log)
             self._log = None
         if self.folder != Path():
-            shutil.rmtree(self.folder, ignore_errors=True)
+            files.remove(self.folder)
 
     @property
     def running(self) -> bool:

@@ -48,6 +48,14 @@ def write_private(path: Path, text: str, mode: int = 0o600) -> None:
     temporary.replace(path)
 
 
+def remove(folder: Path) -> None:
+    """Remove the lab's folder, and what root's instances have beside it."""
+    from ssm_ssh.lab.userland import remove_machines_folder
+
+    remove_machines_folder(folder / "instances")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def base_environment(folder: Path) -> dict[str, str]:
     """Return the environment of everything that runs in the lab, but for AWS's part; makes the folders it names."""
     home = folder / "home"

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -134,8 +133,11 @@ class Server:
         self, stack: contextlib.AsyncExitStack, gateway_url: str, ca_file: Path
     ) -> tuple[link.Link, dict[str, Any]]:
         ours, theirs = socket.socketpair()
-        # On an instance, ssh and scp are the system's own.
+        # On an instance, ssh and scp are the system's own. Root's lab gives its instances uids of their own, which
+        # cannot enter the lab's folder: their files are in a folder beside it.
         environment = {**self.environment, "PATH": self._system_path}
+        if os.geteuid() == 0:
+            del environment["TMPDIR"]
         command = [sys.executable, "-I", "-m", "ssm_ssh.lab.instances"]
         with theirs:
             process = await asyncio.create_subprocess_exec(*command, stdin=theirs.fileno(), stdout=2, env=environment)
@@ -331,7 +333,7 @@ async def _run() -> int:
             task.cancel()
         transport.close()
         lifeline.end_descendants()
-        shutil.rmtree(folder, ignore_errors=True)
+        files.remove(folder)
 
 
 def _tell(value: dict[str, Any]) -> None:
