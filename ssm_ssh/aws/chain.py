@@ -41,7 +41,7 @@ def open_chain(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credenti
         found = resolver.load_credentials()
     except SsmSshError:
         raise
-    except Exception as error:  # noqa: BLE001 - providers raise whatever their files, processes and sockets do
+    except Exception as error:
         raise _explain(error, settings) from None
     if found is None:
         raise _missing(settings)
@@ -51,7 +51,7 @@ def open_chain(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credenti
             frozen = found.get_frozen_credentials()
         except SsmSshError:
             raise
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
             raise _explain(error, settings) from None
         if not frozen.access_key or not frozen.secret_key:
             raise _missing(settings)

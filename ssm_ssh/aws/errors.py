@@ -174,7 +174,7 @@ def _denied(refusal: Refusal, where: str) -> AwsError:
         return _error(
             AccessDenied,
             refusal,
-            f"{action} is denied{on}: an explicit deny in a {policy}",
+            f"{action} is denied{on}: an explicit deny in the {policy}",
             "No other policy can allow it; ask whoever owns that one",
         )
     return _error(

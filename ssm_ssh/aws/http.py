@@ -95,10 +95,10 @@ def ask(
     Raises NetworkError when the answer does not come or breaks off, ProtocolError when it is not HTTP or too large.
     """
     lines = [f"POST {endpoint.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    if any("\n" in line or "\r" in line for line in lines):
-        raise ProtocolError("a header of the request would hold a line break")
-    lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
     try:
+        if any("\n" in line or "\r" in line for line in lines):
+            raise ProtocolError("a header of the request would hold a line break")
+        lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
         sock.settimeout(deadlines.limit(deadlines.read))
         sock.sendall("\r\n".join(lines).encode("latin-1") + body)
         reader = _Reader(sock, deadlines)
@@ -133,8 +133,7 @@ class _Reader:
     def head(self) -> Head:
         while not (length := head_length(self._data)):
             self._more()
-        head = parse_head(self._take(length))
-        return head
+        return parse_head(self._take(length))
 
     def body(self, head: Head) -> bytes:
         if head.status in {204, 304}:
@@ -158,8 +157,8 @@ class _Reader:
                 if len(self._data) > _MAX_LINE or b"\n" in self._data:
                     raise ProtocolError("the answer has a malformed chunk")
                 self._more()
+            size = int(line[1], 16)  # before the line is deleted, for the match only refers to it
             del self._data[: line.end()]
-            size = int(line[1], 16)
             if size == 0:
                 return bytes(body)  # the connection is closed now, so a trailer needs no reading
             _bound(len(body) + size)

@@ -41,7 +41,7 @@ def push_payload(target: Target, public_key: str) -> dict[str, Any]:
     if len(target.user) > _LONGEST_USER or not _USER.fullmatch(target.user):
         raise UsageError(
             f"EC2 Instance Connect takes no user name such as '{target.user}'",
-            f"It takes at most {_LONGEST_USER} letters, digits and . _ - @, the last no dot",
+            f"It takes at most {_LONGEST_USER} letters, digits and . _ - @, not digits alone",
         )
     return {"InstanceId": target.instance_id, "InstanceOSUser": target.user, "SSHPublicKey": key}
 

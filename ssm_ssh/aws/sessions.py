@@ -94,7 +94,8 @@ def terminate_session(api: Api, session_id: str, *, deadline: float | None = Non
     try:
         api.call("ssm", "TerminateSession", {"SessionId": session_id}, target=session_id, deadline=deadline)
     except AwsError as error:
-        if not error.code.startswith("DoesNotExist"):
+        gone = error.code.startswith("DoesNotExist") or "not in a valid state" in error.message
+        if not gone:
             raise
 
 

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,10 +86,15 @@ def sign(
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
+    """Return the canonical pairs of a query: decoded as a form is (a raw `+` is a space) and encoded anew.
+
+    StreamUrls carry raw base64 (`cell-number=...+.../...`). It goes over the wire as it is, and is signed as the AWS
+    SDK for Go signs it. What is encoded already comes out unchanged, as with botocore.
+    """
     pairs = []
     for pair in query.split("&") if query else ():
         name, _, value = pair.partition("=")
-        pairs.append((name, value))
+        pairs.append((quote(unquote_plus(name), safe="-_.~"), quote(unquote_plus(value), safe="-_.~")))
     return pairs
 
 

@@ -1,0 +1,39 @@
+"""What a connection would call, in words: for --dry-run, without calling anything."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ssm_ssh.aws.endpoints import resolve
+from ssm_ssh.aws.keypush import push_payload
+from ssm_ssh.aws.sessions import SSH_DOCUMENT, start_payload
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from ssm_ssh.aws.settings import AwsSettings
+    from ssm_ssh.target import Target
+
+# A key of the length that ours has, so that the limits of EC2 Instance Connect are checked as they would be.
+_SOME_KEY = "ssh-ed25519 " + "A" * 68
+
+
+def describe(settings: AwsSettings, target: Target, *, document: str = SSH_DOCUMENT, push: bool = True) -> list[str]:
+    """Return one printable line for each call that connecting to `target` makes: operation, host, parameters.
+
+    `push`: whether a key is pushed by EC2 Instance Connect. Needs no credentials and shows none. Raises UsageError
+    for whatever the real calls would refuse before they are sent.
+    """
+    lines = [f"profile {settings.profile_name}, region {settings.region}"]
+    if push:
+        parameters = push_payload(target, _SOME_KEY) | {"SSHPublicKey": "(our public key)"}
+        lines.append(_call(settings, "ec2-instance-connect", "SendSSHPublicKey", parameters))
+    lines.append(_call(settings, "ssm", "StartSession", start_payload(target, document)))
+    gateway = resolve(settings, "ssmmessages")
+    lines.append(f"ssmmessages:OpenDataChannel at {gateway.authority}: the WebSocket that carries the session")
+    lines.append(_call(settings, "ssm", "TerminateSession", {"SessionId": "(that of the session)"}))
+    return [printable(line, 1000) for line in lines]
+
+
+def _call(settings: AwsSettings, service: str, operation: str, parameters: dict[str, Any]) -> str:
+    return f"{service}:{operation} at {resolve(settings, service).authority}: {json.dumps(parameters)}"

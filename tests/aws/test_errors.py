@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_ssh import errors
+from ssm_ssh.aws.errors import Refusal, explain
+from ssm_ssh.aws.settings import AwsSettings, load
+
+TARGET = "i-0123456789abcdef0"
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> AwsSettings:
+    folder = tmp_path_factory.mktemp("errors")
+    (folder / "c").write_text("[profile work]\n")
+    return load(profile="work", region="eu-west-1", env={"HOME": str(folder), "AWS_CONFIG_FILE": str(folder / "c")})
+
+
+def sentence(
+    settings: AwsSettings, code: str, message: str = "", *, operation: str = "StartSession", status: int = 400
+) -> str:
+    return explain(Refusal(operation, TARGET, status, code, message), settings).sentence()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        (
+            "TargetNotConnected",
+            errors.TargetNotConnected,
+            [TARGET, "eu-west-1", "'work'", "AmazonSSMManagedInstanceCore", "443"],
+        ),
+        ("InvalidInstanceId", errors.TargetNotConnected, [TARGET, "region and profile"]),
+        ("InvalidDocument", errors.DocumentMissing, ["AWS-StartSSHSession"]),
+        ("ThrottlingException", errors.Throttled, ["throttles StartSession", "again"]),
+        ("RequestLimitExceeded", errors.Throttled, []),
+        ("TooManyRequestsException", errors.Throttled, []),
+        ("ExpiredTokenException", errors.CredentialsError, ["expired", "aws sso login --profile work"]),
+        ("ExpiredToken", errors.CredentialsError, ["expired"]),
+        ("UnrecognizedClientException", errors.CredentialsError, ["does not know this access key", "partition"]),
+        ("InvalidClientTokenId", errors.CredentialsError, ["does not know this access key"]),
+        ("InvalidSignatureException", errors.CredentialsError, ["secret key", "clock"]),
+        ("SignatureDoesNotMatch", errors.CredentialsError, ["secret key"]),
+        ("EC2InstanceNotFoundException", errors.TargetMissing, ["EC2 knows no instance " + TARGET, "region"]),
+        ("EC2InstanceStateInvalidException", errors.TargetMissing, ["not running", "Start it"]),
+        ("EC2InstanceUnavailableException", errors.AwsError, ["Try again"]),
+        ("InvalidArgsException", errors.AwsError, ["refused as wrong", "user name"]),
+        ("ValidationException", errors.AwsError, ["refused as wrong"]),
+        ("AccessDeniedException", errors.AccessDenied, ["StartSession is denied"]),
+        ("AuthException", errors.AccessDenied, ["denied"]),
+        ("InternalServerError", errors.AwsError, ["AWS failed", "Try again"]),
+        ("ServiceException", errors.AwsError, ["AWS failed"]),
+        ("Whatever", errors.AwsError, ["StartSession in eu-west-1 (profile 'work') failed: Whatever: the message"]),
+    ],
+)
+def test_sentences(settings: AwsSettings, code: str, kind: type[errors.SsmSshError], words: list[str]) -> None:
+    error = explain(Refusal("StartSession", TARGET, 400, code, "the message"), settings)
+    assert type(error) is kind
+    for word in words:
+        assert word in error.sentence()
+    assert len(error.sentence()) < 400
+    if isinstance(error, errors.AwsError):
+        assert (error.code, error.operation, error.status) == (code, "StartSession", 400)
+
+
+def test_denied_names_action_and_resource(settings: AwsSettings) -> None:
+    arn = f"arn:aws:ec2:eu-west-1:123456789012:instance/{TARGET}"
+    said = sentence(
+        settings,
+        "AccessDeniedException",
+        "User: arn:aws:sts::123456789012:assumed-role/dev/me is not authorized to perform: ssm:StartSession "
+        f"on resource: {arn} because no identity-based policy allows the ssm:StartSession action",
+    )
+    assert said.startswith(f"ssm:StartSession is not allowed on {arn} in eu-west-1 (profile 'work')")
+    assert "Ask for an IAM policy" in said
+
+
+@pytest.mark.parametrize(
+    ("tail", "policy"),
+    [
+        ("with an explicit deny in a service control policy", "service control policy"),
+        ("with an explicit deny in an identity-based policy: arn:aws:iam::1:policy/x", "identity-based policy"),
+        ("with an explicit deny", "explicit deny"),
+    ],
+)
+def test_explicit_deny(settings: AwsSettings, tail: str, policy: str) -> None:
+    said = sentence(
+        settings,
+        "AccessDeniedException",
+        f"User: arn:x is not authorized to perform: ssm:StartSession on resource: arn:aws:y {tail}",
+    )
+    assert said.startswith("ssm:StartSession is denied on arn:aws:y: an explicit deny")
+    assert policy in said
+    assert "No other policy can allow it" in said
+
+
+def test_denied_without_resource(settings: AwsSettings) -> None:
+    said = sentence(settings, "AuthException", "not authorized to perform: ec2-instance-connect:SendSSHPublicKey")
+    assert said.startswith("ec2-instance-connect:SendSSHPublicKey is not allowed in eu-west-1")
+
+
+@pytest.mark.parametrize(
+    "message", ["Signature expired: 20260101T000000Z is now earlier than", "Signature not yet current: x"]
+)
+def test_clock(settings: AwsSettings, message: str) -> None:
+    assert "clock" in sentence(settings, "InvalidSignatureException", message)
+    assert "time" in sentence(settings, "RequestTimeTooSkewed", "The difference between the request time and the skew")
+
+
+def test_a_session_that_is_gone(settings: AwsSettings) -> None:
+    gone = explain(Refusal("ResumeSession", "s", 400, "DoesNotExistException", "x"), settings)
+    assert isinstance(gone, errors.SessionGone)
+    other = explain(Refusal("TerminateSession", "s", 400, "DoesNotExistException", "x"), settings)
+    assert not isinstance(other, errors.SessionGone)
+
+
+@given(
+    code=st.text(max_size=60)
+    | st.sampled_from(["AccessDeniedException", "TargetNotConnected", "InvalidDocument", "AuthFailure"]),
+    message=st.text(max_size=600)
+    | st.text(max_size=600).map(lambda t: f"not authorized to perform: a:b on resource: {t}"),
+    target=st.text(max_size=30),
+    status=st.integers(300, 599),
+)
+def test_whatever_aws_says_becomes_one_printable_line(
+    settings: AwsSettings, code: str, message: str, target: str, status: int
+) -> None:
+    refusal = Refusal("StartSession", target, status, code, message)
+    error = explain(refusal, settings)
+    assert all(" " <= character <= "~" for character in error.sentence())
+    assert isinstance(refusal.throttled, bool)
+    assert isinstance(refusal.transient, bool)
+
+
+def test_profile_names_are_printable_in_sentences(tmp_path: object) -> None:
+    settings = AwsSettings(
+        profile="p\x1b[31m\n",
+        explicit_profile=True,
+        region="eu-west-1",
+        files=load(region="x", env={"HOME": str(tmp_path)}).files,
+        env={},
+    )
+    assert "\x1b" not in sentence(settings, "TargetNotConnected")
