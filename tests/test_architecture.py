@@ -20,13 +20,14 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"connect", "sshconfig", "lab"},
-    {"relay", "aws", "keys", "hostkeys"},
-    {"channel", "ssh", "transport", "backoff", "liveness", "log", "pipes", "signals", "tasks"},
-    {"target", "paths", "files", "errors", "text", "__init__"},
+    {"gateway", "relay", "aws", "keys", "hostkeys"},
+    {"line", "pipes", "poller", "signals", "tasks", "liveness", "recovery"},
+    {"channel", "ssh", "transport"},
+    {"target", "paths", "files", "log", "backoff", "errors", "text", "__init__"},
 )
 LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
 
-PURE = {"channel", "ssh"}
+PURE = {"channel", "ssh", "liveness", "recovery", "target", "text"}
 # What would bring in the outside world: sockets, files, clocks, threads, programs.
 IMPURE_MODULES = {
     *("asyncio", "ctypes", "fcntl", "http", "io", "logging", "multiprocessing", "os", "pathlib", "select"),
