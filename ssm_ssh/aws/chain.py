@@ -7,6 +7,8 @@ the CLI serves here as well. This module is imported only when such credentials 
 from __future__ import annotations
 
 import os
+import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions as failures
@@ -16,6 +18,7 @@ from botocore.credentials import create_credential_resolver
 from botocore.utils import JSONFileCache
 
 from ssm_ssh.aws.credentials import Credentials
+from ssm_ssh.aws.ini import expand
 from ssm_ssh.aws.mfa import ask
 from ssm_ssh.errors import CredentialsError, NetworkError, SsmSshError
 from ssm_ssh.text import printable
@@ -34,10 +37,9 @@ def open_chain(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credenti
     """
     try:
         session = _session(settings)
-        resolver = create_credential_resolver(session, cache=_cache(settings), region_name=settings.region)
-        # botocore's own prompter falls back to stdin and stderr, where the SSH stream is.
-        roles: Any = resolver.get_provider("assume-role")
-        roles._prompter = ask if may_ask else _cannot_ask
+        cache: Any = _Cache(expand("~/.aws/cli/cache", settings.env))
+        resolver = create_credential_resolver(session, cache=cache, region_name=settings.region)
+        _keep_off_stdin(resolver, ask if may_ask else _cannot_ask)
         found = resolver.load_credentials()
     except SsmSshError:
         raise
@@ -87,15 +89,39 @@ def _session(settings: AwsSettings) -> botocore.session.Session:
     return session
 
 
-def _cache(settings: AwsSettings) -> Any:  # noqa: ANN401 - botocore takes whatever works as a dictionary
-    from ssm_ssh.aws.ini import expand
+class _Cache(JSONFileCache):
+    """The AWS CLI's cache; a home that cannot be written only means that nothing is kept."""
 
-    folder = expand("~/.aws/cli/cache", settings.env)
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
-    except OSError:
-        return {}  # a home that cannot be written: no cache, as with plain botocore
-    return JSONFileCache(folder)
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self._folder = folder
+
+    def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401 - as in botocore
+        with suppress(OSError):
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+            super().__setitem__(key, value)
+
+
+def _keep_off_stdin(resolver: Any, prompter: Callable[[str], str]) -> None:  # noqa: ANN401 - reaches into botocore
+    """Keep botocore's prompt and the processes that it starts from stdin, which holds the bytes that ssh sends.
+
+    botocore has parameters for both, but does not pass them on; the tests see to it that these names stay right.
+    """
+    roles = resolver.get_provider("assume-role")
+    roles._prompter = prompter
+    builder = roles._profile_provider_builder
+    make = builder._create_process_provider
+
+    def silent(provider: Any) -> Any:  # noqa: ANN401
+        provider._popen = _start
+        return provider
+
+    silent(resolver.get_provider("custom-process"))
+    builder._create_process_provider = lambda profile_name: silent(make(profile_name))
+
+
+def _start(arguments: list[str], **how: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401
+    return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, **how)
 
 
 def _cannot_ask(_prompt: str) -> str:
@@ -151,7 +177,9 @@ def _from_sts(error: failures.ClientError, name: str) -> CredentialsError:
         hint = "Renew the credentials that the role is assumed with"
     elif "MultiFactorAuthentication" in message:
         hint = "The MFA code was wrong, old or used before; wait for the next one"
-    elif code in {"AccessDenied", "AccessDeniedException", "ForbiddenException"}:
+    elif operation == "GetRoleCredentials":
+        hint = f"Check sso_account_id and sso_role_name in profile '{name}'"
+    elif code in {"AccessDenied", "AccessDeniedException"}:
         hint = f"Check role_arn in profile '{name}' and the role's trust policy"
     else:
         hint = f"Check it with: aws sts get-caller-identity --profile {name}"

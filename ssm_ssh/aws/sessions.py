@@ -57,8 +57,8 @@ def start_session(
     """Start a session to `target`'s port; `reason` (at most 256 characters) shows in the audit trail.
 
     `deadline` is in time.monotonic()'s seconds. Raises what Api.call raises, and UsageError. The call is repeated
-    after a lost answer: the session that may have been started then has no data channel, reaches nothing on the
-    instance, and Systems Manager ends it by itself.
+    after a lost answer: the session that may have been started without our knowing has no data channel, does nothing
+    on the instance, and Systems Manager ends it when it idles out.
     """
     answer = api.call(
         "ssm",

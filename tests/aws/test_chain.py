@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +26,6 @@ ROLE = "role_arn = arn:aws:iam::123456789012:role/ops\nsource_profile = base\nro
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home that is the process's own, for botocore reads that."""
-    import os
-
     for name in list(os.environ):
         if name.startswith("AWS_") or "proxy" in name.lower():
             monkeypatch.delenv(name)
@@ -94,6 +95,38 @@ def test_process_that_fails(home: Path, body: str) -> None:
     assert "aws sts get-caller-identity --profile p" in error.hint
 
 
+@pytest.mark.parametrize("chained", [False, True])
+def test_process_gets_nothing_of_the_ssh_stream(home: Path, aws: FakeAws, certificate: Path, chained: bool) -> None:
+    (home / "give.py").write_text(
+        "import json, sys\n"
+        "key = 'READ' + sys.stdin.read()\n"
+        "print(json.dumps({'Version': 1, 'AccessKeyId': key, 'SecretAccessKey': 's'}))\n"
+    )
+    process = f"credential_process = {sys.executable} {home / 'give.py'}\n"
+    config(home, f"[profile base]\n{process}[profile p]\n{ROLE if chained else process}")
+    aws.answers = [assumed(time.time() + 3600)]
+    code = (
+        "import os\nfrom ssm_ssh.aws.credentials import get\nfrom ssm_ssh.aws.settings import load\n"
+        "print(get(load(profile='p')).access_key, os.read(0, 100).decode())"
+    )
+    env = {**os.environ, "AWS_ENDPOINT_URL_STS": aws.url, "AWS_CA_BUNDLE": str(certificate)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=b"SSH-2.0-client", stdout=subprocess.PIPE, env=env, check=True
+    )
+    assert done.stdout.split() == [b"ASIAROLE1" if chained else b"READ", b"SSH-2.0-client"]
+    if chained:
+        assert "Credential=READ/" in aws.requests[0].headers["authorization"]
+
+
+def test_profile_of_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "give.py").write_text('print(\'{"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "s"}\')')
+    config(home, f"[profile p]\ncredential_process = {sys.executable} {home / 'give.py'}\n")
+    monkeypatch.setenv("AWS_PROFILE", "p")
+    assert get(load()).access_key == "AKIDPROC"
+    monkeypatch.setenv("AWS_PROFILE", "")
+    assert "no AWS credentials" in failure().message
+
+
 def test_program_that_does_not_exist(home: Path) -> None:
     config(home, "[profile p]\ncredential_process = /nonexistent/program\n")
     assert "/nonexistent/program" in failure("p").message
@@ -154,6 +187,20 @@ class TestRole:
         (home / ".aws/cli").write_text("in the way")
         aws.answers = [assumed(time.time() + 3600)]
         assert get(load(profile="p")).access_key == "ASIAROLE1"
+
+    def test_a_person_is_asked_once_whoever_needs_it(self, aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = []
+        monkeypatch.setattr(chain, "ask", lambda prompt: asked.append(prompt) or "123456")
+        aws.answers = [assumed(time.time() + 3600)]
+        source = CredentialSource(load(profile="m"))
+        found = []
+        threads = [threading.Thread(target=lambda: found.append(source.get())) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(asked) == 1
+        assert [credentials.access_key for credentials in found] == ["ASIAROLE1"] * 4
 
     def test_is_renewed_when_it_ends(self, aws: FakeAws) -> None:
         aws.answers = [assumed(time.time() + 300, 1), assumed(time.time() + 3600, 2)]

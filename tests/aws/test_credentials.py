@@ -156,6 +156,15 @@ def test_expiry_of_the_environment(tmp_path: Path) -> None:
         get(load(env={**env, "AWS_CREDENTIAL_EXPIRATION": "tomorrow"}))
 
 
+@pytest.mark.parametrize("stray", ["\r", "\n", " x", "é", "\x1b"])
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
+def test_keys_that_were_copied_badly(tmp_path: Path, name: str, stray: str) -> None:
+    env = {**write(tmp_path), **ENV_KEYS, "AWS_SESSION_TOKEN": "token"}
+    env[name] += stray
+    with pytest.raises(CredentialsError, match="from the environment holds"):
+        get(load(env=env))
+
+
 def test_refresh_reads_the_file_again(tmp_path: Path) -> None:
     env = write(tmp_path, credentials=f"[default]\n{keys('old', token=True)}")
     source = CredentialSource(load(env=env))
