@@ -59,9 +59,9 @@ start_publication or a new connection), so probes need not be frequent; a sessio
 PROBES = 2
 """Messages resent by one probe (RFC 9002, 6.2.4: one or two); the oldest, which is what the agent waits for."""
 
-REORDER_PACKETS = 64
+REORDER_PACKETS = 256
 """Later transmissions acknowledged before a message counts as lost, times the tolerance. RFC 9002 takes 3, for paths
-that hardly reorder; 64 leaves reordered messages time to arrive, and at speed still beats the time threshold."""
+that hardly reorder; 256 leaves reordered messages time to arrive, and at speed still beats the time threshold."""
 
 MAX_TOLERANCE = 8
 """Quarters of a round trip by which the time threshold may exceed it: starts at 1 (RFC 8985 takes a quarter too) and
@@ -91,5 +91,5 @@ path that became longer would shrink the window for ever, and one's own standing
 
 MIN_LOCAL = 16 * 1024
 MAX_LOCAL = 512 * 1024
-"""Stream bytes queued before their first transmission: half the window within these bounds. A keystroke waits behind
+"""Stream bytes queued before their first transmission: a quarter of the window within these bounds. A keystroke waits behind
 them, so on a slow link they must be few; on a fast one they bridge the time between two calls of frames()."""

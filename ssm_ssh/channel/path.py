@@ -58,7 +58,7 @@ class Path:
         """Start over on a new connection: it may lead over another network. Only the timeout is kept."""
         self.base_rtt = _UNKNOWN
         """Lowest round trip seen of late; infinite until there is one."""
-        self._base_at = 0.0
+        self._base_at = _UNKNOWN
         self.tolerance = 1
         """How much reordering is tolerated, from 1 to MAX_TOLERANCE."""
         self.window = self._wide = FIRST_WINDOW
@@ -108,18 +108,22 @@ class Path:
         self.full = False
 
     def acknowledged(self, size: int, transmission: int, last: int, in_flight: int, now: float) -> None:
-        """`size` bytes sent as `transmission` have arrived; `last` is the newest one sent.
+        """`size` bytes sent as `transmission` (-1: not known) have arrived; `last` is the newest one sent.
 
         What arrives in a round, over the time that the round takes, is the delivery rate.
         """
         self._round_bytes += size
         elapsed = now - self._round_at
-        if elapsed <= 0 or (transmission < self._round_end and elapsed < ROUND):
+        shortest = min(self.base_rtt, self._smoothed) * 0.9
+        if elapsed < shortest or elapsed <= 0 or (transmission < self._round_end and elapsed < ROUND):
             return
         self._measure(self._round_bytes / elapsed)
         if now - self._base_at > BASE_RTT_AGE or self._stage:
             self._renew_base(in_flight, now)
-        self.window = MIN_WINDOW if self._stage else self._wide
+        self.window = self._wide
+        if self._stage:
+            # Half of what the path holds at the least: no queue, and half the rate for a few rounds at the most.
+            self.window = max(int(max(self._rates) * shortest / 2), MIN_WINDOW)
         self.begin_round(last, now)
 
     def _measure(self, rate: float) -> None:
@@ -136,7 +140,7 @@ class Path:
     def _renew_base(self, in_flight: int, now: float) -> None:
         # Stages: let the queue drain; let those in flight arrive, which still saw it;
         # then forget the old value and take the lowest of a round that was sent into an empty queue.
-        if self._stage != _DRAIN or in_flight <= MIN_WINDOW:
+        if self._stage != _DRAIN or in_flight <= self.window:
             self._stage += 1
         if self._stage == _MEASURE:
             self.base_rtt = _UNKNOWN

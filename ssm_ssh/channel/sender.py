@@ -96,7 +96,7 @@ class Sender:
         """Bytes that may be queued now."""
         if self.terminating:
             return 0
-        return max(0, min(max(self._path.window // 2, MIN_LOCAL), MAX_LOCAL) - len(self._pending))
+        return max(0, min(max(self._path.window // 4, MIN_LOCAL), MAX_LOCAL) - len(self._pending))
 
     def queue(self, data: bytes) -> None:
         """Append stream bytes; messages are cut when they are sent, so that small writes share one."""
@@ -181,7 +181,7 @@ class Sender:
         if sent.flying:
             sent.flying = False
             self._in_flight -= size
-        path.acknowledged(size, sent.transmission, self._transmission - 1, self._in_flight, now)
+        path.acknowledged(size, sent.transmission if sent.once else -1, self._transmission - 1, self._in_flight, now)
         order = self._order
         while order and not order[0].flying:
             order.popleft()
@@ -232,12 +232,12 @@ class Sender:
     def _take_for_lost(self, now: float) -> None:
         path = self._path
         too_far = self._newest - REORDER_PACKETS * path.tolerance
-        too_old = now - path.loss_delay
+        delay = path.loss_delay
         order = self._order
         while order:
             sent = order[0]
             if sent.flying:
-                if sent.transmission >= self._newest or (sent.transmission > too_far and sent.at > too_old):
+                if sent.transmission >= self._newest or (sent.transmission > too_far and sent.at + delay > now):
                     return
                 sent.flying = False
                 self._in_flight -= len(sent.frame)
