@@ -46,7 +46,7 @@ class CommandResult(NamedTuple):
     stderr: str
 
 
-def _cut(data: bytes) -> str:
+def _cut(data: bytearray) -> str:
     text = data.decode(errors="replace")
     return text if len(text) < OUTPUT_LIMIT else text[: OUTPUT_LIMIT - len(_CUT)] + _CUT
 
@@ -96,21 +96,18 @@ async def _run(land: Userland, argv: list[str], timeout: float, directory: str) 
         )
     except OSError as error:
         return CommandResult("Failed", -1, "", f"failed to run commands: {error}")
-    outputs = [asyncio.create_task(_collect(stream)) for stream in (process.stdout, process.stderr)]
+    stdout, stderr = bytearray(), bytearray()
+    outputs = asyncio.gather(_collect(process.stdout, stdout), _collect(process.stderr, stderr), process.wait())
     timed_out = False
     try:
-        await asyncio.wait_for(process.wait(), timeout)
+        # As in the agent, a command lasts as long as somebody holds its output: a program in the background too.
+        await asyncio.wait_for(outputs, timeout)
     except asyncio.TimeoutError:
         timed_out = True
-        family = tree(process.pid)
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
-        end(family)
-        await process.wait()
+        _end_family(process.pid)
     except asyncio.CancelledError:
-        end(tree(process.pid))
+        _end_family(process.pid)
         raise
-    stdout, stderr = await _gather(outputs)
     code = process.returncode if process.returncode is not None else -1
     if timed_out:
         return CommandResult("TimedOut", -1, _cut(stdout), _cut(stderr))
@@ -120,24 +117,16 @@ async def _run(land: Userland, argv: list[str], timeout: float, directory: str) 
     return CommandResult("Failed" if code else "Success", max(code, -1), _cut(stdout), _cut(stderr))
 
 
-async def _collect(stream: asyncio.StreamReader | None) -> bytes:
-    kept = bytearray()
-    if stream is None:
-        return b""
-    try:
-        while data := await stream.read(65536):
-            kept += data[: _KEPT - len(kept)]
-    except asyncio.CancelledError:
-        # A background program holds the pipe; what has come is the answer.
-        pass
-    return bytes(kept)
+def _end_family(pid: int) -> None:
+    family = tree(pid)
+    with contextlib.suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)
+    end(family)
 
 
-async def _gather(outputs: list[asyncio.Task[bytes]]) -> list[bytes]:
-    _done, pending = await asyncio.wait(outputs, timeout=1)
-    for task in pending:
-        task.cancel()
-    return [await task for task in outputs]
+async def _collect(stream: asyncio.StreamReader | None, kept: bytearray) -> None:
+    while stream is not None and (data := await stream.read(65536)):
+        kept += data[: _KEPT - len(kept)]
 
 
 # Programs for root's PATH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -65,3 +66,20 @@ def end(doomed: Iterable[Identity], marks: str = "") -> None:
         wanted = _marked(marks) if marks else []
         if not wanted:
             return
+
+
+async def output_pipe() -> tuple[asyncio.StreamReader, asyncio.ReadTransport, int]:
+    """Return a new pipe as (reader, its transport, descriptor for a child to write to, which the caller closes).
+
+    asyncio's own pipes tie the end of a program to the end of everybody who inherited its output.
+    """
+    ours, theirs = os.pipe()
+    reader = asyncio.StreamReader()
+    try:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb", 0)
+        )
+    except BaseException:
+        os.close(theirs)
+        raise
+    return reader, transport, theirs

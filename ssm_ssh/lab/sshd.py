@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from ssm_ssh.lab.processes import end, tree
+from ssm_ssh.lab.processes import end, output_pipe, tree
 from ssm_ssh.lab.userland import Userland
 
 _SBIN = "/usr/sbin:/usr/local/sbin:/sbin"
@@ -91,7 +91,7 @@ class SystemSshd:
         self._land = land
         self._sshd = find_sshd()
         self._process: asyncio.subprocess.Process | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: list[tuple[asyncio.Task[None], asyncio.ReadTransport]] = []
         self._left: list[tuple[int, str]] = []
         self.port = 0
         self.log: deque[str] = deque(maxlen=2000)
@@ -119,26 +119,32 @@ class SystemSshd:
         if setpriv := shutil.which("setpriv"):
             argv = [setpriv, "--pdeathsig", "TERM", "--", *argv]
         first = self._land.users[0]
-        self._process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            cwd=self._land.home(first),
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self._land.names(first)},
-            **self._land.identity(first),
-        )
+        log, transport, descriptor = await output_pipe()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=descriptor,
+                start_new_session=True,
+                cwd=self._land.home(first),
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self._land.names(first)},
+                **self._land.identity(first),
+            )
+        except BaseException:
+            transport.close()
+            raise
+        finally:
+            os.close(descriptor)
         ready = asyncio.get_running_loop().create_future()
-        self._reading = asyncio.create_task(self._read_log(self._process, ready))
+        self._reading.append((asyncio.create_task(self._read_log(log, ready)), transport))
         try:
             return bool(await asyncio.wait_for(ready, _START_SECONDS))
         except asyncio.TimeoutError:
             return False
 
-    async def _read_log(self, process: asyncio.subprocess.Process, ready: asyncio.Future[bool]) -> None:
-        stderr = process.stderr
-        while stderr is not None and (line := await stderr.readline()):
+    async def _read_log(self, log: asyncio.StreamReader, ready: asyncio.Future[bool]) -> None:
+        while line := await log.readline():
             text = line.decode(errors="replace").rstrip()
             self.log.append(text)
             if text.startswith("Server listening on") and not ready.done():
@@ -170,7 +176,9 @@ class SystemSshd:
         end(doomed, marks=str(self._land.etc))
         if process is not None:
             await process.wait()
-        if self._reading is not None:
-            # A process that escaped could hold the pipe; the log is no reason to wait for it.
-            await asyncio.wait([self._reading], timeout=1)
-            self._reading.cancel()
+        # Whoever escaped may hold the log's pipe; that is no reason to wait.
+        reading, self._reading = self._reading, []
+        for task, transport in reading:
+            await asyncio.wait([task], timeout=0.2)
+            task.cancel()
+            transport.close()

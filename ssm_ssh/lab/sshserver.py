@@ -23,6 +23,7 @@ from paramiko.common import (
     OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
     OPEN_FAILED_CONNECT_FAILED,
     OPEN_SUCCEEDED,
+    cMSG_DISCONNECT,
 )
 
 from ssm_ssh.lab.authorizedkeys import Grant, grant, read_file
@@ -38,8 +39,8 @@ _GRACE_SECONDS = 120.0
 _ACCEPTED_ENV = ("LANG", "LC_")
 # The agent connects to localhost, and so says every server's log.
 _ADDRESS = "127.0.0.1"
-# paramiko gives up after this many failures; its counter is moved on when ours says so.
-_PARAMIKO_TRIES = 10
+# RFC 4253, section 11.1: SSH_DISCONNECT_PROTOCOL_ERROR, which OpenSSH uses for all of its own reasons.
+_PROTOCOL_ERROR = 2
 
 Route = Callable[[str, int], socket.socket]
 
@@ -209,14 +210,22 @@ class Connection(paramiko.ServerInterface):
             )
         if allowed is None:
             self._failures += 1
-            handler = self._transport.auth_handler
-            if self._failures >= _AUTH_TRIES and handler is not None:
-                handler.auth_fail_count = _PARAMIKO_TRIES - 1
             self._server.log.append(f"Failed publickey for {username[:64]!a}")
+            if self._failures >= _AUTH_TRIES:
+                self._disconnect("Too many authentication failures")
             return AUTH_FAILED
         self._grant = allowed
         self._user = username
         return AUTH_SUCCESSFUL
+
+    def _disconnect(self, why: str) -> None:
+        message = paramiko.Message()
+        message.add_byte(cMSG_DISCONNECT)
+        message.add_int(_PROTOCOL_ERROR)
+        message.add_string(why)
+        message.add_string("")
+        self._transport._send_message(message)  # type: ignore[attr-defined]
+        self._transport.close()
 
     # Sessions
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -153,6 +155,18 @@ class Fleet:
         """Return when process `pid` has ended; a test that waits too long has failed by its time limit."""
         while tree(pid) and "Z" not in (Path("/proc") / str(pid) / "stat").read_text().split(")")[-1].split()[:1]:
             self.tick.wait(0.02)
+
+    def wait_closed(self, port: int) -> None:
+        """Return when nothing listens on 127.0.0.1:`port` any more."""
+        with contextlib.suppress(ConnectionRefusedError):
+            while True:
+                socket.create_connection(("127.0.0.1", port)).close()
+                self.tick.wait(0.02)
+
+    def give(self, path: Path, uid: int, gid: int) -> None:
+        """Make the file one of the user's; in an ordinary user's lab it is his already."""
+        if os.geteuid() == 0:
+            os.chown(path, uid, gid)
 
     def stop(self) -> None:
         for process in self.started:
