@@ -65,7 +65,7 @@ class Api:
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
         self._budget = _RETRY_BUDGET
-        self._skew = 0.0
+        self.skew = 0.0  # seconds that this computer's clock is behind AWS's, as far as AWS has said
 
     def __repr__(self) -> str:
         return f"Api({self.settings!r})"
@@ -140,19 +140,19 @@ class Api:
 
     def now(self) -> float:
         """Return the time to sign with, in seconds since the epoch: this computer's, corrected by what AWS said."""
-        return self._clock() + self._skew
+        return self._clock() + self.skew
 
-    def correct_clock(self, date: str) -> bool:
-        """Take over the server's time where ours is off by minutes; return whether that changed anything."""
+    def correct_clock(self, date: str, used: float) -> bool:
+        """Take over the server's time; return whether it is off by minutes from what was signed with skew `used`."""
         from email.utils import parsedate_to_datetime
 
         try:
             skew = parsedate_to_datetime(date).timestamp() - self._clock()
         except (TypeError, ValueError):
             return False
-        if abs(skew - self._skew) < _TOLERATED_SKEW:
+        if abs(skew - used) < _TOLERATED_SKEW:
             return False
-        self._skew = skew
+        self.skew = skew
         self.say(f"the clock here is off by {skew:.0f} s; signing with the time of AWS")
         return True
 
@@ -185,7 +185,7 @@ class _Attempt:
 
     def run(self) -> tuple[SsmSshError | None, float | None]:
         """Try once. Return the failure, if any, and the base of the delay before another try (None: no other)."""
-        credentials = self._api.credentials.get()
+        credentials, skew = self._api.credentials.get(), self._api.skew
         self.maybe_done = False
         try:
             answer = self._exchange(credentials)
@@ -203,7 +203,7 @@ class _Attempt:
             return failure, None if self._api.credentials.refresh(credentials) is None else 0.0
         if refusal.clock and not self._clock_corrected:
             self._clock_corrected = True
-            return failure, 0.0 if self._api.correct_clock(answer.headers.get("date", "")) else None
+            return failure, 0.0 if self._api.correct_clock(answer.headers.get("date", ""), skew) else None
         if refusal.throttled:
             return failure, _THROTTLED_DELAY
         if refusal.transient:
@@ -217,7 +217,6 @@ class _Attempt:
         started = time.monotonic()
         said = "no answer"
         try:
-            sock = http.connect(endpoint, env=settings.env, context=api.context, deadlines=deadlines)
             headers = {
                 "Host": endpoint.authority,
                 "Content-Type": "application/x-amz-json-1.1",
@@ -235,6 +234,7 @@ class _Attempt:
                 region=settings.region,
                 now=api.now(),
             )
+            sock = http.connect(endpoint, env=settings.env, context=api.context, deadlines=deadlines)
             self.maybe_done = True
             answer = http.ask(sock, endpoint, signed, self._body, deadlines)
             self.maybe_done = False

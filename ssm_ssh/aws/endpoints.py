@@ -116,4 +116,6 @@ def parse_override(url: str, service: str) -> Endpoint:
 
 def loopback(name: str) -> bool:
     """Return whether `name` is a literal loopback address (a name such as localhost is not)."""
-    return name == "::1" or re.fullmatch(r"127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}", name, re.ASCII) is not None
+    from ssm_ssh.transport.streamurl import is_loopback
+
+    return is_loopback(name)

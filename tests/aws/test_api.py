@@ -175,6 +175,18 @@ def test_a_wrong_clock_is_corrected_once(calls: Calls, aws: FakeAws, refuse: obj
     assert calls.api.signed_upgrade("h", "/", "")["X-Amz-Date"] == aws.requests[1].headers["x-amz-date"]
 
 
+def test_a_clock_that_another_thread_has_just_corrected(calls: Calls, aws: FakeAws, refuse: object) -> None:
+    true = calls.now + 3600
+
+    def meanwhile(_request: Request) -> bytes:
+        calls.api.skew = 3600.0
+        return refuse("InvalidSignatureException", "Signature expired: x", Date=formatdate(true, usegmt=True))
+
+    aws.answers = [meanwhile]
+    calls.api.call("ssm", "X", {})
+    assert len(aws.requests) == 2
+
+
 def test_a_clock_that_is_right_is_not_the_reason(calls: Calls, aws: FakeAws, refuse: object) -> None:
     aws.answers = [refuse("InvalidSignatureException", "does not match", Date=formatdate(calls.now + 60, usegmt=True))]
     with pytest.raises(CredentialsError, match="secret key"):

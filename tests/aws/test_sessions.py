@@ -94,8 +94,9 @@ def test_resume_of_what_is_gone(calls: Calls, aws: FakeAws, answer: object, refu
 
 def test_terminate(calls: Calls, aws: FakeAws, answer: object, refuse: object) -> None:
     aws.answers = [answer(200, {"SessionId": "me-0123"}), refuse("DoesNotExistException"), refuse("InvalidArgs")]
-    terminate_session(calls.api, "me-0123")
-    terminate_session(calls.api, "me-0123")
+    aws.answers.insert(1, refuse("ValidationException", "Session me-0123 is not in a valid state"))
+    for _ in range(3):
+        terminate_session(calls.api, "me-0123")
     with pytest.raises(AwsError):
         terminate_session(calls.api, "me-0123")
     assert valid("TerminateSession", aws.requests[0].payload)
