@@ -324,3 +324,26 @@ def test_the_lists_name_no_index_and_pin_everything_with_hashes() -> None:
         assert not [line for line in lines if "://" in line or "index" in line]
         for line in lines:
             assert line.startswith(("#", "    --hash=sha256:")) or "==" in line
+
+
+@pytest.mark.e2e
+def test_the_demonstration_shows_ssh_scp_and_rsync(installed: Place) -> None:
+    programs = ["ssh", "scp", "sftp", "ssh-keygen", "rsync"]
+    for tool in programs:
+        (installed.path / tool).symlink_to(shutil.which(tool) or f"/missing/{tool}")
+    done = installed.run("--demo")
+    for tool in programs:
+        (installed.path / tool).unlink()
+    assert done.returncode == 0, done.stdout
+    for shown in (
+        "$ ssh ",
+        "  Hello from ",
+        "[exit status 7]",
+        "$ scp ",
+        "$ rsync ",
+        "[identical]",
+        "All of it worked.",
+    ):
+        assert shown in done.stdout
+    assert "AS IT SHOULD" not in done.stdout
+    assert "[0 sessions left open]" in done.stdout

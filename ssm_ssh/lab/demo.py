@@ -16,6 +16,7 @@ from ssm_ssh.errors import UsageError
 from ssm_ssh.lab import Lab, LabOptions
 from ssm_ssh.text import printable
 
+OPTIONS = LabOptions(instances=3)
 # A command of the demonstration takes about a second; one that takes this long has hung.
 _DEADLINE = 60
 
@@ -31,7 +32,7 @@ def run(out: TextIO) -> int:
         "Starting an AWS of this machine's own: an API, a gateway, and instances with agents and SSH servers ...\n"
     )
     out.flush()
-    with Lab(LabOptions(instances=3)) as lab:
+    with Lab(OPTIONS) as lab:
         return _Demo(lab, out).run()
 
 
