@@ -30,7 +30,7 @@ _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 60, 15, 4
 def dial(host: str, port: int, *, proxy: Proxy | None = None, timeout: float) -> socket.socket:
     """Return a socket connected to `host`:`port`, through `proxy` if given, after at most `timeout` seconds.
 
-    It has a timeout set, sends without delay (TCP_NODELAY), keeps alive and is closed on exec. All addresses of a
+    It has `timeout` set, sends without delay (TCP_NODELAY), keeps alive and is closed on exec. All addresses of a
     name are tried, the next one beside a silent one. Raises NetworkError or ProxyRefused.
     """
     deadline = time.monotonic() + timeout
@@ -43,6 +43,7 @@ def dial(host: str, port: int, *, proxy: Proxy | None = None, timeout: float) ->
             from ssm_ssh.transport.tunnel import open_tunnel
 
             open_tunnel(sock, host, port, proxy, deadline)
+        sock.settimeout(timeout)
     except BaseException:
         sock.close()
         raise
@@ -77,7 +78,9 @@ def _resolve(host: str, port: int, label: str, deadline: float) -> list[tuple[in
         raise NetworkError(f"the name service has no answer for {label} now", "Check DNS and the network or VPN")
     raise NetworkError(
         f"the name of {label} does not resolve",
-        "Check HTTPS_PROXY" if "proxy" in label else "Check the region's name, the endpoint settings, DNS and the VPN",
+        "Check HTTPS_PROXY"
+        if label.startswith("the proxy ")
+        else "Check the region's name, the endpoint settings, DNS and the VPN",
     )
 
 

@@ -81,7 +81,7 @@ def _basic(credentials: str) -> str:
 
 
 def _bypassed(host: str, port: int, no_proxy: str) -> bool:
-    host = host.lower().rstrip(".")
+    host = host.lower().rstrip(".").strip("[]")
     return any(_matches(entry, host, port) for entry in re.split(r"[\s,]+", no_proxy.lower()) if entry)
 
 

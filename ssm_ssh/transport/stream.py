@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # What one receive takes from the kernel at most, in bytes: the largest WebSocket frame that is accepted.
 READ_SIZE = 256 * 1024
+_LAST_READS = 16  # more than a kernel's receive buffer holds: who still sends is not waited for
 _CLOSED = "the connection was closed by the other side"
 
 
@@ -101,8 +102,9 @@ class Stream:
         try:
             self._sock.shutdown(1)  # SHUT_WR
             # Unread bytes would make close() send a reset, which can overtake what was sent last.
-            while self._sock.recv(READ_SIZE):
-                pass
+            for _ in range(_LAST_READS):
+                if not self._sock.recv(READ_SIZE):
+                    break
         except OSError:
             pass
         self._sock.close()
