@@ -91,5 +91,5 @@ path that became longer would shrink the window for ever, and one's own standing
 
 MIN_LOCAL = 16 * 1024
 MAX_LOCAL = 512 * 1024
-"""Stream bytes queued before their first transmission: a quarter of the window within these bounds. A keystroke waits behind
-them, so on a slow link they must be few; on a fast one they bridge the time between two calls of frames()."""
+"""Stream bytes queued before their first transmission: a quarter of the window, within these bounds. A keystroke waits
+behind them, so on a slow link they must be few; on a fast one they bridge the time between two calls of frames()."""

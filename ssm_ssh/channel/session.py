@@ -269,7 +269,7 @@ class Channel:
                 value = json_object(payload).get("AcknowledgedMessageSequenceNumber")
             except ProtocolError:
                 return
-            if not isinstance(value, int):
+            if not isinstance(value, int) or isinstance(value, bool):
                 return
             number = value
         if self._sender.acknowledged(number, now):

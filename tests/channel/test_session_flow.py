@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from ssm_ssh.channel.limits import MAX_LOCAL, MAX_WINDOW, MIN_LOCAL, PROBE_INTERVAL
@@ -97,9 +99,9 @@ def test_a_silent_agent_is_probed_ever_more_rarely_and_nothing_is_dropped() -> N
     del session.relay.sent[:]
     session.world.pass_time(120)
     times = sorted({at for at, _ in stream_frames(session)})
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert gaps[0] > 0.5
-    assert all(b > min(a * 1.9, PROBE_INTERVAL - 0.001) for a, b in zip(gaps, gaps[1:], strict=False))
+    assert all(b > min(a * 1.9, PROBE_INTERVAL - 0.001) for a, b in pairwise(gaps))
     assert len(times) < 12
     assert len(stream_frames(session)) == 2 * len(times)
     session.relay.endless = False

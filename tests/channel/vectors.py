@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FILES = ("ssh", "port-forward-mux", "shell-no-handshake")
-_FOLDER = Path(__file__).parent / "vectors"
+_FOLDER = Path(__file__).parent / "recorded"
 
 
 class Recorded(NamedTuple):

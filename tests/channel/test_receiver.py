@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_ssh.channel.limits import ACKS, REORDER_BYTES, REORDER_MESSAGES
+from ssm_ssh.channel.message import Message
+from ssm_ssh.channel.receiver import Receiver
+
+
+def message(sequence: int, payload: bytes = b"") -> Message:
+    return Message("output_stream_data", sequence, 1, payload or b"%d," % sequence, bytes(16))
+
+
+def deliver(receiver: Receiver, arrived: Message) -> list[int]:
+    """Numbers that become deliverable with this arrival, in order."""
+    numbers = []
+    next_one = arrived if receiver.accept(arrived) else None
+    while next_one is not None:
+        numbers.append(next_one.sequence)
+        next_one = receiver.following()
+    return numbers
+
+
+@given(st.permutations(range(12)), st.lists(st.integers(0, 11), max_size=10))
+def test_any_order_and_any_repetition_come_out_in_order_once(order: list[int], again: list[int]) -> None:
+    receiver = Receiver()
+    arrivals = order + again
+    out = [number for arrival in arrivals for number in deliver(receiver, message(arrival))]
+    assert out == list(range(12))
+    assert [number for number, _ in receiver.acks] == arrivals
+
+
+def test_a_duplicate_is_acknowledged_again_ahead_of_order_and_behind() -> None:
+    receiver = Receiver()
+    for number in (1, 1, 0, 0, 1):
+        deliver(receiver, message(number))
+    assert [number for number, _ in receiver.acks] == [1, 1, 0, 0, 1]
+
+
+def test_negative_numbers_are_ignored() -> None:
+    receiver = Receiver()
+    assert deliver(receiver, message(-1)) == []
+    assert deliver(receiver, message(-(2**63))) == []
+    assert receiver.acks == []
+
+
+def test_what_lies_too_far_ahead_is_neither_kept_nor_acknowledged() -> None:
+    receiver = Receiver()
+    for number in (REORDER_MESSAGES + 1, 2**63 - 1):
+        assert deliver(receiver, message(number)) == []
+    assert receiver.acks == []
+    deliver(receiver, message(REORDER_MESSAGES))
+    assert len(receiver.acks) == 1
+
+
+def test_bytes_ahead_of_order_are_bounded_and_room_comes_back() -> None:
+    receiver = Receiver()
+    large = bytes(256 * 1024)
+    for number in range(1, 200):
+        deliver(receiver, message(number, large))
+    kept = len(receiver.acks)
+    assert kept * len(large) <= REORDER_BYTES < (kept + 1) * (len(large) + 1024)
+    assert deliver(receiver, message(0)) == list(range(kept + 1))
+    assert deliver(receiver, message(kept + 2, large)) == []
+    assert receiver.acks[-1][0] == kept + 2
+
+
+def test_acknowledgements_are_bounded_while_delivery_goes_on() -> None:
+    receiver = Receiver()
+    for number in range(ACKS + 10):
+        assert deliver(receiver, message(number)) == [number]
+    assert len(receiver.acks) == ACKS
+    receiver.acks.clear()
+    deliver(receiver, message(ACKS + 5))
+    assert receiver.acks == [(ACKS + 5, bytes(16))]
