@@ -263,9 +263,9 @@ class _AgentSession:
         document = self._job.get("DocumentContent") or {}
         properties = resolve(document, self._job.get("Parameters") or {})
         session_type = str(document.get("sessionType"))
+        await asyncio.sleep(self._options.start_delay)
         if session_type != "Port":
             return Result("Failed", f"Plugin with name {session_type} is not supported by this agent")
-        await asyncio.sleep(self._options.start_delay)
         try:
             await self._channel.open()
         except ServiceError as error:

@@ -183,8 +183,8 @@ class GatewaySocket(asyncio.Protocol):
             data = b"".join(pieces)
             if data:
                 self._transport.write(data)
-            if not pieces[-1] or self._protocol.close_expected():
-                # Both close frames are through (or the protocol failed): the server closes TCP first, RFC 6455 7.1.1.
+            if not pieces[-1]:
+                # Both close frames are through, or the protocol failed: the server closes TCP first, RFC 6455 7.1.1.
                 self._transport.close()
 
     # Flow control
