@@ -20,6 +20,7 @@ Tree: TypeAlias = Any
 
 # An answer may name at most so many violations; a hostile request has as many as it likes.
 _MOST = 20
+_CATEGORIES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{P}": r"!-/:-@\[-`{-~", r"\p{M}": ""}
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
     "integer": int,
@@ -95,8 +96,16 @@ def _check(shape: Shape, value: Tree, path: str) -> Iterator[str]:
         yield broken(f"Member must have {noun} greater than or equal to {limits['min']}")
     if shape.type_name == "string" and "enum" in limits and value not in limits["enum"]:
         yield broken(f"Member must satisfy enum value set: [{', '.join(limits['enum'])}]")
-    if shape.type_name == "string" and "pattern" in limits and not re.fullmatch(limits["pattern"], value):
+    if shape.type_name == "string" and "pattern" in limits and not _pattern(limits["pattern"]).fullmatch(value):
         yield broken(f"Member must satisfy regular expression pattern: {limits['pattern']}")
+
+
+@functools.cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Return a pattern of Java's as one of Python's, which knows no Unicode categories."""
+    for theirs, ours in _CATEGORIES.items():
+        text = text.replace(theirs, ours)
+    return re.compile(text)
 
 
 def _join(path: str, name: str) -> str:

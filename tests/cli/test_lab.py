@@ -1,0 +1,132 @@
+"""`ssm-ssh lab`: what it prints, whose status it exits with, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh.cli import lab
+from ssm_ssh.errors import UsageError
+
+SMALL = ["--instances", "1", "--sshd", "embedded"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    """XDG_DATA_HOME, which must hold no lab at the end."""
+    yield tmp_path
+    assert list(tmp_path.glob("ssm-ssh/*")) == []
+
+
+def environment(data: Path) -> dict[str, str]:
+    return {**os.environ, "XDG_DATA_HOME": str(data), "AWS_PROFILE": "real"}
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "ssm_ssh", "lab", *words]
+
+
+def run(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), env=environment(data), capture_output=True, text=True, timeout=120)
+
+
+def test_the_status_is_the_commands(data: Path) -> None:
+    done = run(data, *SMALL, "--", "sh", "-c", 'echo "$AWS_REGION $SSM_SSH_LAB_USER ${AWS_PROFILE-none}"; exit 7')
+    assert (done.stdout, done.stderr, done.returncode) == ("eu-central-1 ec2-user none\n", "", 7)
+
+
+def test_a_command_that_dies_of_a_signal(data: Path) -> None:
+    assert run(data, *SMALL, "--", "sh", "-c", "kill -9 $$").returncode == 137
+
+
+def test_a_command_that_is_not_there(data: Path) -> None:
+    done = run(data, *SMALL, "--", "no-such-program")
+    assert done.returncode == 2
+    assert done.stderr.startswith("ssm-ssh: cannot run no-such-program: ")
+
+
+def test_what_a_command_leaves_behind_ends(data: Path) -> None:
+    done = run(data, *SMALL, "--", "sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!")
+    alive = subprocess.run(["ps", "-o", "args=", "-p", done.stdout.strip()], capture_output=True, text=True)
+    if sys.platform == "linux":
+        assert "sleep" not in alive.stdout
+    else:
+        subprocess.run(["kill", done.stdout.strip()], check=True)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_the_command_and_the_lab(data: Path, number: int, status: int) -> None:
+    words = command(*SMALL, "--", "sh", "-c", "echo up; exec sleep 600")
+    with subprocess.Popen(words, env=environment(data), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(number)
+        assert process.wait(60) == status
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_it_stays_up_until_a_signal(data: Path, number: int, status: int) -> None:
+    with subprocess.Popen(
+        command(*SMALL), env=environment(data), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        lines: list[str] = []
+        while not lines or not lines[-1].startswith("Ctrl-C"):
+            lines.append(process.stdout.readline())
+        process.send_signal(number)
+        assert process.wait(60) == status
+        assert process.stderr.read() == ""
+    text = "".join(lines)
+    assert "web-1" in text
+    assert "Amazon Linux 2023" in text
+    assert f". {data}/ssm-ssh/lab-" in text
+    assert "  ssh ec2-user@i-" in text
+
+
+def test_quiet_is_one_line_for_a_shell(data: Path) -> None:
+    with subprocess.Popen(
+        command(*SMALL, "--quiet"), env=environment(data), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline().strip()
+        done = subprocess.run(["sh", "-c", f"{line}; echo $SSM_SSH_LAB_INSTANCE"], capture_output=True, text=True)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == ""
+    assert done.stdout.startswith("i-")
+
+
+def test_ctrl_c_at_a_terminal_is_the_commands(data: Path) -> None:
+    words = command(*SMALL, "--", "sh", "-c", "trap 'echo caught; exit 5' INT; echo up; while :; do sleep 1; done")
+    with subprocess.Popen(
+        words, env=environment(data), stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.read() == "caught\n"
+        assert process.wait(60) == 5
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--instances", "0"], ["--instances", "x"], ["--sshd", "telnet"], ["--"], ["--nonsense"], ["--demo", "--", "sh"]],
+)
+def test_what_is_wrong_is_said(words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        lab.run(words)
+
+
+def test_help_tells_how_to_use_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        lab.run(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    for word in ("--instances", "--sshd", "--no-pacing", "--quiet", "-- COMMAND", "SSM_SSH_LAB_INSTANCE"):
+        assert word in text

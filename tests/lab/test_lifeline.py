@@ -1,0 +1,53 @@
+"""Nothing outlives its parent, where the kernel can see to that."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+_TREE = """
+import subprocess, sys
+from ssm_ssh.lab import lifeline
+lifeline.adopt_orphans()
+# A child that ends at once and leaves a grandchild in a session of its own.
+code = "import subprocess, sys; print(subprocess.Popen(['sleep', '600'], start_new_session=True, stdout=subprocess.DEVNULL).pid, flush=True)"
+orphan = int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+print(orphan, flush=True)
+lifeline.end_descendants()
+lifeline.end_descendants()
+"""
+
+
+def test_orphans_are_adopted_and_ended() -> None:
+    done = subprocess.run([sys.executable, "-c", _TREE], capture_output=True, text=True, check=True, timeout=60)
+    orphan = done.stdout.strip()
+    alive = subprocess.run(["ps", "-o", "args=", "-p", orphan], capture_output=True, text=True)
+    if sys.platform == "linux":
+        assert "sleep" not in alive.stdout
+    else:
+        subprocess.run(["kill", orphan], check=True)
+
+
+_PARENT = """
+import subprocess, sys
+child = (
+    "from ssm_ssh.lab import lifeline; lifeline.die_with_parent(); "
+    "print('up', flush=True); import time; time.sleep(600)"
+)
+process = subprocess.Popen([sys.executable, "-c", child])
+sys.stdin.read()
+"""
+
+
+def test_a_child_dies_with_its_parent() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "up\n"
+        if sys.platform == "linux":
+            parent.kill()
+            # The child holds the pipe for as long as it lives.
+            assert parent.stdout.read() == ""
+        else:
+            parent.kill()
