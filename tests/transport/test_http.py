@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_ssh.errors import ProtocolError
+from ssm_ssh.transport.http import MAX_HEAD, head_length, parse_head
+
+HEAD = b"HTTP/1.1 403 Not Today\r\nX-One: 1\r\nx-one:  two \r\nContent-Length: 0\r\n\r\n"
+
+
+def test_a_head_is_complete_with_its_empty_line() -> None:
+    for size in range(len(HEAD)):
+        assert head_length(HEAD[:size]) == 0
+    assert head_length(HEAD + b"body") == len(HEAD)
+
+
+def test_bare_line_feeds_end_lines_too() -> None:
+    data = b"HTTP/1.0 200 OK\nA: b\n\nrest"
+    assert head_length(data) == len(data) - 4
+    assert parse_head(data[:-4]).headers == [("a", "b")]
+
+
+def test_status_reason_and_headers_are_read() -> None:
+    head = parse_head(HEAD)
+    assert (head.status, head.reason) == (403, "Not Today")
+    assert head.get_all("x-one") == ["1", "two"]
+    assert head.get_all("none") == []
+
+
+@pytest.mark.parametrize("line", [b"HTTP/1.1 200", b"HTTP/1.1 200 "])
+def test_the_reason_may_be_missing(line: bytes) -> None:
+    assert parse_head(line + b"\r\n\r\n").reason == ""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"SSH-2.0-OpenSSH_9.9\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 99 Low\r\n\r\n",
+        b"HTTP/1.1 2000 High\r\n\r\n",
+        b"HTTP/1.1 +20 Sign\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n folded: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nspace : x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n: x\r\n\r\n",
+    ],
+)
+def test_a_malformed_head_is_a_protocol_error(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        parse_head(data)
+
+
+def test_what_is_no_http_is_seen_at_the_first_bytes() -> None:
+    with pytest.raises(ProtocolError, match="not HTTP"):
+        head_length(b"SSH")
+
+
+def test_a_head_of_the_greatest_length_is_taken_and_a_longer_one_refused() -> None:
+    start = b"HTTP/1.1 200 OK\r\nX: "
+    longest = start + b"x" * (MAX_HEAD - len(start) - 4) + b"\r\n\r\n"
+    assert head_length(longest + b"more") == MAX_HEAD
+    with pytest.raises(ProtocolError, match="longer"):
+        head_length(longest[:-4] + b"x\r\n\r\n")
+    with pytest.raises(ProtocolError, match="longer"):
+        head_length(longest[:-4] + b"xxxx")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_head_incomplete_or_a_protocol_error(data: bytes) -> None:
+    try:
+        length = head_length(b"HTTP/1.1 " + data)
+        if length:
+            parse_head((b"HTTP/1.1 " + data)[:length])
+    except ProtocolError:
+        pass
