@@ -49,6 +49,7 @@ class LabInstance(NamedTuple):
     sshd: str  # "system" or "embedded"
     hybrid: bool
     host_keys: tuple[str, ...]  # "type base64", as they were when the lab started
+    homes: dict[str, str]  # where each user's files are on this machine
 
     @property
     def destination(self) -> str:
@@ -262,6 +263,10 @@ class Lab:
     def host_keys(self, instance_id: str) -> list[str]:
         """Return the host keys that an instance has now, as "type base64"."""
         return list(self._control("host_keys", instance_id=instance_id))
+
+    def map_port(self, instance_id: str, port: int, real_port: int) -> None:
+        """Let `port` of the instance's loopback be `real_port` of this machine's."""
+        self._control("map_port", instance_id=instance_id, port=port, real_port=real_port)
 
     def set_tags(self, instance_id: str, tags: dict[str, str]) -> None:
         """Replace the tags of an instance."""

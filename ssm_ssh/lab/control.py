@@ -46,6 +46,7 @@ class Control:
             "faults": self._in_force,
             "clear_faults": self._clear_faults,
             "host_keys": self._host_keys,
+            "map_port": self._map_port,
             "set_tags": self._set_tags,
         }
 
@@ -114,10 +115,15 @@ class Control:
     async def _clear_faults(self, _: dict[str, Any]) -> None:
         self._faults.clear()
         await self._instances.call("clear_faults")
+        for one in self._state.instances.values():
+            one.state = one.options.state
 
     async def _host_keys(self, args: dict[str, Any]) -> list[str]:
         result = await self._instances.call("host_keys", instance_id=args["instance_id"])
         return list(result["host_keys"])
+
+    async def _map_port(self, args: dict[str, Any]) -> None:
+        await self._instances.call("map_port", **args)
 
     async def _set_tags(self, args: dict[str, Any]) -> None:
         self._state.instances[args["instance_id"]].tags = dict(args["tags"])

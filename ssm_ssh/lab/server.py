@@ -231,6 +231,7 @@ class Server:
                 "sshd": told.get(one.instance_id, {}).get("sshd", ""),
                 "hybrid": one.hybrid,
                 "host_keys": list(one.host_keys),
+                "homes": told.get(one.instance_id, {}).get("homes", {}),
             }
             for one in self.state.instances.values()
         ]

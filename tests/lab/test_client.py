@@ -176,6 +176,30 @@ def test_an_agent_can_be_killed_and_started_again(lab: Lab) -> None:
     until(lambda: target in lab.online())
 
 
+def test_an_instance_without_power_is_stopped(lab: Lab) -> None:
+    target = lab.instances[1].instance_id
+    lab.fault("kill_instance", instance_id=target)
+    until(lambda: target not in lab.online())
+    described = aws(lab, "ec2", "describe_instances", json.dumps({"InstanceIds": [target]})).stdout
+    assert '"Name": "stopped"' in described
+    lab.clear_faults()
+    until(lambda: target in lab.online())
+    assert '"Name": "running"' in aws(lab, "ec2", "describe_instances", json.dumps({"InstanceIds": [target]})).stdout
+
+
+def test_a_host_key_can_be_swapped(lab: Lab) -> None:
+    one = lab.instances[1]
+    lab.fault("swap_host_key", instance_id=one.instance_id)
+    assert set(lab.host_keys(one.instance_id)).isdisjoint(one.host_keys)
+    assert one.host_keys[0] in lab.known_hosts.read_text()
+
+
+def test_tags_can_be_changed(lab: Lab) -> None:
+    target = lab.instances[0].instance_id
+    lab.set_tags(target, {"Name": "github.com"})
+    assert "github.com" in aws(lab, "ec2", "describe_instances", json.dumps({"InstanceIds": [target]})).stdout
+
+
 def test_what_the_control_does_not_understand(lab: Lab) -> None:
     with pytest.raises(UsageError, match="does not understand"):
         lab._control("nonsense")
@@ -204,6 +228,24 @@ def test_nothing_is_left(tmp_path: Path) -> None:
     lab.stop()
     with pytest.raises(StateError, match="does not answer"):
         lab.calls()
+
+
+def test_what_a_command_leaves_on_an_instance_goes_too(tmp_path: Path) -> None:
+    with Lab(SMALL, base=tmp_path) as lab:
+        script = "echo $$ > pid.new; mv pid.new pid; exec setsid sh -c 'sleep 600 & echo $! > child; wait'"
+        home = Path(lab.instances[0].homes["ec2-user"])
+        values = {
+            "InstanceIds": [lab.instances[0].instance_id],
+            "DocumentName": "AWS-RunShellScript",
+            "Parameters": {"commands": [f"cd '{home}'", script]},
+        }
+        assert aws(lab, "ssm", "send_command", json.dumps(values)).returncode == 0
+        until(lambda: (home / "child").exists() and (home / "child").read_text().endswith("\n"))
+        child = (home / "child").read_text().strip()
+    alive = subprocess.run(["ps", "-o", "args=", "-p", child], capture_output=True, text=True)
+    if sys.platform == "linux":
+        assert "sleep" not in alive.stdout
+    assert not home.exists()
 
 
 _HOLDER = """

@@ -10,7 +10,10 @@ import subprocess, sys
 from ssm_ssh.lab import lifeline
 lifeline.adopt_orphans()
 # A child that ends at once and leaves a grandchild in a session of its own.
-code = "import subprocess, sys; print(subprocess.Popen(['sleep', '600'], start_new_session=True, stdout=subprocess.DEVNULL).pid, flush=True)"
+code = (
+    "import subprocess as s; "
+    "print(s.Popen(['sleep', '600'], start_new_session=True, stdout=s.DEVNULL, stderr=s.DEVNULL).pid, flush=True)"
+)
 orphan = int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
 print(orphan, flush=True)
 lifeline.end_descendants()
