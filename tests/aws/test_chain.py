@@ -118,6 +118,19 @@ def test_process_gets_nothing_of_the_ssh_stream(home: Path, aws: FakeAws, certif
         assert "Credential=READ/" in aws.requests[0].headers["authorization"]
 
 
+def test_refresh_asks_the_process_again(home: Path) -> None:
+    script = 'print(\'{"Version": 1, "AccessKeyId": "AKID%d", "SecretAccessKey": "s"}\')'
+    (home / "give.py").write_text(script % 1)
+    config(home, f"[profile p]\ncredential_process = {sys.executable} {home / 'give.py'}\n")
+    source = CredentialSource(load(profile="p"))
+    first = source.get()
+    assert source.refresh(first) is None
+    (home / "give.py").write_text(script % 2)
+    second = source.refresh(first)
+    assert second is not None
+    assert (first.access_key, second.access_key) == ("AKID1", "AKID2")
+
+
 def test_profile_of_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "give.py").write_text('print(\'{"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "s"}\')')
     config(home, f"[profile p]\ncredential_process = {sys.executable} {home / 'give.py'}\n")
