@@ -36,7 +36,7 @@ class HandshakeFailed(Exception):
 class Timing(NamedTuple):
     """The clocks of a channel that tests shorten; seconds."""
 
-    ready_delay: float = 0.01  # between sending HandshakeComplete and being ready for stream data
+    ready_delay: float = 0.0  # between sending HandshakeComplete and being ready for stream data
     ping: float = 54.0
     pong: float = 60.0
     handshake: float = HANDSHAKE_TIMEOUT

@@ -387,7 +387,8 @@ async def test_the_agent_reconnects_and_goes_on(how: str) -> None:
     async with World() as world:
         client = await world.ready()
         world.faults.fault("cut", side="agent", how=how)
-        await client.message(am.PAUSE_PUBLICATION)
+        if how != "bye":  # after a close frame the agent may be back before its old connection has ended
+            await client.message(am.PAUSE_PUBLICATION)
         await client.message(am.START_PUBLICATION)
         await client.send(b"still here")
         assert await client.output(10) == b"still here"
