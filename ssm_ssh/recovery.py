@@ -19,7 +19,7 @@ _FINAL = (SessionGone, AccessDenied, UsageError, ProtocolError)
 
 
 class Recovery:
-    """Whether the connection is away, since when, and when the next attempt is due (monotonic seconds)."""
+    """Since when there has been no useful connection, and when the next attempt is due (monotonic seconds)."""
 
     def __init__(self, limit: float, random: Callable[[], float]) -> None:
         """Try for at most `limit` seconds after each break; it may be changed at any time."""
@@ -27,17 +27,16 @@ class Recovery:
         self._backoff = Backoff(_FIRST, _LONGEST, random)
         self._since: float | None = None
         self._due: float | None = None
-        self._last: SsmSshError | None = None
-
-    @property
-    def away(self) -> bool:
-        """True between a break and the next connection."""
-        return self._since is not None
+        self._up = False
+        self.last: SsmSshError | None = None
+        """What the last break or failure was."""
 
     def lost(self, now: float, error: SsmSshError, frames: int) -> None:
         """Note that a connection broke that had carried `frames` frames."""
-        self._since = now
-        self._last = error
+        self._up = False
+        self.last = error
+        if frames or self._since is None:  # a connection that carried nothing has not ended the break before it
+            self._since = now
         if frames >= _REAL:
             self._backoff.reset()
             self._due = now
@@ -50,13 +49,14 @@ class Recovery:
             return False
         if self._since is None:
             self._since = now
-        self._last = error
+        self.last = error
         self._due = now + self._backoff.delay()
         return True
 
     def connected(self) -> None:
-        """Note that the connection is back."""
-        self._since = self._due = None
+        """Note that a connection is up; what it is worth shows when it is `lost`."""
+        self._up = True
+        self._due = None
 
     def take(self, now: float) -> bool:
         """Return True, once, when an attempt is due."""
@@ -67,14 +67,14 @@ class Recovery:
 
     def exhausted(self, now: float) -> NetworkError | None:
         """Return the error that ends it all once the limit has passed."""
-        if self._since is None or now < self._since + self.limit:
+        if self._up or self._since is None or now < self._since + self.limit:
             return None
-        last = self._last.sentence() if self._last else ""
+        last = self.last.sentence() if self.last else ""
         return NetworkError(f"no connection for {self.limit:.0f} s, so the session was given up", last)
 
     def timer(self) -> float | None:
         """Return the time at which `take` or `exhausted` may change their answer."""
-        if self._since is None:
+        if self._up or self._since is None:
             return None
         end = self._since + self.limit
         return end if self._due is None else min(end, self._due)

@@ -5,7 +5,9 @@ the end of ssh is noticed at any moment, also before there is a session and whil
 
     opening --> open <--> offline
        |          |          |
-       `----------+----------+--> closing --> over
+       `----------+----------+--> parting --> closing --> over
+
+In `parting` an error has been said inside SSH, and ssh is given the time to read it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.backoff import Backoff
 from ssm_ssh.channel.events import Closed, Established, Notice, Output, Refused, StdErr
-from ssm_ssh.errors import NetworkError, ProtocolError, SessionEnded, SsmSshError, TargetMissing
+from ssm_ssh.errors import NetworkError, ProtocolError, SessionEnded, SessionGone, SsmSshError, TargetMissing
 from ssm_ssh.liveness import Liveness
 from ssm_ssh.poller import BROKEN, GONE, READ, WRITE, Poller
 from ssm_ssh.recovery import Recovery
@@ -49,6 +51,8 @@ _FIRST_LIMIT = 30.0
 # How long ending may take: first for what is still unsent, then for AWS.
 _FLUSH = 0.4
 _END = 2.0
+# How long ssh may take to read an error: if we were gone before, it would report a broken pipe instead.
+_PART = 2.0
 # A session that is just being started cannot be ended before AWS has told its id.
 _END_OPENING = 5.0
 # How long the end of one task waits for the other to fail too, since that may say more.
@@ -97,7 +101,7 @@ class Relay:
         self._opening: Task[WebSocket] | None = None
         self._authorizing: Task[None] | None = None
         self._terminating: Task[None] | None = None
-        self._closing_since = 0.0
+        self._parting_since = self._closing_since = 0.0
         self._interrupted_at: float | None = None
         self._poller = Poller()
         now = time.monotonic()
@@ -150,6 +154,8 @@ class Relay:
         return ready
 
     def _wants_input(self) -> bool:
+        if self._state == "parting":
+            return True
         if not self._preface.passed:
             return len(self._replay) < _MOST_REPLAY
         return self._channel.room() > 0
@@ -169,6 +175,8 @@ class Relay:
             times.append(max(now + 0.5, self._established_at + _SPEECHLESS))
         if self._errors:
             times.append(self._errors[0][0] + _SECOND_OPINION)
+        if self._state == "parting":
+            times.append(self._parting_since + _PART)
         if self._state == "closing":
             times.append(now + 0.05)
         return min(times)
@@ -218,6 +226,11 @@ class Relay:
             return
         if not event:
             return
+        if self._state == "parting":
+            self._pipes.read(_MOST_REPLAY)
+            if self._pipes.ended:
+                self._close(now)
+            return
         room = _MOST_REPLAY - len(self._replay) if not self._preface.passed else self._channel.room()
         if room <= 0:
             return
@@ -249,7 +262,7 @@ class Relay:
                             output.append(event.data)
                         else:
                             self._on_event(event, now)
-                if output and self._state != "closing":
+                if output and self._state == "open":
                     self._pass(self._preface.feed(b"".join(output)), now)
         except NetworkError as error:
             self._lost(error, now)
@@ -287,6 +300,10 @@ class Relay:
     def _on_time(self, now: float) -> None:
         if self._state == "closing":
             self._finish_closing(now)
+            return
+        if self._state == "parting":
+            if now >= self._parting_since + _PART:
+                self._close(now)
             return
         if self._interrupted_at is not None and now >= self._interrupted_at + _INTERRUPT_GRACE:
             self._interrupted_at = None
@@ -358,7 +375,7 @@ class Relay:
         self._opening = Task(lambda: self._line.open(channel), self._waker)
 
     def _connected(self, socket: WebSocket, now: float) -> None:
-        if self._state == "closing":
+        if self._state in ("parting", "closing"):
             socket.close()
             return
         self._log.debug("connected")
@@ -370,10 +387,13 @@ class Relay:
         self._channel.connected(now)
 
     def _not_connected(self, error: BaseException, now: float) -> None:
-        if self._state == "closing":
+        if self._state in ("parting", "closing"):
             return
+        before = self._recovery.last
         if isinstance(error, SsmSshError) and self._line.session_id and self._recovery.failed(now, error):
             self._log.info(f"not connected: {error.sentence()}")
+        elif isinstance(error, SessionGone) and before is not None and not self._preface.passed:
+            self._failed(before, now)  # the session has ended because of it
         else:
             self._failed(error, now)
 
@@ -382,7 +402,7 @@ class Relay:
             self._poller.forget(self._socket.fileno())
             self._socket.close()
             self._socket = None
-        if self._state == "closing":
+        if self._state in ("parting", "closing"):
             return
         self._log.info(f"connection lost: {error.sentence()}")
         self._channel.disconnected(now)
@@ -443,16 +463,21 @@ class Relay:
             self._fail(self._errors[0][1], now)
 
     def _fail(self, error: SsmSshError, now: float) -> None:
-        if self._state == "closing":
+        if self._state in ("parting", "closing"):
             return
         self._status = 1
         sentence = error.sentence()
         self._log.info(f"error: {sentence}")
         if self._preface.passed:
             self._say(f"ssm-ssh: {sentence}")
-        else:
-            self._pipes.write(disconnect(sentence))
-        self._close(now)
+            self._close(now)
+            return
+        self._pipes.write(disconnect(sentence))
+        self._state = "parting"
+        self._parting_since = now
+        self._line.cancel()
+        if self._pipes.ended or self._pipes.broken:
+            self._close(now)
 
     def _say(self, line: str) -> None:
         try:
@@ -479,7 +504,7 @@ class Relay:
                     self._log.info(f"not terminated: {self._terminating.error}")
                 self._state = "over"
         elif self._line.session_id:
-            if self._socket is None or self._channel.drained or elapsed >= _FLUSH:
+            if self._socket is None or self._channel.drained or self._channel.closed or elapsed >= _FLUSH:
                 session_id = self._line.session_id
                 self._terminating = Task(lambda: self._line.terminate(session_id), self._waker)
         elif self._opening is None or elapsed >= _END_OPENING:

@@ -20,11 +20,9 @@ LOST = NetworkError("the cable was pulled")
 def test_a_real_connection_is_tried_again_at_once() -> None:
     recovery = Recovery(900.0, lambda: 1.0)
     recovery.lost(10.0, LOST, frames=100)
-    assert recovery.away
     assert recovery.take(10.0)
     assert not recovery.take(10.0)
     recovery.connected()
-    assert not recovery.away
     assert recovery.timer() is None
 
 
@@ -86,3 +84,18 @@ def test_an_attempt_never_comes_before_its_time_and_the_limit_holds(steps: list[
             began = now
         else:
             recovery.failed(now, LOST)
+
+
+def test_connections_that_carry_nothing_do_not_extend_the_limit() -> None:
+    recovery = Recovery(30.0, lambda: 0.5)
+    now = 0.0
+    recovery.lost(now, LOST, frames=100)
+    while not recovery.exhausted(now):
+        if recovery.take(now):
+            recovery.connected()
+            assert recovery.timer() is None
+            assert recovery.exhausted(now + 1000) is None
+            now += 16.0  # the peer is silent, and found dead
+            recovery.lost(now, LOST, frames=0)
+        now = recovery.timer() or now
+    assert now <= 48.0

@@ -113,9 +113,14 @@ def _say_in_band(sentence: str) -> None:
     if sys.stdout.isatty():
         print(f"ssm-ssh: {sentence}", file=sys.stderr)
         return
+    import select
+
     from ssm_ssh.ssh.disconnect import disconnect
 
     try:
         os.write(1, disconnect(sentence))
+        # ssh writes before it reads: gone too early, we would make it report a broken pipe instead
+        while select.select([0], [], [], 2.0)[0] and os.read(0, 65536):
+            pass
     except OSError:
         print(f"ssm-ssh: {sentence}", file=sys.stderr)
