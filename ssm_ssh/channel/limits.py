@@ -52,6 +52,9 @@ MIN_RTO = 0.05
 GRANULARITY = 0.01
 """Shortest allowance for variation (protocol: 10 ms)."""
 
+MAX_RTT = 10.0
+"""Longest round trip that is believed: more tells of a stall or a suspended machine, not of the path."""
+
 PROBE_INTERVAL = 16.0
 """Longest time between two probes of a silent peer. A peer that comes back says so (data, acknowledgement,
 start_publication or a new connection), so probes need not be frequent; a session idles out after 1 min at the least."""
@@ -88,6 +91,9 @@ ROUND = 1.0
 BASE_RTT_AGE = 20.0
 """A lowest round trip this old is measured anew, with the own queue drained (BBR does so every 10 s): without that a
 path that became longer would shrink the window for ever, and one's own standing queue would pass for the path."""
+
+MEASURE_WINDOW = 4 * 1024
+"""Bytes in flight at least while the lowest round trip is measured anew: so few that they make no queue themselves."""
 
 MIN_LOCAL = 16 * 1024
 MAX_LOCAL = 512 * 1024

@@ -13,8 +13,10 @@ from ssm_ssh.channel.limits import (
     FIRST_RTO,
     FIRST_WINDOW,
     GRANULARITY,
+    MAX_RTT,
     MAX_TOLERANCE,
     MAX_WINDOW,
+    MEASURE_WINDOW,
     MIN_RTO,
     MIN_WINDOW,
     QUEUE_TARGET,
@@ -27,7 +29,7 @@ _DRAIN, _ARRIVE, _MEASURE = 1, 2, 3
 
 
 class Path:
-    """Round-trip and rate estimates; forget them with `reset` when the connection changes."""
+    """Round-trip and rate estimates; start over with `reset` when the connection changes."""
 
     __slots__ = (
         "_base_at",
@@ -52,13 +54,16 @@ class Path:
         """Time without any sign of progress after which a probe is due (before backoff)."""
         self._latest = self._smoothed = FIRST_RTO / 2
         self._variation = 0.0
-        self.reset()
-
-    def reset(self) -> None:
-        """Start over on a new connection: it may lead over another network. Only the timeout is kept."""
         self.base_rtt = _UNKNOWN
         """Lowest round trip seen of late; infinite until there is one."""
         self._base_at = _UNKNOWN
+        self.reset()
+
+    def reset(self) -> None:
+        """Start over on a new connection: it may lead over another network. Only the round trips are kept for now."""
+        if self.base_rtt != _UNKNOWN:
+            # To be measured anew at once, but not through the burst of what is sent again: that would inflate it.
+            self._base_at = -_UNKNOWN
         self.tolerance = 1
         """How much reordering is tolerated, from 1 to MAX_TOLERANCE."""
         self.window = self._wide = FIRST_WINDOW
@@ -87,6 +92,7 @@ class Path:
 
     def sample(self, rtt: float, now: float) -> None:
         """A round trip of a message that was sent once (Karn)."""
+        rtt = min(rtt, MAX_RTT)
         self._latest = rtt
         if self.base_rtt == _UNKNOWN:
             # RFC 6298, 2.2: the first sample is taken as it is, for the initial values are only guesses.
@@ -114,8 +120,10 @@ class Path:
         """
         self._round_bytes += size
         elapsed = now - self._round_at
+        if transmission < self._round_end and elapsed < ROUND:
+            return
         shortest = min(self.base_rtt, self._smoothed) * 0.9
-        if elapsed < shortest or elapsed <= 0 or (transmission < self._round_end and elapsed < ROUND):
+        if elapsed < shortest or elapsed <= 0:
             return
         self._measure(self._round_bytes / elapsed)
         if now - self._base_at > BASE_RTT_AGE or self._stage:
@@ -123,7 +131,7 @@ class Path:
         self.window = self._wide
         if self._stage:
             # Half of what the path holds at the least: no queue, and half the rate for a few rounds at the most.
-            self.window = max(int(max(self._rates) * shortest / 2), MIN_WINDOW)
+            self.window = max(int(max(self._rates) * shortest / 2), MEASURE_WINDOW)
         self.begin_round(last, now)
 
     def _measure(self, rate: float) -> None:

@@ -107,7 +107,7 @@ class Channel:
     def connected(self, now: float) -> None:
         """A connection is up and its text frame given to it: all that is unacknowledged becomes due again."""
         self._online = True
-        self._sender.connected(now)
+        self._sender.flight.connected(now)
 
     def disconnected(self, now: float) -> None:
         """The connection broke: nothing is due until the next one is up."""
@@ -149,9 +149,9 @@ class Channel:
             self._closed = True
             return [Closed(closing_reason(message.payload))]
         elif kind == wire.PAUSE_PUBLICATION:
-            self._sender.pause(now)
+            self._sender.flight.pause(now)
         elif kind == wire.START_PUBLICATION:
-            self._sender.unpause()
+            self._sender.flight.unpause()
         return []
 
     def frames(self, now: float, budget: int) -> list[bytes]:
@@ -186,14 +186,14 @@ class Channel:
         if not self._online or self._closed:
             return None
         sender = self._sender
-        at = sender.timer()
+        at = sender.flight.timer()
         if sender.held and self._established and sender.waiting:
             release = self._complete_at + HOLD
             return release if at is None else min(at, release)
         return at
 
     def _stream(self, message: Message | None, now: float) -> list[Event]:
-        self._sender.alive()
+        self._sender.flight.alive()
         receiver = self._receiver
         events: list[Event] = []
         if message is not None and not receiver.accept(message):
@@ -272,5 +272,5 @@ class Channel:
             if not isinstance(value, int) or isinstance(value, bool):
                 return
             number = value
-        if self._sender.acknowledged(number, now):
+        if self._sender.flight.acknowledged(number, now):
             self._broken = 0

@@ -22,12 +22,12 @@ def test_a_slow_uplink_carries_a_copy_at_its_rate_without_duplicates() -> None:
     session.start()
     session.established()
     session.relay.upload()
-    session.world.pass_time(60)
-    assert len(session.agent.received) > 60 * 200e3 * 0.85
+    session.world.pass_time(45)
+    assert len(session.agent.received) > 45 * 200e3 * 0.85
     assert session.agent.duplicates == 0
 
 
-@pytest.mark.parametrize("rate", [100e3, 200e3, 1e6])
+@pytest.mark.parametrize("rate", [100e3, 200e3, 500e3])
 def test_a_keystroke_beside_a_copy_is_echoed_soon(rate: float) -> None:
     delays = []
     session = Session(
@@ -38,7 +38,7 @@ def test_a_keystroke_beside_a_copy_is_echoed_soon(rate: float) -> None:
     session.start()
     session.established()
     session.relay.upload()
-    for _ in range(40):
+    for _ in range(20):
         session.world.pass_time(1.37)
         start, had = session.world.now, len(session.relay.output)
         session.relay.write(b"k")
@@ -122,6 +122,22 @@ def test_an_agent_that_stalled_and_goes_on_costs_few_duplicates() -> None:
     session.world.run(lambda: session.channel.drained)
     assert len(session.agent.received) == 4_000_000
     assert session.agent.duplicates < 40
+
+
+def test_an_agent_that_lost_its_own_connection_is_served_soon_after_it_is_back() -> None:
+    session = Session(up={"delay": 0.02}, down={"delay": 0.02})
+    session.start()
+    session.established()
+    session.relay.write(bytes(3_000_000))
+    session.world.pass_time(0.2)
+    session.up.lose = session.down.lose = 1.0
+    session.world.pass_time(3.0)
+    session.up.lose = session.down.lose = 0.0
+    back = session.world.now
+    session.world.run(lambda: session.channel.drained)
+    assert len(session.agent.received) == 3_000_000
+    # One probe interval, which has doubled to some seconds by then, and then all at once.
+    assert session.world.now - back < 6
 
 
 def test_room_is_bounded_on_slow_and_on_fast_paths() -> None:
