@@ -33,6 +33,8 @@ __all__ = ["Gateway", "GatewayOptions", "NotOnline", "Presence", "SessionOrder",
 OPENING_PATIENCE = 10.0
 # The close code for a bad token. Which one AWS sends is not documented and not visible in the public sources.
 BAD_TOKEN = 1008
+# Ended sessions are kept for those who ask how they ended; the oldest go when there are more sessions than this.
+SESSIONS_KEPT = 10_000
 
 
 class Principal(Protocol):
@@ -177,6 +179,10 @@ class Gateway:
         control = self._controls.get(order.instance_id)
         if control is None:
             raise NotOnline(order.instance_id)
+        while len(self._sessions) >= SESSIONS_KEPT:
+            del self._sessions[
+                next((key for key, one in self._sessions.items() if one.over), next(iter(self._sessions)))
+            ]
         self._sessions[order.session_id] = Session(
             order,
             faults=self.faults,

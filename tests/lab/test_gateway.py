@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
+from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ssm_ssh.lab import agent_message as am
+from ssm_ssh.lab.ca import new_authority
 from ssm_ssh.lab.gateway import GatewayOptions, NotOnline
 from tests.lab.dataplane import BANNER, INSTANCE, RawClient, World, asynchronous
 
@@ -94,11 +98,7 @@ async def test_data_before_the_token_is_closed_upon() -> None:
         client = await world.session()
         url = world.gateway.stream_url(client.session_id)
         headers = world.headers(url.partition("&")[0], world.people["admin"])
-        import websockets.asyncio.client as ws
-
-        async with ws.connect(
-            url.partition("&")[0], additional_headers=headers, compression=None, proxy=None
-        ) as socket:
+        async with connect(url.partition("&")[0], additional_headers=headers, compression=None, proxy=None) as socket:
             await socket.send(am.encode(am.INPUT, b"x", payload_type=1))
             with pytest.raises(ConnectionClosed):
                 await socket.recv()
@@ -373,3 +373,91 @@ async def test_a_stream_url_looks_as_the_services_do() -> None:
         url = world.gateway.stream_url(client.session_id)
         assert url.startswith(f"ws://127.0.0.1:{world.gateway.port}/v1/data-channel/{client.session_id}?role=")
         assert "&cell-number=AAEAA" in url
+
+
+@asynchronous
+async def test_all_of_it_over_tls(tmp_path: Path) -> None:
+    authority = new_authority(tmp_path)
+    trusting = ssl.create_default_context(cadata=authority.pem.decode())
+    async with World(tls=(authority.server_context, trusting)) as world:
+        assert world.gateway.stream_url("s").startswith("wss://127.0.0.1:")
+        client = await world.ready()
+        for how in ("reset", "eof", "bye"):
+            world.faults.fault("cut", side="client", how=how)
+            await client.closed()
+            await client.resume()
+            await client.send(b"x")
+            assert await client.output(1) == b"x"
+        world.faults.fault("cut", side="agent")
+        await client.message(am.PAUSE_PUBLICATION)
+        await client.message(am.START_PUBLICATION)
+        await client.send(b"y")
+        assert await client.output(1) == b"y"
+
+
+@asynchronous
+async def test_the_first_sign_of_a_plugin_may_be_a_ping() -> None:
+    async with World() as world:
+        order = world.order()
+        token = world.gateway.open_session(order)
+        url = world.gateway.stream_url(order.session_id).partition("&")[0]
+        headers = world.headers(url, world.people["admin"])
+        async with connect(url, additional_headers=headers, compression=None, proxy=None) as socket:
+            pong = await socket.ping(b"keepalive")
+            await socket.send(json.dumps({"TokenValue": token, "ClientId": "c", "ClientVersion": "1.2.0.0"}))
+            await pong
+            frame = await socket.recv()
+            assert isinstance(frame, bytes)
+
+
+@asynchronous
+async def test_a_request_comes_in_pieces_and_several_on_one_connection() -> None:
+    async with World() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.gateway.port)
+        for piece in (
+            b"POST /v1/nothing/x HT",
+            b"TP/1.1\r\nContent-Le",
+            b"ngth: 3\r\n\r\na",
+            b"bcGET / HTTP/1.1\r\n\r\n",
+        ):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
+        await reader.readuntil(b"</NotFound>")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 405 ")
+        writer.close()
+
+
+@asynchronous
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"POST / HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n", b"413"),
+        (b"POST / HTTP/1.1\r\nno header\r\n\r\n", b"400"),
+        (b"GET /" + bytes(40_000), b"431"),
+        (b"GET /v1/data-channel/s?role=publish_subscribe HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", b"403"),
+        (b"GET /v2/x HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", b"404"),
+        (b"GET /v1/data-channel/s?role=other HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", b"404"),
+    ],
+)
+async def test_what_the_door_does_not_take(request_head: bytes, status: bytes) -> None:
+    async with World() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.gateway.port)
+        writer.write(request_head)
+        assert (await reader.read()).startswith(b"HTTP/1.1 " + status)
+        writer.close()
+
+
+@asynchronous
+async def test_agents_are_heard_on_their_control_channel() -> None:
+    async with World() as world:
+        heard: list[tuple[str, str, object]] = []
+        world.gateway.on_agent_message = lambda *entry: heard.append(entry)
+        assert world.agent._socket is not None
+        world.agent._socket.send([b"nonsense", am.encode_json(b"agent_job_ack", {"jobId": "j"})])
+        await world.until(lambda: heard)
+        assert heard == [(INSTANCE, "agent_job_ack", {"jobId": "j"})]
+        world.gateway.send_to_agent(INSTANCE, "agent_job", {"JobId": "j"})
+        with pytest.raises(NotOnline):
+            world.gateway.send_to_agent("i-0fffffffffffffff0", "agent_job", {})
