@@ -211,7 +211,8 @@ class TlsStream(Stream):
         try:
             while True:
                 part = self._tls.read(READ_SIZE)
-                if not part:
+                if not part:  # how SSLObject tells of a close_notify
+                    self._ended = self._broken or Disconnected(_CLOSED)
                     break
                 parts.append(part)
         except ssl.SSLWantReadError:

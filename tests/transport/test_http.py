@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_ssh.errors import ProtocolError
@@ -68,6 +68,7 @@ def test_a_head_of_the_greatest_length_is_taken_and_a_longer_one_refused() -> No
         head_length(longest[:-4] + b"xxxx")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_head_incomplete_or_a_protocol_error(data: bytes) -> None:
     try:

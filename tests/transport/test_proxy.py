@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_ssh.errors import UsageError
@@ -123,6 +123,7 @@ def test_a_malformed_value_is_refused_without_its_password(value: str) -> None:
     assert "ter2" not in caught.value.sentence()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_value_is_a_proxy_a_direct_connection_or_a_usage_error(value: str) -> None:
     try:

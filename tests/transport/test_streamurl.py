@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ssm_ssh.errors import ProtocolError, UsageError
@@ -118,6 +118,7 @@ def test_every_other_url_is_refused_whatever_is_configured(url: str, override: s
         check(url, override, api_loopback=True)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80), st.sampled_from(["", "wss://", f"wss://{HOST}"]), st.sampled_from(["", HOST, f"@{HOST}/"]))
 @example("\\@evil.com/", f"wss://{HOST}", "")
 def test_no_text_leads_to_another_host(text: str, before: str, after: str) -> None:
