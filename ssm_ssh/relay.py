@@ -503,8 +503,10 @@ class Relay:
                 if self._terminating.error is not None:
                     self._log.info(f"not terminated: {self._terminating.error}")
                 self._state = "over"
+        elif self._channel.closed:  # AWS itself has said that the session is over
+            self._state = "over"
         elif self._line.session_id:
-            if self._socket is None or self._channel.drained or self._channel.closed or elapsed >= _FLUSH:
+            if self._socket is None or self._channel.drained or elapsed >= _FLUSH:
                 session_id = self._line.session_id
                 self._terminating = Task(lambda: self._line.terminate(session_id), self._waker)
         elif self._opening is None or elapsed >= _END_OPENING:
