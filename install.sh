@@ -287,6 +287,7 @@ uninstall() {
             if [ -n "$folder" ] && rmdir "$folder" 2>/dev/null; then say "Removed $folder"; fi
         done
     fi
+    if [ -d "$root" ]; then say "Left $root: what it holds now, such as your key pair, was made by ssm-ssh itself."; fi
     if [ -n "$removed" ]; then say "ssm-ssh is uninstalled."; else say "There is nothing to uninstall."; fi
 }
 

@@ -232,7 +232,9 @@ def test_uninstall_leaves_what_has_come_in_between(place: Place) -> None:
     assert place.run(PIP_NO_INDEX="1", PIP_FIND_LINKS="").returncode == 1
     (place.data / "id_ed25519").touch()
     (place.link.parent / "other").touch()
-    assert place.run("--uninstall").returncode == 0
+    done = place.run("--uninstall")
+    assert done.returncode == 0
+    assert f"Left {place.data}" in done.stdout
     assert {"id_ed25519", "other"} <= {Path(name).name for name in place.contents()}
 
 
