@@ -50,6 +50,7 @@ class Rule:
     left: int = 0  # how often it may still happen; 0: no limit
     done: bool = False
     hits: int = 0
+    passed: dict[str, float] = field(default_factory=dict, repr=False)  # by session: bytes since the last cut
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- the values of a JSON object
         try:
@@ -77,13 +78,13 @@ class Rule:
 class Plan:
     """The faults on one direction of one session. Asked for every frame, so made once and kept until they change."""
 
-    def __init__(self, rules: Sequence[Rule], direction: str) -> None:
+    def __init__(self, rules: Sequence[Rule], session: str, direction: str) -> None:
+        self._session = session
         here = [one for one in rules if one.direction in (direction, "both")]
         self._choices = [one for one in here if one.name in ("lose", "double", "reorder")]
         self._delays = [one for one in here if one.name == "delay"]
         self._limits = [one for one in here if one.name == "limit"]
         self._cuts = [one for one in here if one.name == "cut" and one.when in ("bytes", "handshake")]
-        self._passed: dict[int, int] = {}
         self._held: list[tuple[int, bytes]] = []  # frames that reorder holds back, with how many must overtake them
         self.quiet = not here
 
@@ -143,15 +144,13 @@ class Plan:
                     rule.hit()
                     found = (rule, len(frame) // 2)
                 continue
-            before = self._passed.get(rule.number, 0)
-            after = self._passed[rule.number] = before + len(frame)
+            before = rule.passed.get(self._session, 0)
+            after = rule.passed[self._session] = before + len(frame)
             edge = rule.after or rule.every
             if after >= edge:
-                self._passed[rule.number] = 0
-                if not rule.every:
-                    rule.left = 1
+                rule.passed[self._session] = 0 if rule.every else float("-inf")
                 rule.hit()
-                found = (rule, max(1, min(edge - before, len(frame) - 1)))
+                found = (rule, max(1, min(int(edge - before), len(frame) - 1)))
         return found
 
 
@@ -244,12 +243,14 @@ class Faults:
     ) -> int:
         """Cut the socket of one `side` (or "both").
 
-        when: "now" (the default), "bytes" (implied by `after` or `every`: frame bytes relayed in `direction`, for each
-        session), "handshake" (when the message with `payload_type` comes by; 5 request, 6 response, 7 complete),
-        "open" (a client or agent has shown its token) or "resume" (a client has, for the second time or later).
+        when: "now" (the default), "bytes" (implied by `after` or `every`: frame bytes relayed in `direction`, counted
+        for each session), "handshake" (when the message with `payload_type` comes by; 5 request, 6 response, 7
+        complete), "open" (a client or agent has shown its token) or "resume" (a client has, for the second time or
+        later).
         mid_frame: the side that is cut gets a part of the frame first. The frame at the cut is lost either way.
         how: "reset" (TCP RST), "eof" (the connection ends without a close frame) or "bye" (close frame 1000 "Bye", as
-        the service sends it about once an hour). `every` repeats until cleared.
+        the service sends it about once an hour). `every` repeats until cleared, `after` with count=0 cuts each session
+        once.
         """
         when = when or ("bytes" if after or every else "now")
         _one_of("side", side, SIDES)
@@ -390,7 +391,7 @@ class Faults:
             for one in self._rules
             if one.name in ("cut", "delay", "limit", "lose", "double", "reorder") and one.concerns(session, instance)
         ]
-        plan = Plan(rules, direction) if rules else None
+        plan = Plan(rules, session, direction) if rules else None
         return None if plan is None or plan.quiet else plan
 
     def refusal(self, side: str, session: str, instance: str) -> int:

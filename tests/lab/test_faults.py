@@ -363,3 +363,20 @@ async def test_the_agents_side_can_be_refused_too() -> None:
         await client.send(b"x")
         assert await client.output(1) == b"x"
         assert any(entry[0] == "OpenDataChannel" and entry[2] == 503 for entry in world.log)
+
+
+def test_bytes_are_counted_for_each_session_and_outlive_other_faults() -> None:
+    faults = Faults()
+    faults.fault("cut", after=2 * len(INPUT), count=0)
+
+    def cut(session: str, direction: str) -> bool:
+        plan = faults.plan(session, "i", direction)
+        assert plan is not None
+        return plan.cut(INPUT) is not None
+
+    assert not cut("one", "up")
+    assert not cut("two", "up")
+    faults.fault("delay", seconds=1)
+    assert cut("one", "down")
+    assert not cut("one", "up")
+    assert cut("two", "up")
