@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -189,6 +190,10 @@ def _wait_for(lab: Lab, command: list[str]) -> int:
         ) from error
     # Ctrl-C has reached the command already, for it is in the same process group; the others have not.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: process.send_signal(number))
-    status = process.wait()
-    return 128 - status if status < 0 else status
+        signal.signal(number, lambda number, _: os.kill(process.pid, number))
+    # Orphans of the command are ours, and are collected on the way.
+    pid = 0
+    while pid != process.pid:
+        pid, status = os.wait()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return 128 - process.returncode if process.returncode < 0 else process.returncode

@@ -13,10 +13,15 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 # Linux, <sys/prctl.h>
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_BURY_SECONDS = 3.0
 # Rounds of looking for descendants: one that forks while it is being looked for is found in the next.
 _ROUNDS = 100
 
@@ -37,15 +42,39 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _children(parent: int) -> list[int]:
-    found = []
+def _children(parent: int) -> dict[int, str]:
+    """Return the children of `parent` with their states (`Z`: ended, and nobody has asked how)."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, IndexError, ValueError):
                 # The name of a program may hold spaces and brackets; the fields start after the last bracket.
-                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
-                    found.append(int(entry.name))
+                state, above = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                if int(above) == parent:
+                    found[int(entry.name)] = state
     return found
+
+
+def bury_orphans(loop: asyncio.AbstractEventLoop) -> None:
+    """Collect, for as long as `loop` runs, adopted children that have ended. Does nothing outside Linux.
+
+    Whoever starts a child asks for its end at once; what is still uncollected after a while was nobody's.
+    """
+    waiting: list[asyncio.TimerHandle] = []
+
+    def bury() -> None:
+        waiting.clear()
+        for child, state in _children(os.getpid()).items():
+            if state == "Z":
+                with contextlib.suppress(OSError):
+                    os.waitpid(child, os.WNOHANG)
+
+    def one_has_ended() -> None:
+        if not waiting:
+            waiting.append(loop.call_later(_BURY_SECONDS, bury))
+
+    if sys.platform == "linux":
+        loop.add_signal_handler(signal.SIGCHLD, one_has_ended)
 
 
 def end_descendants() -> None:

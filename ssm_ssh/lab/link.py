@@ -149,6 +149,7 @@ async def _serve(sock: socket.socket, start: Callable[[dict[str, Any]], Awaitabl
     # Ctrl-C reaches the whole process group; the server decides when this process ends.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
+    lifeline.bury_orphans(loop)
     line = await reader.readline()
     if not line:
         return

@@ -68,6 +68,7 @@ class LabOptions:
     invocation_delay: float = 0.2  # GetCommandInvocation says InvocationDoesNotExist for so long
     console_delay: float = 0.0  # GetConsoleOutput is empty for so long after the start
     require_upgrade_signature: bool = True  # the data channel's WebSocket upgrade must be signed, as AWS announces
+    agent: dict[str, Any] = field(default_factory=dict)  # fields of agent.AgentOptions, where they are to differ
     faults: dict[str, dict[str, Any]] = field(default_factory=dict)  # set before the first call: name -> arguments
 
     def chosen(self) -> tuple[InstanceOptions, ...]:

@@ -292,6 +292,7 @@ async def _run() -> int:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, stop.set)
+    lifeline.bury_orphans(loop)
     reader = asyncio.StreamReader(limit=link.LINE_LIMIT)
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     config = json.loads(await reader.readline())

@@ -31,6 +31,39 @@ def test_orphans_are_adopted_and_ended() -> None:
         subprocess.run(["kill", orphan], check=True)
 
 
+_UNDERTAKER = """
+import asyncio, os, subprocess, sys
+from ssm_ssh.lab import lifeline
+lifeline.adopt_orphans()
+lifeline._BURY_SECONDS = 0.05
+
+async def main():
+    lifeline.bury_orphans(asyncio.get_running_loop())
+    code = (
+        "import subprocess, sys; "
+        "print(subprocess.Popen([sys.executable, '-c', 'input()'], stdout=sys.stderr).pid, flush=True)"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=0, stdout=subprocess.PIPE)
+    orphan = int(await process.stdout.readline())
+    assert await process.wait() == 0
+    print("up", flush=True)
+    while orphan in lifeline._children(os.getpid()):
+        await asyncio.sleep(0.01)
+    print("buried", flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_orphans_that_end_are_buried_and_children_are_left_to_their_parents() -> None:
+    if sys.platform != "linux":
+        return
+    done = subprocess.run(
+        [sys.executable, "-c", _UNDERTAKER], input="\n", capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "up\nburied\n"
+
+
 _PARENT = """
 import subprocess, sys
 child = (
