@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from heapq import heapify, heappop, heappush
 
-from ssm_ssh.channel.limits import PAUSE, PROBE_INTERVAL, PROBES, REORDER_PACKETS
+from ssm_ssh.channel.limits import BACKOFFS, LOSS_DELAY, PAUSE, PROBE_INTERVAL, PROBES, REORDER_PACKETS
 from ssm_ssh.channel.path import Path
 
 
@@ -69,7 +69,9 @@ class Flight:
         # only if none for an earlier transmission follows in a while: then a mere stall is over, and nothing is lost.
         self._doubt = -1
         self._doubt_until = 0.0
-        # Probes: since when nothing has moved, how many went out in vain, and whether they are advised against.
+        # Since when nothing has moved, how often that was answered by sending again, and whether probes are advised
+        # against. Until a message sent once is acknowledged, nobody knows how long the round trip has become: resending
+        # must slow down, or every message would be sent twice and never tell (Karn's other half).
         self._since = 0.0
         self._backoff = 0
         self._paused_until = 0.0
@@ -144,6 +146,7 @@ class Flight:
         if self._doubt >= 0 and now >= self._doubt_until:
             self._newest = max(self._newest, self._doubt)
             self._doubt = -1
+            self._back_off()
         if self._order and self._order[0].transmission < self._newest:
             self._take_for_lost(now)
         if not self.in_flight:
@@ -167,10 +170,17 @@ class Flight:
             return self._doubt_until
         oldest = self._order[0]
         if oldest.transmission < self._newest:
-            return oldest.at + self.path.loss_delay
+            return oldest.at + self._loss_delay()
         at = self._since + min(self.path.rto * 2.0**self._backoff, PROBE_INTERVAL)
         # However often a pause is repeated, it delays a probe only once.
         return max(at, min(self._paused_until, at + PAUSE))
+
+    def _loss_delay(self) -> float:
+        delay = self.path.loss_delay
+        return min(delay * 2.0**self._backoff, max(delay, LOSS_DELAY))
+
+    def _back_off(self) -> None:
+        self._backoff = min(self._backoff + 1, BACKOFFS)
 
     def _weigh(self, sent: Sent, now: float) -> None:
         if self.path.too_fast(now - sent.at):
@@ -178,12 +188,12 @@ class Flight:
             self.path.tolerate()
         elif sent.transmission > self._doubt:
             if self._doubt < 0:
-                self._doubt_until = now + self.path.loss_delay / 2
+                self._doubt_until = now + self._loss_delay() / 2
             self._doubt = sent.transmission
 
     def _take_for_lost(self, now: float) -> None:
         too_far = self._newest - REORDER_PACKETS * self.path.tolerance
-        delay = self.path.loss_delay
+        delay = self._loss_delay()
         order = self._order
         while order:
             sent = order[0]
@@ -197,7 +207,7 @@ class Flight:
 
     def _probe(self, frames: list[bytes], now: float) -> int:
         flying = sorted(number for number, sent in self.unacked.items() if sent.flying)
-        self._backoff += 1
+        self._back_off()
         self._since = now
         return sum(self._again(frames, self.unacked[number], now) for number in flying[:PROBES])
 

@@ -59,6 +59,12 @@ PROBE_INTERVAL = 16.0
 """Longest time between two probes of a silent peer. A peer that comes back says so (data, acknowledgement,
 start_publication or a new connection), so probes need not be frequent; a session idles out after 1 min at the least."""
 
+BACKOFFS = 12
+"""Doublings of a timeout at most: enough to get from the shortest to the longest."""
+
+LOSS_DELAY = 2.0
+"""Up to this the doublings apply to the time threshold for losses too: longer than any round trip that is usual."""
+
 PROBES = 2
 """Messages resent by one probe (RFC 9002, 6.2.4: one or two); the oldest, which is what the agent waits for."""
 

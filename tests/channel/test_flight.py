@@ -205,3 +205,13 @@ def test_a_doubtful_acknowledgement_counts_for_nothing_when_an_older_one_follows
     sending.acknowledge(sent[2])
     sending.now += 0.09
     assert sending.numbers() == []
+
+
+def test_a_silence_of_hours_ends_in_no_overflow() -> None:
+    sending = Sending()
+    sent = sending.send(1)
+    for _ in range(2000):
+        assert sending.wait() == sent
+    sending.now += 0.1
+    sending.acknowledge(*sent)
+    assert sending.sender.drained

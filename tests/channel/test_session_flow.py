@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from random import Random
 
 import pytest
 
@@ -122,6 +123,20 @@ def test_an_agent_that_stalled_and_goes_on_costs_few_duplicates() -> None:
     session.world.run(lambda: session.channel.drained)
     assert len(session.agent.received) == 4_000_000
     assert session.agent.duplicates < 40
+
+
+def test_a_round_trip_that_jumps_up_is_learned_instead_of_sending_everything_twice() -> None:
+    # The way back is what is slow, and full of output when the copy begins: each acknowledgement is late by far.
+    session = Session(
+        up={"delay": 0.0005, "rate": 5e6, "lose": 0.01, "rng": Random(8)},
+        down={"delay": 0.0005, "rate": 50e3, "lose": 0.01, "rng": Random(9)},
+    )
+    session.start()
+    session.relay.write(bytes(500_000))
+    session.world.run(lambda: session.agent.port_up)
+    session.agent.output(bytes(50_000))
+    session.world.run(lambda: session.channel.drained)
+    assert session.agent.duplicates < session.agent.stream_messages / 10
 
 
 def test_an_agent_that_lost_its_own_connection_is_served_soon_after_it_is_back() -> None:
