@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ssm_ssh.aws.endpoints import loopback, resolve, stream_hosts
-from ssm_ssh.errors import SsmSshError
+from ssm_ssh.errors import Disconnected, SsmSshError
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.api import Api
@@ -57,7 +57,12 @@ class Gateway:
                 stream.close()
             stream = self._connect(url.host, url.port, url.secure)
         headers = {} if url.presigned else self._signed(url.path, url.query, url.host_header)
-        socket = open_websocket(url, stream, headers, time.monotonic() + _PATIENCE)
+        deadline = time.monotonic() + _PATIENCE
+        try:
+            socket = open_websocket(url, stream, headers, deadline)
+        except Disconnected:  # what was connected ahead may have been closed while StartSession took its time
+            self._log.debug("the connection made ahead was closed")
+            socket = open_websocket(url, self._connect(url.host, url.port, url.secure), headers, deadline)
         socket.send_text(channel.open_message(session.token))
         return socket
 
@@ -84,5 +89,6 @@ class Gateway:
         from ssm_ssh.transport.stream import Stream, TlsStream
 
         deadline = time.monotonic() + _PATIENCE
-        sock = dial(host, port, proxy=proxy_for(host, port, self._settings.env), timeout=_PATIENCE)
+        proxy = proxy_for(host, port, self._settings.env) if secure else None  # HTTPS_PROXY is for https and wss
+        sock = dial(host, port, proxy=proxy, timeout=_PATIENCE)
         return TlsStream(sock, self._api.context(), host, deadline) if secure else Stream(sock)
