@@ -55,7 +55,9 @@ def _agents(config: dict[str, Any], options: LabOptions, instances: Instances) -
             credentials=AgentCredentials(one["access_key"], one["secret_key"], one.get("token", "")),
             open_port=instances.open_port,
             tls=tls,
-            options=AgentOptions(version=machine.options.agent_version, pacing=options.pacing),
+            options=AgentOptions(
+                **{"version": machine.options.agent_version, "pacing": options.pacing, **options.agent}
+            ),
         )
 
     return {one["instance_id"]: maker(one) for one in config["instances"]}

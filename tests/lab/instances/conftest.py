@@ -71,6 +71,7 @@ class Fleet:
         self.thread.start()
         self.started: list[subprocess.Popen[bytes]] = []
         self.tick = threading.Event()  # never set
+        self.relays: set[asyncio.Task[None] | None] = set()
         self.servers: list[asyncio.AbstractServer] = []
         self.instances = self.call(self._start())
         self.key = folder / "key"
@@ -101,14 +102,21 @@ class Fleet:
         return instances
 
     async def _relay(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task that waits for a stream is held by nobody else once the other stream has ended.
+        task = asyncio.current_task()
+        self.relays.add(task)
+        task.add_done_callback(self.relays.discard)
         try:
             other_reader, other_writer = await self.instances.open_port(name, 22)
         except ConnectionRefusedError:
-            writer.close()
+            await _close(writer)
             return
-        await asyncio.gather(_copy(reader, other_writer), _copy(other_reader, writer))
-        other_writer.close()
-        writer.close()
+        try:
+            await asyncio.gather(_copy(reader, other_writer), _copy(other_reader, writer))
+            await asyncio.gather(_close(writer), _close(other_writer))
+        finally:
+            writer.transport.abort()
+            other_writer.transport.abort()
 
     def push(self, instance_id: str = WEB, user: str = "ec2-user") -> None:
         self.do(self.instances.push_eic_key, instance_id, user, self.public)
@@ -190,11 +198,19 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write_eof()
 
 
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
 async def _cancel_all() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    # A connection that was just accepted becomes a task later.
+    while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)
 
 
 def kinds() -> list[str]:
