@@ -45,6 +45,10 @@ class AgentOptions:
     ping: float = 54.0
     pong: float = 60.0
     handshake: float = 15.0
+    # The official agent counts a message only when it has sent its acknowledgement, after it has written it to the port:
+    # where its own socket breaks in between, the repeated message is written twice. No client can mend that, so it
+    # is left out unless asked for.
+    doubles_on_break: bool = False
     # The control channel is opened again after up to half of this, then after once to twice of it, doubling.
     control_retry: float = 5.0
     # A port that nothing listens on. "crash": as the agents of 3.3 do, the session's worker dies and the session ends
@@ -253,7 +257,7 @@ class _AgentSession:
             agent_version=options.version,
             handler=self._plugin,
             cancelled=self.cancelled,
-            timing=Timing(options.ready_delay, options.ping, options.pong, options.handshake),
+            timing=Timing(options.ready_delay, options.ping, options.pong, options.handshake, options.doubles_on_break),
         )
 
     def drop(self, *, abort: bool) -> None:

@@ -40,6 +40,7 @@ class Timing(NamedTuple):
     ping: float = 54.0
     pong: float = 60.0
     handshake: float = HANDSHAKE_TIMEOUT
+    doubles: bool = False  # see AgentOptions.doubles_on_break
 
 
 class Handler(Protocol):
@@ -210,7 +211,10 @@ class DataChannel:
     async def _batch(self, frames: list[bytes]) -> None:
         acks: list[bytes] = []
         start = self._expected
+        broken = self._timing.doubles and self._socket is not None and self._socket.gone
         for frame in frames:
+            if broken and self._expected > start:
+                break  # what follows is ahead of what is expected, and without an acknowledgement it is not kept
             try:
                 message = am.decode(frame)
             except ValueError:
@@ -235,6 +239,8 @@ class DataChannel:
             # What could not be written is not acknowledged, and stays expected.
             self._expected = start
             return
+        if broken:
+            self._expected = start
         if acks:
             self._send(acks)
 

@@ -20,6 +20,8 @@ from websockets.server import ServerProtocol
 MAX_FRAME = 256 * 1024
 # Bytes that wait for a slow reader before its counterpart is not read from any more.
 WRITE_BUFFER = 256 * 1024
+# After TLS's close_notify has gone out, TCP follows so soon.
+TLS_PATIENCE = 0.05
 
 
 class Owner(Protocol):
@@ -173,7 +175,12 @@ class GatewaySocket(asyncio.Protocol):
         if self._transport.get_write_buffer_size():
             self._transport.abort()
         else:
-            self._transport.close()
+            self._end()
+
+    def _end(self) -> None:
+        # asyncio's TLS would wait half a minute for the other side's close_notify before it closes TCP.
+        self._transport.close()
+        asyncio.get_running_loop().call_later(TLS_PATIENCE, self._transport.abort)
 
     def _flush(self) -> None:
         if self.stalled or self.gone:
@@ -185,7 +192,7 @@ class GatewaySocket(asyncio.Protocol):
                 self._transport.write(data)
             if not pieces[-1]:
                 # Both close frames are through, or the protocol failed: the server closes TCP first, RFC 6455 7.1.1.
-                self._transport.close()
+                self._end()
 
     # Flow control
 

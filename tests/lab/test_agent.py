@@ -451,6 +451,26 @@ async def test_a_silent_network_is_noticed_by_the_missing_pong() -> None:
         assert before.gone
 
 
+@asynchronous
+@pytest.mark.parametrize("doubles", [False, True])
+async def test_a_message_may_be_written_twice_where_the_agents_socket_breaks(doubles: bool) -> None:
+    async with World(agent=dataclasses.replace(QUICK, doubles_on_break=doubles)) as world:
+        client = await world.ready()
+        channel = world.agent._sessions[client.session_id]._channel
+        assert channel._socket is not None
+        number = client.sent
+        frames = [
+            am.encode(am.INPUT, text, sequence=number + at, payload_type=1) for at, text in enumerate((b"a", b"b"))
+        ]
+        channel._socket.abort()
+        channel._socket.gone = True
+        await channel._batch(frames)
+        await channel._batch(frames)
+        channel._socket.gone = False
+        await world.until(lambda: len(world.port.received) == 2)
+        assert bytes(world.port.received) == (b"aa" if doubles else b"ab")
+
+
 # Documents
 
 

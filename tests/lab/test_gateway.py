@@ -312,8 +312,10 @@ async def test_input_keeps_a_session_alive() -> None:
 
 @asynchronous
 async def test_every_connection_is_closed_after_its_lifetime() -> None:
-    async with World(options=GatewayOptions(connection_lifetime=0.3)) as world:
+    async with World() as world:
         client = await world.ready()
+        world.gateway.options = GatewayOptions(connection_lifetime=0.1)
+        await client.resume()
         code, messages = await client.closed()
         assert code == 1000
         assert all(one.kind != am.CHANNEL_CLOSED for one in messages)
