@@ -45,9 +45,9 @@ class AgentOptions:
     ping: float = 54.0
     pong: float = 60.0
     handshake: float = 15.0
-    # The official agent counts a message only when it has sent its acknowledgement, after it has written it to the port:
-    # where its own socket breaks in between, the repeated message is written twice. No client can mend that, so it
-    # is left out unless asked for.
+    # The official agent counts a message only once its acknowledgement is sent, after it has been written to the port:
+    # when its own socket breaks in between, the repeated message is written twice. No client can mend that, so it is
+    # left out unless asked for.
     doubles_on_break: bool = False
     # The control channel is opened again after up to half of this, then after once to twice of it, doubling.
     control_retry: float = 5.0

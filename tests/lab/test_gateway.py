@@ -289,7 +289,7 @@ async def test_a_client_that_just_goes_leaves_the_session_connected() -> None:
 @asynchronous
 async def test_a_session_that_nobody_uses_times_out() -> None:
     async with World(options=GatewayOptions(idle_timeout=0.3)) as world:
-        client = await world.ready()
+        client = await world.session()
         _, messages = await client.closed()
         assert json.loads(messages[-1].payload)["Output"] == "Your session timed out due to inactivity."
         view = world.gateway.session(client.session_id)
@@ -300,10 +300,10 @@ async def test_a_session_that_nobody_uses_times_out() -> None:
 
 @asynchronous
 async def test_input_keeps_a_session_alive() -> None:
-    async with World(options=GatewayOptions(idle_timeout=0.5)) as world:
+    async with World(options=GatewayOptions(idle_timeout=1.0)) as world:
         client = await world.ready()
         loop = asyncio.get_running_loop()
-        until = loop.time() + 1.0
+        until = loop.time() + 1.5
         while loop.time() < until:
             await client.send(b"x")
             assert await client.output(1) == b"x"
