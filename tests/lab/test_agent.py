@@ -462,11 +462,11 @@ async def test_a_message_may_be_written_twice_where_the_agents_socket_breaks(dou
         frames = [
             am.encode(am.INPUT, text, sequence=number + at, payload_type=1) for at, text in enumerate((b"a", b"b"))
         ]
+        channel._tasks[0].cancel()  # it would reconnect
         channel._socket.abort()
-        channel._socket.gone = True
+        await world.until(lambda: channel._socket is not None and channel._socket.gone)
         await channel._batch(frames)
         await channel._batch(frames)
-        channel._socket.gone = False
         await world.until(lambda: len(world.port.received) == 2)
         assert bytes(world.port.received) == (b"aa" if doubles else b"ab")
 
