@@ -166,8 +166,8 @@ class Relay:
         if self._state == "open":
             times.append(self._liveness.timer(self._channel.unacknowledged > 0))
             timer = self._channel.timer()
-            if timer is not None:
-                times.append(timer)
+            if timer is not None and self._socket is not None and self._socket.backlog < _MOST_UNSENT:
+                times.append(timer)  # else the channel is not asked before the transport has room
         times += [time for time in (self._attempt_at, self._recovery.timer()) if time is not None]
         if self._interrupted_at is not None:
             times.append(self._interrupted_at + _INTERRUPT_GRACE)

@@ -35,6 +35,10 @@ ACKS = 20_000
 """Acknowledgements waiting to be sent at most (2 MiB): twice the reorder buffer. They pile up only while the
 transport takes nothing; one that is not queued is no loss, for the agent resends and is acknowledged then."""
 
+REPEATED_ACKS = 512
+"""Acknowledgements repeated on a new connection: those of half a second of a paced agent, in 150 KB. The agent resends
+one unacknowledged message every 100 ms, so that each one lost would delay a download by that."""
+
 HOLD = 0.1
 """First stream bytes wait for the first output at most this long after HandshakeComplete: the agent sends that a
 moment before it considers itself complete, and discards stream data until then (protocol)."""

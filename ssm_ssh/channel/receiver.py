@@ -6,9 +6,10 @@ resend it for ever; what cannot be kept is not acknowledged, so that the agent r
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
-from ssm_ssh.channel.limits import ACKS, REORDER_BYTES, REORDER_MESSAGES, REORDER_OVERHEAD
+from ssm_ssh.channel.limits import ACKS, REPEATED_ACKS, REORDER_BYTES, REORDER_MESSAGES, REORDER_OVERHEAD
 
 if TYPE_CHECKING:
     from ssm_ssh.channel.message import Message
@@ -17,15 +18,26 @@ if TYPE_CHECKING:
 class Receiver:
     """Reorder buffer and queue of acknowledgements, both bounded."""
 
-    __slots__ = ("_ahead", "_ahead_bytes", "acks", "expected")
+    __slots__ = ("_ahead", "_ahead_bytes", "_sent", "acks", "expected")
 
     def __init__(self) -> None:
         self.expected = 0
         """The number that is delivered next."""
         self.acks: list[tuple[int, bytes]] = []
         """(sequence number, MessageId on the wire) still to be acknowledged, oldest first."""
+        self._sent: deque[tuple[int, bytes]] = deque(maxlen=REPEATED_ACKS)
         self._ahead: dict[int, Message] = {}
         self._ahead_bytes = 0
+
+    def sent(self, count: int) -> None:
+        """Note that the `count` oldest acknowledgements were given to the connection, which may yet lose them."""
+        self._sent.extend(self.acks[:count])
+        del self.acks[:count]
+
+    def repeat(self) -> None:
+        """Queue the latest acknowledgements of the connection that broke again, for it may have lost them."""
+        self.acks[:0] = self._sent
+        self._sent.clear()
 
     def accept(self, message: Message) -> bool:
         """Take in one stream message; True if it is the expected one: deliver it now, then those from `following`."""

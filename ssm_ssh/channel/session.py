@@ -107,6 +107,7 @@ class Channel:
     def connected(self, now: float) -> None:
         """A connection is up and its text frame given to it: all that is unacknowledged becomes due again."""
         self._online = True
+        self._receiver.repeat()
         self._sender.flight.connected(now)
 
     def disconnected(self, now: float) -> None:
@@ -174,7 +175,7 @@ class Channel:
                 frames.append(frame)
                 budget -= len(frame)
                 count += 1
-            del acks[:count]
+            self._receiver.sent(count)
         sender = self._sender
         if sender.held and self._established and now >= self._complete_at + HOLD:
             sender.held = False

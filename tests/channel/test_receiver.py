@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_ssh.channel.limits import ACKS, REORDER_BYTES, REORDER_MESSAGES
+from ssm_ssh.channel.limits import ACKS, REPEATED_ACKS, REORDER_BYTES, REORDER_MESSAGES
 from ssm_ssh.channel.message import Message
 from ssm_ssh.channel.receiver import Receiver
 
@@ -74,3 +74,14 @@ def test_acknowledgements_are_bounded_while_delivery_goes_on() -> None:
     receiver.acks.clear()
     deliver(receiver, message(ACKS + 5))
     assert receiver.acks == [(ACKS + 5, bytes(16))]
+
+
+def test_only_the_latest_acknowledgements_are_repeated_and_in_order() -> None:
+    receiver = Receiver()
+    for number in range(REPEATED_ACKS + 50):
+        deliver(receiver, message(number))
+    receiver.sent(REPEATED_ACKS + 40)
+    receiver.repeat()
+    assert [sequence for sequence, _ in receiver.acks] == list(range(40, REPEATED_ACKS + 50))
+    receiver.sent(len(receiver.acks))
+    assert receiver.acks == []

@@ -368,17 +368,27 @@ def test_what_is_unacknowledged_is_resent_in_order_and_unchanged_after_a_resume(
     peer.channel.send(b"more", peer.now)
     peer.now += 30
     peer.channel.connected(peer.now)
-    again = peer.channel.frames(peer.now, PLENTY)
+    frames = peer.channel.frames(peer.now, PLENTY)
+    again = [frame for frame in frames if wire.decode(frame).message_type != wire.ACKNOWLEDGE]
     assert again[:4] == [first[0], *first[2:]]
     assert wire.decode(again[4]).payload == b"more"
 
 
+def acknowledged(messages: list[wire.Message]) -> list[int | None]:
+    return [wire.acknowledged(m.payload) for m in messages if m.message_type == wire.ACKNOWLEDGE]
+
+
 def test_acknowledgements_survive_a_lost_connection() -> None:
     peer = Peer().establish()
-    peer.say(b"x")
-    peer.channel.disconnected(peer.now)
-    peer.channel.connected(peer.now)
-    assert [m.message_type for m in peer.sent()] == [wire.ACKNOWLEDGE]
+    peer.say(b"sent")
+    sent = acknowledged(peer.sent())
+    peer.say(b"still queued")
+    for _ in range(2):
+        peer.channel.disconnected(peer.now)
+        peer.channel.connected(peer.now)
+        again = acknowledged(peer.sent())
+        assert again[-2:] == [sent[0], sent[0] + 1 if sent[0] is not None else None]
+    assert acknowledged(peer.sent()) == []
 
 
 def test_a_message_is_resent_on_evidence_and_never_without() -> None:
