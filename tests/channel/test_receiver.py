@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_ssh.channel.limits import ACKS, REPEATED_ACKS, REORDER_BYTES, REORDER_MESSAGES
+from ssm_ssh.channel.limits import ACKS, REORDER_BYTES, REORDER_MESSAGES, REPEATED_ACKS
 from ssm_ssh.channel.message import Message
 from ssm_ssh.channel.receiver import Receiver
 
