@@ -25,7 +25,7 @@ def test_the_packet_is_well_formed(text: str) -> None:
 
 
 def test_openssh_shows_the_text() -> None:
-    program = f"import sys; sys.stdout.buffer.write({disconnect('the instance is asleep')!r}); sys.stdin.read()"
+    program = f"import os, sys; os.write(1, {disconnect('the instance is asleep')!r}); sys.stdin.read()"
     ssh = subprocess.run(
         [
             "ssh",
