@@ -68,6 +68,7 @@ def test_an_agent_is_not_needed(service: Service) -> None:
         KEY + "\nssh-ed25519 " + KEY.split()[1],
         openssh(ec.generate_private_key(ec.SECP256R1()).public_key()),
     ],
+    ids=["letters", "no-blob", "other-type", "two-lines", "ecdsa"],
 )
 def test_what_is_no_key_is_refused(service: Service, key: str) -> None:
     with pytest.raises(ClientError) as error:

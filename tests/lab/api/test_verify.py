@@ -214,6 +214,7 @@ def test_no_signature_at_all() -> None:
         "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=",
         f"AWS4-HMAC-SHA256 Credential={ALICE.access_key}/20250101, SignedHeaders=host, Signature=aa",
     ],
+    ids=["other-scheme", "nothing", "no-value", "empty", "short-scope"],
 )
 def test_half_a_signature_is_incomplete(value: str) -> None:
     request = sign()
