@@ -17,12 +17,14 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ssm_ssh.lab import agent_message as am
-from ssm_ssh.lab.faults import Faults, Rule
+from ssm_ssh.lab.fault_plan import Rule
+from ssm_ssh.lab.faults import Faults
 from ssm_ssh.lab.gateway_http import Accept, Answer, Door, error_body
+from ssm_ssh.lab.gateway_owners import Control, Opening, Presence, close_unopened
 from ssm_ssh.lab.gateway_session import Session, SessionOrder, SessionView, Token, job_parameters, new_token
 from ssm_ssh.lab.gateway_socket import GatewaySocket
 from ssm_ssh.lab.verify import SignatureRefused
@@ -31,8 +33,6 @@ __all__ = ["Gateway", "GatewayOptions", "NotOnline", "Presence", "SessionOrder",
 
 # A socket that has not shown its token by then is closed.
 OPENING_PATIENCE = 10.0
-# The close code for a bad token. Which one AWS sends is not documented and not visible in the public sources.
-BAD_TOKEN = 1008
 # Ended sessions are kept for those who ask how they ended; the oldest go when there are more sessions than this.
 SESSIONS_KEPT = 10_000
 
@@ -63,51 +63,8 @@ class GatewayOptions:
     connection_lifetime: float = 3600.0  # the service closes each WebSocket about once an hour: 1000, "Bye"
 
 
-class Presence(NamedTuple):
-    """An agent whose control channel is open, since `since` (seconds since the epoch)."""
-
-    agent_version: str
-    platform: str
-    since: float
-
-
 class NotOnline(Exception):
     """The instance's agent has no control channel open."""
-
-
-class _Control:
-    """An agent's control channel, as the owner of its socket."""
-
-    def __init__(self, gateway: Gateway, instance_id: str, presence: Presence) -> None:
-        self._gateway = gateway
-        self._instance_id = instance_id
-        self.presence = presence
-
-    def on_text(self, link: GatewaySocket, text: str) -> None:
-        """Nothing but the first frame is text."""
-
-    def on_binary(self, link: GatewaySocket, frames: list[bytes]) -> None:
-        """Take task results; whatever else an agent reports is of no use here."""
-        for frame in frames:
-            try:
-                message = am.decode(frame)
-                values = json.loads(message.payload) if message.payload else {}
-            except ValueError:
-                continue
-            if message.kind == am.TASK_COMPLETE:
-                content = {"SchemaVersion": 1, "MessageId": message.message_id}
-                content |= {"TaskId": values.get("TaskId", ""), "Topic": values.get("Topic", "")}
-                link.send([am.encode_json(am.TASK_ACKNOWLEDGE, content)])
-                self._gateway.task_complete(self._instance_id, values)
-            elif self._gateway.on_agent_message is not None:
-                self._gateway.on_agent_message(self._instance_id, message.kind.decode("latin-1"), values)
-
-    def on_room(self, link: GatewaySocket) -> None:
-        """Control messages are few and small."""
-
-    def on_lost(self, link: GatewaySocket) -> None:
-        """The agent is not online any more."""
-        self._gateway.control_lost(self._instance_id, link)
 
 
 class Gateway:
@@ -138,7 +95,7 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._sessions: dict[str, Session] = {}
         self._tokens: dict[str, Token] = {}
-        self._controls: dict[str, tuple[GatewaySocket, _Control]] = {}
+        self._controls: dict[str, tuple[GatewaySocket, Control]] = {}
         self._links: set[GatewaySocket] = set()
         self.faults.listen(self._fault)
 
@@ -315,14 +272,14 @@ class Gateway:
             return self._refuse(operation, name, (status, "ServiceUnavailable", "refused"), principal.name)
         self._note(operation, name, 101, "", principal.name)
         who = "" if principal.kind == "anonymous" else principal.name
-        return Accept(_Opening(self, kind, name), side, who)
+        return Accept(Opening(self, kind, name), side, who)
 
     def upgraded(self, link: GatewaySocket) -> None:
         """Start the clocks of a new WebSocket."""
         self._links = {one for one in self._links if not one.gone}
         self._links.add(link)
         loop = asyncio.get_running_loop()
-        link.timers.append(loop.call_later(OPENING_PATIENCE, _close_unopened, link))
+        link.timers.append(loop.call_later(OPENING_PATIENCE, close_unopened, link))
         link.timers.append(loop.call_later(self.options.connection_lifetime, link.close, 1000, "Bye"))
 
     def _refuse(self, operation: str, name: str, answer: tuple[int, str, str], who: str = "") -> Answer:
@@ -359,7 +316,7 @@ class Gateway:
     def _control(self, link: GatewaySocket, instance_id: str, opening: dict[str, Any]) -> None:
         presence = Presence(str(opening.get("AgentVersion")), str(opening.get("PlatformType")), time.time())
         old = self._controls.get(instance_id)
-        control = _Control(self, instance_id, presence)
+        control = Control(self, instance_id, presence)
         self._controls[instance_id] = (link, control)
         link.owner = control
         if old is not None:
@@ -406,44 +363,6 @@ class Gateway:
         for link in (session.client, session.agent):
             if link is not None and rule.side in (link.side, "both"):
                 link.stall(True)
-
-
-class _Opening:
-    """Owns a socket until its first text frame has been judged."""
-
-    def __init__(self, gateway: Gateway, kind: str, name: str) -> None:
-        self._gateway = gateway
-        self._kind = kind
-        self._name = name
-
-    def on_text(self, link: GatewaySocket, text: str) -> None:
-        """Judge the first text frame."""
-        try:
-            opening = json.loads(text)
-        except ValueError:
-            opening = None
-        if link.owner is self and not (
-            isinstance(opening, dict) and self._gateway.opened(link, self._kind, self._name, opening)
-        ):
-            link.close(BAD_TOKEN, "Invalid token")
-
-    def on_binary(self, link: GatewaySocket, frames: list[bytes]) -> None:
-        """Refuse data from one that has not shown a token; what came in the same read belongs to the new owner."""
-        if link.owner is not self:
-            link.owner.on_binary(link, frames)
-        else:
-            link.close(BAD_TOKEN, "Invalid token")
-
-    def on_room(self, link: GatewaySocket) -> None:
-        """Nothing is sent yet."""
-
-    def on_lost(self, link: GatewaySocket) -> None:
-        """Nobody knew it."""
-
-
-def _close_unopened(link: GatewaySocket) -> None:
-    if isinstance(link.owner, _Opening):
-        link.close(BAD_TOKEN, "Invalid token")
 
 
 def _route(target: str) -> tuple[str, str, dict[str, list[str]]]:

@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from ssm_ssh.lab.faults import Plan
+from ssm_ssh.lab.fault_plan import Plan
 
 # Frame bytes that may wait in a lane before its source is held.
 LANE_BYTES = 256 * 1024

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ssm_ssh.lab import agent_message as am
-from ssm_ssh.lab.faults import Faults, Plan, Rule
+from ssm_ssh.lab.fault_plan import Plan, Rule
+from ssm_ssh.lab.faults import Faults
 from ssm_ssh.lab.gateway_lane import Lane
 from ssm_ssh.lab.gateway_socket import GatewaySocket
 
