@@ -41,6 +41,7 @@ class Flight:
         "_lost",
         "_newest",
         "_order",
+        "_paused",
         "_paused_until",
         "_since",
         "bytes",
@@ -74,10 +75,19 @@ class Flight:
         # must slow down, or every message would be sent twice and never tell (Karn's other half).
         self._since = 0.0
         self._backoff = 0
+        self._paused = False
         self._paused_until = 0.0
 
     def connected(self, now: float) -> None:
         """A new connection: all of it may have been lost with the old one, and is due again in order."""
+        self._all_lost()
+        self._backoff = 0
+        self._since = now
+        self._paused = False
+        self._paused_until = 0.0
+        self.path.reset()
+
+    def _all_lost(self) -> None:
         for sent in self.unacked.values():
             sent.flying = sent.once = False
         self._lost = list(self.unacked)
@@ -85,17 +95,17 @@ class Flight:
         self._order.clear()
         self.in_flight = 0
         self._newest = self._doubt = -1
-        self._backoff = 0
-        self._since = now
-        self._paused_until = 0.0
-        self.path.reset()
 
     def pause(self, now: float) -> None:
         """The agent is said to be gone: probes would be wasted for a while."""
+        self._paused = True
         self._paused_until = now + PAUSE
 
     def unpause(self) -> None:
-        """The agent is said to be back: it is probed as soon as the first probe would have been."""
+        """The agent is said to be back. After a pause all that was in flight was lost with its connection, and is due."""
+        if self._paused:
+            self._paused = False
+            self._all_lost()
         self._paused_until = 0.0
         self._backoff = 0
 
@@ -184,9 +194,12 @@ class Flight:
 
     def _weigh(self, sent: Sent, now: float) -> None:
         if self.path.too_fast(now - sent.at):
-            # It is an earlier transmission that arrived, only late.
+            # It is an earlier transmission that arrived, only late. After the second timeout in a row without a sign of
+            # those sent in between it is rather the path that has become so fast, for they would have come by now.
             self.path.tolerate()
-        elif sent.transmission > self._doubt:
+            if self._backoff < 2:
+                return
+        if self.unacked and sent.transmission > self._doubt:
             if self._doubt < 0:
                 self._doubt_until = now + self._loss_delay() / 2
             self._doubt = sent.transmission

@@ -141,6 +141,19 @@ def test_when_only_the_probes_are_acknowledged_all_else_is_resent_in_order() -> 
     assert sending.now - start < 0.2
 
 
+def test_probes_answered_faster_than_ever_show_a_loss_once_nothing_else_has_come_for_long() -> None:
+    """A connection of the agent broke, and the path is now faster than it was under load."""
+    sending = Sending()
+    sent = sending.send(20)
+    for _ in range(2):
+        probes = sending.wait()
+    sending.now += 0.01
+    sending.acknowledge(*probes)
+    start = sending.now
+    assert sending.wait() == sent[PROBES:]
+    assert sending.now - start < 1
+
+
 def test_the_timeout_stays_backed_off_until_a_message_sent_once_is_acknowledged() -> None:
     sending = Sending()
     first = sending.send(1)

@@ -347,6 +347,7 @@ def test_a_pause_is_lifted_by_any_sign_of_life(sign: str) -> None:
     peer.other(wire.PAUSE_PUBLICATION)
     if sign == "start":
         peer.other(wire.START_PUBLICATION)
+        assert [number for number, _ in peer.stream()] == [1, 2]  # the agent's connection was away, and took them along
     elif sign == "output":
         peer.say(b"x")
     elif sign == "acknowledgement":

@@ -97,7 +97,7 @@ FAULTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "a slow line": (("limit", {"bytes_per_second": 400_000}),),
     "cuts of the client": (("cut", {"every": 30_000, "direction": "up"}),),
     "cuts of the client on the way down": (("cut", {"every": 30_000, "direction": "down", "mid_frame": True}),),
-    "cuts of the agent": (("cut", {"side": "agent", "after": 20_000, "direction": "up", "how": "eof"}),),
+    "cuts of the agent": (("cut", {"side": "agent", "after": 20_000, "how": "eof"}),),
     "byes": (("cut", {"side": "both", "every": 40_000, "how": "bye"}),),
     "a lost handshake": tuple(("lose", {"payload_type": kind, "count": 1}) for kind in (5, 6, 7)),
     "a cut in the handshake": (("cut", {"when": "handshake", "payload_type": 7}),),
