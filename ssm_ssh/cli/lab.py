@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ssm_ssh.cli.arguments import Arguments
@@ -14,10 +15,12 @@ from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from types import FrameType
 
     from ssm_ssh.lab import Lab, LabOptions
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DESCRIPTION = """\
 Run an AWS of your own on this machine: the APIs that a session needs, the message gateway, and instances with
 agents and SSH servers. Credentials and certificates are random and new each time; nothing needs an account, nothing
@@ -117,18 +120,31 @@ def _lab_options(options: argparse.Namespace) -> LabOptions:
     )
 
 
+def _ignore(number: int, _: FrameType | None) -> None:
+    """Do nothing. (Unlike SIG_IGN, which a command would inherit.)"""
+
+
 def _stop(number: int, _: FrameType | None) -> None:
     # Once is enough: what follows is the teardown, which must not be cut short.
-    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(one, lambda *_: None)
+    for one in _SIGNALS:
+        signal.signal(one, _ignore)
     raise _Stopped(number)
 
 
-def _keep_up(lab: Lab, *, quiet: bool) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Within this context the first signal raises _Stopped."""
+    before = [(number, signal.signal(number, _stop)) for number in _SIGNALS]
     try:
-        with lab:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def _keep_up(lab: Lab, *, quiet: bool) -> int:
+    try:
+        with _stopping(), lab:
             print(f". {_shell_word(lab.env_file)}" if quiet else _text(lab), flush=True)
             lab.wait()
             raise StateError("the lab has ended by itself", lab.log_text()[-300:])
@@ -168,10 +184,8 @@ def _run_command(lab: Lab, command: list[str]) -> int:
 
     # What the command leaves behind comes to us, and ends with the lab.
     lifeline.adopt_orphans()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
     try:
-        with lab:
+        with _stopping(), lab:
             return _wait_for(lab, command)
     except _Stopped as stopped:
         return 128 + stopped.number
@@ -180,8 +194,7 @@ def _run_command(lab: Lab, command: list[str]) -> int:
 
 
 def _wait_for(lab: Lab, command: list[str]) -> int:
-    # Handlers, not SIG_IGN: an ignored signal would stay ignored in the command.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGINT, _ignore)
     try:
         process = subprocess.Popen(command, env=lab.env)
     except OSError as error:
@@ -195,5 +208,7 @@ def _wait_for(lab: Lab, command: list[str]) -> int:
     pid = 0
     while pid != process.pid:
         pid, status = os.wait()
+    for number in _SIGNALS:
+        signal.signal(number, _ignore)
     process.returncode = os.waitstatus_to_exitcode(status)
     return 128 - process.returncode if process.returncode < 0 else process.returncode

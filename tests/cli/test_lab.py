@@ -119,8 +119,10 @@ def test_ctrl_c_at_a_terminal_is_the_commands(data: Path) -> None:
     [["--instances", "0"], ["--instances", "x"], ["--sshd", "telnet"], ["--"], ["--nonsense"], ["--demo", "--", "sh"]],
 )
 def test_what_is_wrong_is_said(words: list[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(UsageError):
         lab.run(words)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_help_tells_how_to_use_it(capsys: pytest.CaptureFixture[str]) -> None:
