@@ -102,7 +102,7 @@ class Flight:
         self._paused_until = now + PAUSE
 
     def unpause(self) -> None:
-        """The agent is said to be back. After a pause all that was in flight was lost with its connection, and is due."""
+        """The agent is said to be back: after a pause all that was in flight was lost with its connection."""
         if self._paused:
             self._paused = False
             self._all_lost()
