@@ -14,6 +14,7 @@ from ssm_ssh.lab.instance_faults import FAULTS
 from ssm_ssh.lab.instances import Instances
 from ssm_ssh.lab.link import Failed
 from ssm_ssh.lab.options import LabOptions
+from ssm_ssh.lab.processes import collect_orphans
 
 # AWS-RunShellScript's executionTimeout, in seconds, where none is given.
 _EXECUTION_SECONDS = 3600.0
@@ -70,6 +71,7 @@ class Host:
         self.instances = instances
         self._make = agents
         self._agents: dict[str, Agent] = {}
+        self._collecting = asyncio.create_task(collect_orphans())
 
     def ready(self) -> dict[str, Any]:
         """Return the instances as they are."""
@@ -83,6 +85,7 @@ class Host:
 
     async def stop(self) -> None:
         """End agents and machines."""
+        self._collecting.cancel()
         await asyncio.gather(*(agent.stop() for agent in self._agents.values()), return_exceptions=True)
         await self.instances.stop()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import socket
 import sys
 import time
@@ -76,7 +75,6 @@ class Instances:
     async def stop(self) -> None:
         """End everything and remove every file."""
         await asyncio.gather(*(one.destroy() for one in self.machines.values()), return_exceptions=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
         remove_machines_folder(self._lab_folder)
 
     def machine(self, instance_id: str) -> Machine:

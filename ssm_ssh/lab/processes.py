@@ -22,7 +22,7 @@ def _table() -> dict[int, tuple[int, str]]:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with contextlib.suppress(OSError, IndexError, ValueError):
-                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                    fields = _fields(int(entry.name))
                     table[int(entry.name)] = (int(fields[1]), fields[19])
         return table
     lines = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,lstart="], capture_output=True, text=True, check=False).stdout
@@ -39,6 +39,38 @@ def tree(pid: int) -> list[Identity]:
     for parent in found:
         found += [child for child, (its_parent, _) in table.items() if its_parent == parent]
     return [(one, table[one][1]) for one in found]
+
+
+def zombies() -> set[Identity]:
+    """Return our own children that have ended and that nobody has waited for (Linux; elsewhere none)."""
+    found = set()
+    if sys.platform == "linux":
+        for pid, (parent, start) in _table().items():
+            with contextlib.suppress(OSError, IndexError):
+                if parent == os.getpid() and _fields(pid)[0] == "Z":
+                    found.add((pid, start))
+    return found
+
+
+async def collect_orphans(interval: float = 10.0) -> None:
+    """For ever: wait for the adopted orphans that have ended, so that a long-lived lab does not fill with zombies.
+
+    What this process started itself is waited for at once by whoever started it; so what is still a zombie at the
+    next look was adopted.
+    """
+    seen: set[Identity] = set()
+    while True:
+        now = await asyncio.get_running_loop().run_in_executor(None, zombies)
+        for pid, _start in seen & now:
+            with contextlib.suppress(OSError):
+                os.waitpid(pid, os.WNOHANG)
+        seen = now - seen
+        await asyncio.sleep(interval)
+
+
+def _fields(pid: int) -> list[str]:
+    """Return what /proc says of a process, from its state on: a program's name may hold spaces and brackets."""
+    return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
 
 
 def _marked(mark: str) -> list[Identity]:

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import pytest
 
+from ssm_ssh.lab import lifeline
 from ssm_ssh.lab.instances import Instances, choose_kind
 from ssm_ssh.lab.options import InstanceOptions
 from ssm_ssh.lab.processes import tree
@@ -61,6 +62,7 @@ class Fleet:
     """Instances, their loop, and a client's folder with a key."""
 
     def __init__(self, folder: Path, kind: str) -> None:
+        lifeline.adopt_orphans()  # as the process does that holds the instances
         self.folder = folder
         self.kind = kind
         self.clock = Clock()

@@ -45,9 +45,10 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.log: list[str] = []
         self.instances = Instances(folder, MEMBERS, sshd="embedded")
-        self.host = Host(self.instances, dict.fromkeys((WEB, OFF), lambda: FakeAgent(self.log)))  # type: ignore[arg-type]
+        self.host: Host
 
     async def play(self, scene: Coroutine[object, object, None]) -> None:
+        self.host = Host(self.instances, dict.fromkeys((WEB, OFF), lambda: FakeAgent(self.log)))  # type: ignore[arg-type]
         await self.instances.start()
         await self.host.start_agents()
         try:

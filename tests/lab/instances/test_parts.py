@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import signal
 import stat
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from ssm_ssh.lab import processes, sshserver_session, userland
+from ssm_ssh.lab import lifeline, processes, sshserver_session, userland
 from ssm_ssh.lab.eic import PushedKeys
 from ssm_ssh.lab.hostkeys import make_host_keys
 from ssm_ssh.lab.instances import choose_kind
@@ -135,6 +136,27 @@ def test_the_marked_are_found_and_ended(tmp_path: Path) -> None:
     marked = subprocess.Popen(["sleep", "600"], env={"HOME": str(tmp_path)})
     processes.end((), marks=str(tmp_path))
     assert marked.wait() == -9
+
+
+def test_an_orphan_that_has_ended_is_collected() -> None:
+    if sys.platform != "linux":
+        return
+
+    async def use() -> None:
+        lifeline.adopt_orphans()
+        parent = await asyncio.create_subprocess_exec(
+            "/bin/sh", "-c", "sleep 600 & echo $!", stdout=asyncio.subprocess.PIPE
+        )
+        assert parent.stdout is not None
+        orphan = int(await parent.stdout.readline())
+        collecting = asyncio.create_task(processes.collect_orphans(0.01))
+        os.kill(orphan, signal.SIGKILL)
+        while processes.tree(orphan):
+            await asyncio.sleep(0.01)
+        collecting.cancel()
+        assert await parent.wait() == 0
+
+    asyncio.run(use())
 
 
 def test_a_pipe_outlives_its_first_writer() -> None:
