@@ -10,6 +10,8 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +19,7 @@ import pytest
 
 from ssm_ssh import __version__
 
-# One worker has them all, so that what they share is installed once.
-pytestmark = [pytest.mark.xdist_group("install"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)  # an installation downloads, unpacks and compiles 60 MB
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
@@ -75,7 +76,7 @@ class Place(NamedTuple):
 
 def make_place(folder: Path) -> Place:
     place = Place(folder / "a home", folder / "a checkout", folder / "bin")
-    place.home.mkdir(parents=True)
+    place.home.mkdir()
     place.path.mkdir()
     for tool in TOOLS:
         (place.path / tool).symlink_to(shutil.which(tool) or f"/missing/{tool}")
@@ -94,13 +95,15 @@ def place(tmp_path: Path) -> Place:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = make_place(tmp_path_factory.mktemp("install"))
-    done = place.run()
-    assert done.returncode == 0, done.stdout
-    assert f"Installed ssm-ssh {__version__}" in done.stdout
-    assert f"{place.link.parent} is not on your PATH" in done.stdout
-    return place
+def installed() -> Iterator[Place]:
+    # Not pytest's folder: the demonstration's sockets lie in this home, and their paths are limited to 104 bytes.
+    with tempfile.TemporaryDirectory(prefix="install-") as folder:
+        place = make_place(Path(folder))
+        done = place.run()
+        assert done.returncode == 0, done.stdout
+        assert f"Installed ssm-ssh {__version__}" in done.stdout
+        assert f"{place.link.parent} is not on your PATH" in done.stdout
+        yield place
 
 
 def change(place: Place) -> None:
