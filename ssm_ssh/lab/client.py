@@ -11,10 +11,10 @@ import importlib.util
 import json
 import os
 import select
-import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -31,8 +31,6 @@ _READY_SECONDS = 150.0
 # Teardown ends dozens of processes at most; one that does not end by then is killed.
 _STOP_SECONDS = 20.0
 _CONTROL_SECONDS = 30.0
-# sun_path: 108 bytes on Linux, 104 on macOS, with the final NUL.
-_SOCKET_PATH = 103
 
 # JSON values as the lab's server sends them.
 Json: TypeAlias = Any
@@ -70,6 +68,7 @@ class Lab:
         self._base = base
         self._process: subprocess.Popen[bytes] | None = None
         self._log: int | None = None
+        self._lock = threading.Lock()
         self.folder = Path()
         self.env: dict[str, str] = {}
         self.region = self.account = self.api_url = self.gateway_url = ""
@@ -106,10 +105,6 @@ class Lab:
             raise
 
     def _start(self, options: dict[str, Any]) -> None:
-        if len(os.fsencode(self.folder / "control.sock")) > _SOCKET_PATH:
-            raise StateError(
-                f"the path of {self.folder} is too long for a UNIX socket", "Set XDG_DATA_HOME to a shorter path"
-            )
         environment = files.base_environment(self.folder)
         log = self.folder / "lab.log"
         self._log = os.open(log, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -124,7 +119,10 @@ class Lab:
             start_new_session=True,
         )
         config = {"folder": str(self.folder), "options": options, "environment": environment}
-        ready = self._first_line(self._process, json.dumps(config).encode() + b"\n")
+        told = self._exchange(config, _READY_SECONDS)
+        if "error" in told:
+            raise StateError(told["error"]["message"], told["error"]["hint"] or self._last_words())
+        ready = told["ready"]
         self.region, self.account = ready["region"], ready["account"]
         self.api_url, self.gateway_url = ready["api_url"], ready["gateway_url"]
         self.env = ready["environment"]
@@ -134,26 +132,29 @@ class Lab:
             for one in ready["instances"]
         ]
 
-    def _first_line(self, process: subprocess.Popen[bytes], config: bytes) -> dict[str, Any]:
-        if process.stdin is None or process.stdout is None:
-            raise StateError("the lab has no pipes")
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(config)
-            process.stdin.flush()
-        deadline = time.monotonic() + _READY_SECONDS
-        fd, line = process.stdout.fileno(), b""
-        while not line.endswith(b"\n"):
-            if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise StateError("the lab did not get ready", self._last_words())
-            piece = os.read(fd, 65536)
-            if not piece:
-                raise StateError("the lab did not start", self._last_words())
-            line += piece
-        told: dict[str, Any] = json.loads(line)
-        if "error" in told:
-            raise StateError(told["error"]["message"], told["error"]["hint"] or self._last_words())
-        ready: dict[str, Any] = told["ready"]
-        return ready
+    def _exchange(self, value: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Write one line to the server and return its answer, waiting at most `seconds`. Raises StateError."""
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise StateError("the lab does not answer", "It has been stopped")
+        with self._lock:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(value).encode() + b"\n")
+                process.stdin.flush()
+            deadline = time.monotonic() + seconds
+            fd, line = process.stdout.fileno(), bytearray()
+            # Not select(): it fails where a program has more than 1024 descriptors.
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            while not line.endswith(b"\n"):
+                if not poll.poll(1000 * max(0.0, deadline - time.monotonic())):
+                    raise StateError("the lab does not answer", self._last_words())
+                piece = os.read(fd, 1 << 20)
+                if not piece:
+                    raise StateError("the lab has ended", self._last_words())
+                line += piece
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def _last_words(self) -> str:
         lines = self.log_text().strip().splitlines()
@@ -273,18 +274,7 @@ class Lab:
         self._control("set_tags", instance_id=instance_id, tags=tags)
 
     def _control(self, op: str, **args: Json) -> Json:
-        try:
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.settimeout(_CONTROL_SECONDS)
-                sock.connect(str(self.folder / "control.sock"))
-                sock.sendall(json.dumps({"op": op, "args": args}).encode() + b"\n")
-                with sock.makefile("rb") as file:
-                    line = file.readline()
-        except OSError as error:
-            raise StateError(f"the lab does not answer: {error.strerror or error}", "Is it still running?") from error
-        if not line:
-            raise StateError("the lab has ended", self._last_words())
-        answer = json.loads(line)
+        answer = self._exchange({"op": op, "args": args}, _CONTROL_SECONDS)
         if "error" in answer:
             raise UsageError(answer["error"]["message"], answer["error"]["hint"])
         return answer["result"]

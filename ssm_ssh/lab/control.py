@@ -1,14 +1,10 @@
-"""The lab's own remote control: a UNIX socket in its 0700 folder, one JSON line in, one out."""
+"""The lab's remote control: one JSON line in, one out, over the pipes that only the lab's owner holds."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from ssm_ssh.errors import SsmSshError
@@ -18,26 +14,18 @@ from ssm_ssh.lab.instance_faults import FAULTS as INSTANCE_FAULTS
 from ssm_ssh.lab.state import LabState
 from ssm_ssh.lab.world import Instances
 
-# An answer holds the log of calls at most.
-LINE_LIMIT = 64 * 1024 * 1024
-# sun_path: 108 bytes on Linux, 104 on macOS, with the final NUL.
-PATH_LIMIT = 103
-
 Operation = Callable[[dict[str, Any]], Awaitable[Any]]
 # EC2's word for an instance after these.
 _STATES = {"kill_instance": "stopped", "start_instance": "running", "restart_instance": "running"}
 
 
 class Control:
-    """Answers on the socket `path`. Whoever can open it may do everything; the folder keeps others out."""
+    """Answers the owner of the lab; whoever can ask may do everything."""
 
-    def __init__(self, path: Path, state: LabState, faults: Faults, instances: Instances) -> None:
-        self._path = path
+    def __init__(self, state: LabState, faults: Faults, instances: Instances) -> None:
         self._state = state
         self._faults = faults
         self._instances = instances
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._operations: dict[str, Operation] = {
             "calls": self._calls,
             "sessions": self._sessions,
@@ -50,35 +38,8 @@ class Control:
             "set_tags": self._set_tags,
         }
 
-    async def start(self) -> None:
-        """Listen; the socket's mode is 0600 from its first moment on."""
-        before = os.umask(0o177)
-        try:
-            self._server = await asyncio.start_unix_server(self._connection, str(self._path), limit=LINE_LIMIT)
-        finally:
-            os.umask(before)
-
-    async def stop(self) -> None:
-        """Close the socket and remove it."""
-        if self._server is not None:
-            self._server.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._path.unlink(missing_ok=True)
-
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            while line := await reader.readline():
-                writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
-                await writer.drain()
-        writer.close()
-
-    async def _answer(self, line: bytes) -> dict[str, Any]:
+    async def answer(self, line: bytes) -> dict[str, Any]:
+        """Carry out the request in `line` and return `{"result"}` or `{"error": {"message", "hint"}}`."""
         try:
             request = json.loads(line)
             return {"result": await self._operations[request["op"]](request.get("args", {}))}

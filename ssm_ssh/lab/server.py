@@ -1,7 +1,8 @@
 """The lab's server process: API, gateway and control, and the instances process as its child.
 
 It is started with its configuration as one JSON line on standard input, writes one JSON line when everything is
-ready, and ends, taking all and the folder with it, when standard input ends or SIGTERM comes.
+ready, then answers each line of its owner's (see control.py) with one, and ends, taking all and the folder with it,
+when standard input ends or SIGTERM comes.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Server:
         self.state = LabState(options)
         self.faults = Faults()
         self._system_path = environment["PATH"].partition(os.pathsep)[2]
+        self.control: Control
         self._stack = contextlib.AsyncExitStack()
         self._changed = asyncio.Event()
         self.ended = asyncio.Event()
@@ -119,11 +121,9 @@ class Server:
         http = HttpServer(api.handle, authority.server_context)
         api_url = f"https://127.0.0.1:{await http.start()}"
         stack.push_async_callback(http.stop)
-        control = Control(self.folder / "control.sock", self.state, self.faults, instances)
-        await control.start()
-        stack.push_async_callback(control.stop)
+        self.control = Control(self.state, self.faults, instances)
         for name, values in self.options.faults.items():
-            await control.fault({"name": name, "values": values})
+            await self.control.fault({"name": name, "values": values})
         for instance_id, facts in told.items():
             self.state.instances[instance_id].host_keys = tuple(facts["host_keys"])
         await self._agents_online()
@@ -298,13 +298,15 @@ async def _run() -> int:
     config = json.loads(await reader.readline())
     folder = Path(config["folder"])
 
-    async def parent() -> None:
-        await reader.read()
+    async def owner(server: Server) -> None:
+        while line := await reader.readline():
+            await asyncio.to_thread(_tell, await server.control.answer(line))
         stop.set()
 
-    watching: list[asyncio.Task[Any]] = [asyncio.create_task(parent())]
+    watching: list[asyncio.Task[Any]] = []
     try:
         server = Server(folder, LabOptions.from_json(config["options"]), config["environment"])
+        watching.append(asyncio.create_task(owner(server)))
         starting = asyncio.create_task(server.start())
         stopping = asyncio.create_task(stop.wait())
         watching += [starting, stopping]

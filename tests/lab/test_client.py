@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -63,7 +64,7 @@ def aws(lab: Lab, *words: str, identity: str = "admin") -> subprocess.CompletedP
 
 def test_the_folder_is_private_and_so_is_all_in_it(lab: Lab) -> None:
     assert stat.S_IMODE(lab.folder.stat().st_mode) == 0o700
-    for path in (lab.folder / "control.sock", lab.ssh_config, lab.known_hosts, lab.env_file, lab.ca_file):
+    for path in (lab.ssh_config, lab.known_hosts, lab.env_file, lab.ca_file):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE((lab.folder / "home").stat().st_mode) == 0o700
 
@@ -203,11 +204,9 @@ def test_tags_can_be_changed(lab: Lab) -> None:
 def test_what_the_control_does_not_understand(lab: Lab) -> None:
     with pytest.raises(UsageError, match="does not understand"):
         lab._control("nonsense")
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(str(lab.folder / "control.sock"))
-        sock.sendall(b"no json\n")
-        with sock.makefile("rb") as file:
-            assert b"does not understand" in file.readline()
+    with pytest.raises(UsageError, match="does not understand"):
+        lab._control("set_tags", colour="red")
+    assert len(lab.online()) == 3
 
 
 def test_nothing_is_written_on_standard_error_unless_something_breaks(lab: Lab) -> None:
@@ -228,6 +227,13 @@ def test_nothing_is_left(tmp_path: Path) -> None:
     lab.stop()
     with pytest.raises(StateError, match="does not answer"):
         lab.calls()
+
+
+def test_a_long_path_is_fine(tmp_path: Path) -> None:
+    base = tmp_path / ("long" * 30)
+    with Lab(SMALL, base=base) as lab:
+        assert lab.online()
+    assert list(base.iterdir()) == []
 
 
 def test_what_a_command_leaves_on_an_instance_goes_too(tmp_path: Path) -> None:
@@ -316,11 +322,10 @@ def test_options_that_cannot_be(tmp_path: Path, options: LabOptions) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_that_is_too_long_for_a_socket_is_said(tmp_path: Path) -> None:
-    base = tmp_path / ("long" * 30)
-    with pytest.raises(StateError, match="too long"):
-        Lab(SMALL, base=base).start()
-    assert list(base.iterdir()) == []
+def test_the_control_answers_many_threads(lab: Lab) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: lab.online(), range(50)))
+    assert all(one == answers[0] for one in answers)
 
 
 def test_instances_are_as_they_were_asked_for(tmp_path: Path) -> None:
