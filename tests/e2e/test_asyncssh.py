@@ -1,0 +1,19 @@
+"""asyncssh through the tunnel, with the same ProxyCommand that ssh is given."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.e2e.world import World
+
+pytestmark = pytest.mark.e2e
+
+
+def test_commands_and_files(world: World) -> None:
+    # The first connection makes the key where there is none, and asyncssh reads keys before it connects.
+    world.ssh("true")
+    config = world.config(world.web.instance_id, 22, "ec2-user")
+    done = world.python("use_asyncssh.py", config, world.web.instance_id)
+    assert json.loads(done.text) == {"status": 7, "echo": True, "newline": True, "copied": True}
