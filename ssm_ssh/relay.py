@@ -310,7 +310,7 @@ class Relay:
             if os.getppid() == self._parent:
                 self._close(now)
                 return
-        if self._errors and (self._opening is None or now >= self._errors[0][0] + _SECOND_OPINION):
+        if self._errors and (not self._asking or now >= self._errors[0][0] + _SECOND_OPINION):
             self._fail(self._errors[0][1], now)
             return
         if self._ended is not None and not self._pipes.backlog:
@@ -330,6 +330,10 @@ class Relay:
         elif self._opening is None and self._attempt_at is not None and now >= self._attempt_at:
             self._attempt_at = None
             self._open()
+
+    @property
+    def _asking(self) -> bool:
+        return self._opening is not None or self._authorizing is not None
 
     def _speechless(self, now: float) -> bool:
         since = self._established_at
@@ -459,7 +463,7 @@ class Relay:
             error = SsmSshError(f"unexpected error: {error!r}", "Add --debug to the ProxyCommand to see where")
         self._errors.append((now, error))
         self._errors.sort(key=lambda entry: not isinstance(entry[1], TargetMissing))
-        if self._opening is None:
+        if not self._asking:
             self._fail(self._errors[0][1], now)
 
     def _fail(self, error: SsmSshError, now: float) -> None:
