@@ -1,0 +1,161 @@
+"""However a connection ends: the session is terminated, no process is left, and nobody is kept waiting."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh.aws.api import Api
+from ssm_ssh.aws.sessions import terminate_session
+from ssm_ssh.aws.settings import load
+from tests.e2e.world import Running, World, read_until, until
+
+pytestmark = pytest.mark.e2e
+# The session ends within two seconds of ssh where AWS can be reached; the rest is for a busy machine.
+SOON = 6.0
+
+
+def proxies(world: World) -> list[int]:
+    """The tunnels that run in the lab."""
+    marker, found = os.fsencode(world.lab.folder), []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"proxy" in words and marker in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def all_over(world: World) -> bool:
+    states = {one["Status"] for one in world.lab.sessions()}
+    return states <= {"Terminated", "Failed"} and not proxies(world)
+
+
+def established(world: World) -> Running:
+    running = world.start("ssh", world.web.destination, "echo ready; cat")
+    read_until(running.stdout, b"ready\n")
+    return running
+
+
+def terminate(world: World, session_id: str) -> None:
+    """End a session as an administrator may."""
+    terminate_session(Api(load(env=world.env)), session_id)
+
+
+WAYS: dict[str, Callable[[World, Running], object]] = {
+    "ssh is done": lambda _, running: running.stdin.close(),
+    "ssh gets INT": lambda _, running: running.process.send_signal(signal.SIGINT),
+    "ssh gets TERM": lambda _, running: running.process.send_signal(signal.SIGTERM),
+    "ssh gets HUP": lambda _, running: running.process.send_signal(signal.SIGHUP),
+    "ssh is killed": lambda _, running: running.process.kill(),
+    "Ctrl-C": lambda _, running: running.interrupt(),
+    "the tunnel gets INT": lambda world, _: os.kill(*proxies(world), signal.SIGINT),
+    "the tunnel gets TERM": lambda world, _: os.kill(*proxies(world), signal.SIGTERM),
+    "the tunnel gets HUP": lambda world, _: os.kill(*proxies(world), signal.SIGHUP),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_session_is_terminated_and_nothing_is_left(world: World, way: str) -> None:
+    until(lambda: not proxies(world), "the end of earlier tunnels")
+    running = established(world)
+    WAYS[way](world, running)
+    # What captures ssh's output sees its end although the tunnel may still be busy ending the session.
+    assert running.stdout.read() == b""
+    running.stderr.read()
+    running.process.wait(SOON)
+    until(lambda: all_over(world), "the end of the session and of the tunnel", SOON)
+
+
+def test_the_terminal_is_closed(world: World) -> None:
+    until(lambda: not proxies(world), "the end of earlier tunnels")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe("ssh", ["ssh", "-tt", world.web.destination, "echo ready; cat"], world.env)
+    said = b""
+    while b"ready" not in said:
+        said += os.read(terminal, 4096)
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    until(lambda: all_over(world), "the end of the session and of the tunnel", SOON)
+
+
+def test_ssh_ends_while_the_session_is_being_started(world: World) -> None:
+    until(lambda: not proxies(world), "the end of earlier tunnels")
+    before = len(world.lab.sessions())
+    world.lab.fault("api", operation="StartSession", code="", delay=1.0)
+    try:
+        running = world.start("ssh", world.web.destination, "true")
+        until(lambda: proxies(world), "the tunnel")
+        running.process.kill()
+        running.process.wait()
+        until(lambda: not proxies(world), "the end of the tunnel", SOON)
+    finally:
+        world.lab.clear_faults()
+    assert all_over(world)
+    assert len(world.lab.sessions()) <= before + 1
+
+
+def test_the_instance_dies(world: World) -> None:
+    running = established(world)
+    world.lab.fault("kill_instance", instance_id=world.web.instance_id)
+    try:
+        # Nobody is told: as with a cable that was pulled, ssh's own keep-alives must notice. The user gives up.
+        running.process.terminate()
+        running.process.wait(SOON)
+        until(lambda: not proxies(world), "the end of the tunnel", SOON)
+        until(
+            lambda: {one["Status"] for one in world.lab.sessions()} <= {"Terminated", "Failed"},
+            "the end of the session",
+            SOON,
+        )
+    finally:
+        world.lab.fault("start_instance", instance_id=world.web.instance_id)
+        world.lab.clear_faults()
+        until(lambda: world.web.instance_id in world.lab.online(), "the instance")
+
+
+def test_credentials_have_expired_meanwhile(world: World) -> None:
+    running = established(world)
+    world.lab.fault("api", code="ExpiredTokenException", status=400, count=50)
+    try:
+        running.process.kill()
+        running.process.wait()
+        # The flag that goes through the data channel needs no credentials.
+        until(lambda: all_over(world), "the end of the session and of the tunnel", SOON)
+    finally:
+        world.lab.clear_faults()
+
+
+def test_the_network_is_away(world: World) -> None:
+    running = established(world)
+    world.lab.fault("refuse", side="client")
+    world.lab.fault("cut", side="client")
+    world.lab.fault("api", code="", delay=20.0, count=50)
+    try:
+        until(lambda: "ResumeSession" in [one["operation"] for one in world.lab.calls()], "an attempt to resume")
+        running.process.kill()
+        running.process.wait()
+        until(lambda: not proxies(world), "the end of the tunnel", SOON)
+    finally:
+        world.lab.clear_faults()
+    # AWS could not be told, and ends the session itself when it has been idle.
+    for one in world.lab.sessions():
+        if one["Status"] != "Terminated":
+            terminate(world, one["SessionId"])
+
+
+def test_no_temporary_file_is_left(world: World) -> None:
+    running = established(world)
+    running.stdin.close()
+    running.process.wait()
+    until(lambda: not proxies(world), "the end of the tunnel", SOON)
+    left = [path.name for path in Path(world.env["XDG_DATA_HOME"], "ssm-ssh").iterdir()]
+    assert [name for name in left if name.startswith(".")] == []
