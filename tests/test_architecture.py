@@ -23,11 +23,11 @@ LAYERS = (
     {"gateway", "relay", "aws", "keys", "hostkeys"},
     {"line", "pipes", "poller", "signals", "tasks", "liveness", "recovery"},
     {"channel", "ssh", "transport"},
-    {"target", "paths", "files", "log", "backoff", "errors", "text", "__init__"},
+    {"target", "paths", "files", "log", "backoff", "defaults", "errors", "text", "__init__"},
 )
 LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
 
-PURE = {"channel", "ssh", "liveness", "recovery", "target", "text"}
+PURE = {"channel", "ssh", "liveness", "recovery", "target", "text", "defaults"}
 # What would bring in the outside world: sockets, files, clocks, threads, programs.
 IMPURE_MODULES = {
     *("asyncio", "ctypes", "fcntl", "http", "io", "logging", "multiprocessing", "os", "pathlib", "select"),

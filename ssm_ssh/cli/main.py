@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -10,6 +11,8 @@ from ssm_ssh.errors import SsmSshError, UsageError
 from ssm_ssh.text import printable
 
 COMMANDS = {
+    "setup": "make ssh, scp, sftp, rsync and git reach instances by their ids",
+    "status": "show what is set up, whether ssh would use it, and what to mind",
     "proxy": "be ssh's ProxyCommand: carry one SSH connection to an instance",
     "lab": "run an AWS of your own on this machine, to try ssm-ssh without an account",
 }
@@ -62,12 +65,7 @@ def _dispatch(argv: list[str]) -> int:
         print(f"ssm-ssh {__version__}")
         return 0
     name, rest = argv[0], argv[1:]
-    if name == "proxy":
-        from ssm_ssh.cli import proxy
-
-        return proxy.run(rest)
-    if name == "lab":
-        from ssm_ssh.cli import lab
-
-        return lab.run(rest)
+    if name in COMMANDS:
+        status: int = importlib.import_module(f"ssm_ssh.cli.{name}").run(rest)
+        return status
     raise UsageError(f"there is no command '{printable(name, 40)}'", f"Commands: {', '.join(COMMANDS)}")

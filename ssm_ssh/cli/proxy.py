@@ -55,6 +55,8 @@ def _parser() -> Arguments:
     parser.add_argument("user", metavar="USER", nargs="?", default="ec2-user", help="user there (ec2-user)")
     parser.add_argument("--profile", help="AWS profile")
     parser.add_argument("--region", help="AWS region")
+    parser.add_argument("--default-profile", metavar="P", help="profile where the environment chooses none")
+    parser.add_argument("--default-region", metavar="R", help="region where the environment chooses neither")
     parser.add_argument("--document", default=env("SSM_SSH_DOCUMENT") or "AWS-StartSSHSession", help="session document")
     parser.add_argument(
         "--push",
@@ -79,6 +81,7 @@ def _proxy(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from ssm_ssh.connect import Connection
+    from ssm_ssh.defaults import choose
     from ssm_ssh.log import open_log
     from ssm_ssh.target import parse_target
 
@@ -86,10 +89,17 @@ def _proxy(options: argparse.Namespace) -> int:
     target = parse_target(options.host, options.port, options.user)
     log_file = Path(options.log_file) if options.log_file else None
     log = open_log(log_file, debug=options.debug, subject=target.instance_id)
+    chosen = choose(
+        os.environ,
+        profile=options.profile or "",
+        region=options.region or "",
+        default_profile=options.default_profile or "",
+        default_region=options.default_region or "",
+    )
     connection = Connection(
         target,
-        profile=options.profile,
-        region=options.region,
+        profile=chosen.profile or None,
+        region=chosen.region or None,
         document=options.document,
         push=options.push,
         log=log,

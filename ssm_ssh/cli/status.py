@@ -1,0 +1,120 @@
+"""`ssm-ssh status`: what is set up, whether ssh would use it, and what to mind."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ssm_ssh import __version__
+from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.errors import SsmSshError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from ssm_ssh.sshconfig.managed import Stored
+    from ssm_ssh.sshconfig.place import Place
+    from ssm_ssh.sshconfig.proof import Ssh
+
+_DESCRIPTION = """\
+Show what `ssm-ssh setup` has set up, whether it is current and whether ssh would use it, which profile and region
+apply and where they come from, and what is dangerous or in the way. Nothing is changed and AWS is not called.
+"""
+
+_EPILOG = """\
+exit status: 0 ssh would use ssm-ssh, and everything is current; 1 not so.
+"""
+
+
+def run(argv: list[str]) -> int:
+    """Run the command; returns 0 when ssh would use ssm-ssh as it is now."""
+    import argparse
+
+    parser = Arguments(
+        prog="ssm-ssh status",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.parse_args(argv)
+    from ssm_ssh.sshconfig import place, proof
+
+    where, ssh = place.find_place(), proof.find_ssh()
+    _row("ssm-ssh", __version__)
+    good, stored = _configuration(where, ssh)
+    _row("program", " ".join(place.program()))
+    _choice(stored)
+    return 0 if good else 1
+
+
+def _row(name: str, value: str) -> None:
+    print(f"{name:<10}{printable(value, 400)}")
+
+
+def _configuration(where: Place, ssh: Ssh) -> tuple[bool, Stored]:
+    from ssm_ssh.sshconfig import edit, install, interfere, proof
+    from ssm_ssh.sshconfig.compose import compose
+    from ssm_ssh.sshconfig.managed import body, render
+    from ssm_ssh.sshconfig.replace import look
+    from ssm_ssh.sshconfig.scan import scan
+
+    config, own = look(where.config), look(where.managed)
+    stored = install.stored(config, own)
+    wanted = compose(where, stored)
+    text = render(wanted).encode("utf-8", "surrogateescape")
+    line = edit.include_line(str(where.managed))
+    inline = edit.has_block(config.text)
+    if not inline and not edit.has_line(config.text, line):
+        _row("setup", "not set up; run: ssm-ssh setup")
+        return False, stored
+    problems = []
+    if inline:
+        _row("setup", f"a block in {where.config}")
+        current = edit.block_in(config.text) == text.strip(b"\n") + b"\n"
+    else:
+        _row("setup", f"{where.managed}, included by the first line of {where.config}")
+        current = own.content == text
+        if not edit.line_is_first(config.text, line):
+            problems.append(
+                f"{where.config}: the line that includes ssm-ssh's rules is not the first; what precedes it wins"
+            )
+    if not current:
+        problems.append("the rules are not those of this version and place of ssm-ssh; run: ssm-ssh setup")
+    outcomes = [ssh.ask(name) for name in proof.IDS]
+    reason = next(filter(None, map(proof.rejected, outcomes)), "")
+    command = next(value for keyword, value in body(wanted) if keyword == "ProxyCommand")
+    # ssh -G prints the tokens as they are.
+    used = not reason and all(one.value("proxycommand") == command for one in outcomes)
+    _row("ssh", f"{ssh.version()} at {ssh.program}: {'uses it' if used else 'does not use it'}")
+    if reason:
+        problems.append(f"ssh does not accept its configuration: {reason}")
+    elif not used:
+        problems.append(f"ssh would run for an instance: {outcomes[0].value('proxycommand') or 'no ProxyCommand'}")
+    for problem in problems:
+        _row("problem", problem)
+    if not reason:
+        directives = scan(where.config, where.folder, skip=where.managed)
+        for note in interfere.notes(where, directives, outcomes[0], outcomes[2]):
+            _row("danger" if note.danger else "mind", note.line())
+    return used and current, stored
+
+
+def _choice(stored: Stored) -> None:
+    from ssm_ssh.aws import settings
+    from ssm_ssh.defaults import choose
+
+    env = os.environ
+    chosen = choose(env, default_profile=stored.default_profile, default_region=stored.default_region)
+    _row(
+        "profile", f"{chosen.profile or env.get(chosen.profile_origin, '') or 'default'}{_from(chosen.profile_origin)}"
+    )
+    try:
+        found = settings.load(profile=chosen.profile or None, region=chosen.region or None, env=env)
+    except SsmSshError as error:
+        _row("region", error.sentence())
+        return
+    _row("region", found.region + _from(chosen.region_origin or f"the profile in {found.files.config_path}"))
+
+
+def _from(origin: str) -> str:
+    return f" (from {origin})" if origin else ""

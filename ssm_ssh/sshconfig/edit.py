@@ -1,0 +1,110 @@
+"""PURE: one line, or one marked block, put before everything else in a configuration, and taken out again.
+
+Bytes in, bytes out: encoding, line ends and whatever else the file holds are nobody's business here.
+`without(put(content)) == content` for every content that has nothing of ours.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ssm_ssh.errors import UsageError
+
+BEGIN = b"# >>> ssm-ssh >>> maintained by `ssm-ssh setup --inline`: changes made here are lost"
+END = b"# <<< ssm-ssh <<<"
+# A directive of the user's that follows the block is to hold for every host again.
+_EVERYONE = b"Host *"
+# As ssh reads it: white space, an optional quote, the keyword, then white space, `=` or a quote.
+_SECTION = re.compile(rb'[ \t\r\f]*"?(?:host|match)["= \t\r\f]', re.IGNORECASE)
+_NOTHING = re.compile(rb"[ \t\r\f]*(?:#.*)?", re.DOTALL)
+
+
+def include_line(managed: str) -> bytes:
+    """Return the line, without line end, that includes the file `managed` (a path as bytes of the file system)."""
+    return b'Include "' + managed.encode("utf-8", "surrogateescape") + b'"'
+
+
+def has_line(content: bytes, line: bytes) -> bool:
+    """True where `line` stands before the first Host or Match."""
+    return bool(_ours(content, line))
+
+
+def has_block(content: bytes) -> bool:
+    """True where a marked block, or half of one, is there."""
+    return any(one.rstrip(b"\r") in (BEGIN, END) for one in content.split(b"\n"))
+
+
+def is_ours(content: bytes, managed: str) -> bool:
+    """True where ssm-ssh is set up in `content`, either way."""
+    return has_block(content) or has_line(content, include_line(managed))
+
+
+def line_is_first(content: bytes, line: bytes) -> bool:
+    """True where nothing but comments and blank lines precedes `line`."""
+    for one in content.split(b"\n"):
+        if one.rstrip(b"\r") == line:
+            return True
+        if not _NOTHING.fullmatch(one):
+            return False
+    return False
+
+
+def put_line(content: bytes, line: bytes) -> bytes:
+    """Return `content` with `line` before any other directive and without anything else of ours."""
+    if line_is_first(content, line) and len(_ours(content, line)) == 1 and not has_block(content):
+        return content
+    rest = without(content, line)
+    return line + _line_end(rest) + rest
+
+
+def put_block(content: bytes, block: bytes, line: bytes) -> bytes:
+    """Return `content` with the marked block before everything, instead of an older one or of `line`."""
+    rest = without(content, line)
+    end = _line_end(rest)
+    lines = [BEGIN, *block.strip(b"\n").split(b"\n"), _EVERYONE, END]
+    return end.join(lines) + end + rest
+
+
+def block_in(content: bytes) -> bytes | None:
+    """Return what the marked block holds, with plain line ends; None where there is none."""
+    lines = [one.rstrip(b"\r") for one in content.split(b"\n")]
+    if BEGIN not in lines or END not in lines:
+        return None
+    return b"\n".join(lines[lines.index(BEGIN) + 1 : lines.index(END) - 1]) + b"\n"
+
+
+def without(content: bytes, line: bytes) -> bytes:
+    """Return `content` without `line` and without the marked block; raises UsageError for a damaged block."""
+    pieces = _pieces(content)
+    plain = [piece.rstrip(b"\r\n") for piece in pieces]
+    if BEGIN in plain or END in plain:
+        begin, end = (plain.index(one) if plain.count(one) == 1 else -1 for one in (BEGIN, END))
+        if not 0 <= begin < end:
+            raise UsageError(
+                "the block that ssm-ssh maintains in your configuration has lost its first or last line",
+                f"Remove what is left of it: from '{BEGIN[:16].decode()}' to '{END.decode()}'",
+            )
+        pieces = pieces[:begin] + pieces[end + 1 :]
+    drop = set(_ours(b"".join(pieces), line))
+    return b"".join(piece for number, piece in enumerate(pieces) if number not in drop)
+
+
+def _pieces(content: bytes) -> list[bytes]:
+    """Return the lines with their ends."""
+    return [piece for piece in re.split(rb"(?<=\n)", content) if piece]
+
+
+def _ours(content: bytes, line: bytes) -> list[int]:
+    """Return which lines are `line`. Behind a Host or Match it is the user's own, for that section alone."""
+    found = []
+    for number, piece in enumerate(content.split(b"\n")):
+        if _SECTION.match(piece):
+            break
+        if piece.rstrip(b"\r") == line:
+            found.append(number)
+    return found
+
+
+def _line_end(content: bytes) -> bytes:
+    first = content.split(b"\n", 1)
+    return b"\r\n" if len(first) == 2 and first[0].endswith(b"\r") else b"\n"

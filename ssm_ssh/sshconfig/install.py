@@ -1,0 +1,303 @@
+"""The story of one change: see, compose, prove, write, look again, roll back.
+
+Order of writing: our file before the line that includes it, and the line out before our file goes, so that whoever is
+killed in between leaves a configuration that means what the old or the new one means.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ssm_ssh.errors import SsmSshError, StateError, UsageError
+from ssm_ssh.files import open_folder
+from ssm_ssh.paths import state_folder
+from ssm_ssh.sshconfig import edit, interfere, managed, proof
+from ssm_ssh.sshconfig.managed import MARK, Managed, Stored
+from ssm_ssh.sshconfig.patterns import is_ours
+from ssm_ssh.sshconfig.replace import Seen, check_replaceable, look, remove, replace, sweep
+from ssm_ssh.sshconfig.scan import host_names, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ssm_ssh.sshconfig.interfere import Note
+    from ssm_ssh.sshconfig.place import Place
+    from ssm_ssh.sshconfig.proof import Outcome, Ssh
+
+# Hosts that are asked about once more after the change, under ssh's own reading of it all.
+_LOOKED_AT_AGAIN = 40
+
+
+class Plan(NamedTuple):
+    """What is there and what is to be there; None: no file."""
+
+    config: Seen
+    managed: Seen
+    new_config: bytes | None
+    new_managed: bytes | None
+
+    @property
+    def changes(self) -> list[tuple[Seen, bytes | None]]:
+        """Return the files that change, in the order in which they are written."""
+        files = [(self.managed, self.new_managed), (self.config, self.new_config)]
+        if self.new_managed is None:
+            files.reverse()
+        return [(seen, new) for seen, new in files if seen.content != new]
+
+
+class Done(NamedTuple):
+    """What was done, or would be. `backup`: where the user's file as it was before is kept."""
+
+    plan: Plan
+    notes: list[Note]
+    hosts: int
+    backup: Path | None
+
+
+def stored(plan_config: Seen, plan_managed: Seen) -> Stored:
+    """Return what our file, or our block, keeps."""
+    text = edit.block_in(plan_config.text) if edit.has_block(plan_config.text) else plan_managed.text
+    return managed.read((text or b"").decode("utf-8", "surrogateescape"))
+
+
+def set_up(
+    place: Place,
+    ssh: Ssh,
+    compose: Callable[[Stored], Managed],
+    *,
+    inline: bool | None = None,
+    dry_run: bool = False,
+) -> Done:
+    """Make ssh use what `compose` returns when given what is stored; `inline` None: as it is now.
+
+    Raises UsageError for a configuration that cannot be changed safely, StateError when the change did not turn out
+    as proved (it has been rolled back) or somebody changed the file meanwhile.
+    """
+    made = set() if place.folder.exists() else {"folder"}
+    if made and not dry_run:
+        place.folder.mkdir(mode=0o700, exist_ok=True)
+    with _locked(place):
+        config, own = look(place.config), _own(place)
+        check_replaceable(config)
+        before = stored(config, own)
+        if config.content is None:
+            made.add("config")
+        wanted = compose(before)
+        wanted = wanted._replace(made=wanted.made | before.made | made)
+        text = managed.render(wanted).encode("utf-8", "surrogateescape")
+        line = edit.include_line(str(place.managed))
+        if edit.has_block(config.text) if inline is None else inline:
+            plan = Plan(config, own, edit.put_block(config.text, text, line), None)
+        else:
+            plan = Plan(config, own, edit.put_line(config.text, line), text)
+        return _change(place, ssh, plan, wanted, dry_run=dry_run)
+
+
+def take_away(place: Place, ssh: Ssh, *, dry_run: bool = False) -> Done:
+    """Take everything of ours out again; what setup had to make goes too, if nobody has put anything in it."""
+    if not place.folder.is_dir():
+        nothing = Seen(place.config, place.config, None, None)
+        return Done(Plan(nothing, nothing, None, None), [], 0, None)
+    with _locked(place):
+        config, own = look(place.config), _own(place)
+        made = stored(config, own).made
+        new: bytes | None = edit.without(config.text, edit.include_line(str(place.managed)))
+        if config.content is None or (not new and "config" in made):
+            new = None
+        if new != config.content:
+            check_replaceable(config)
+        done = _change(place, ssh, Plan(config, own, new, None), None, dry_run=dry_run)
+        if "folder" in made and not dry_run:
+            with contextlib.suppress(OSError):  # it holds something by now
+                place.folder.rmdir()
+        return done
+
+
+def _own(place: Place) -> Seen:
+    own = look(place.managed)
+    if place.managed.is_symlink() or (own.text and not own.text.startswith(MARK.encode())):
+        raise UsageError(f"{place.managed} was not made by ssm-ssh", "Move it away, and run this again")
+    check_replaceable(own)
+    return own
+
+
+@contextlib.contextmanager
+def _locked(place: Place) -> Iterator[None]:
+    """Be the only one: a lock on the folder itself, which leaves no file behind."""
+    try:
+        fd = os.open(place.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:  # a dry run
+        yield
+        return
+    except OSError as error:
+        raise UsageError(f"cannot use {place.folder}: {error.strerror}") from error
+    try:
+        if os.fstat(fd).st_uid != os.geteuid():
+            raise UsageError(f"{place.folder} belongs to another user", "Run ssm-ssh as yourself, without sudo")
+        with contextlib.suppress(OSError):  # a file system without locks: the comparison before the exchange remains
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        for folder in {place.folder, Path(os.path.realpath(place.config)).parent}:
+            with contextlib.suppress(OSError):
+                sweep(folder)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _change(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, *, dry_run: bool) -> Done:
+    directives = scan(place.config, place.folder, skip=place.managed)
+    names = [name for name in host_names(directives) if not is_ours(name, wanted.suffixes if wanted else ())]
+    foreign = proof.some_of(list(dict.fromkeys([*proof.STANDARD, *names])))
+    again = list(dict.fromkeys([*proof.STANDARD, *proof.some_of(names, _LOOKED_AT_AGAIN)]))
+    first = ssh.ask(proof.STANDARD[0])
+    reason = proof.rejected(first)
+    if reason and (wanted is not None or not plan.changes):
+        raise UsageError(f"ssh does not accept its configuration as it is, so nothing was changed: {reason}", "Mend it")
+    if reason:  # what cannot be compared can still be taken away
+        return Done(plan, [], 0, None if dry_run else _write(plan))
+    before = ssh.ask_all(again) if plan.changes else {}
+    reference = None
+    if plan.changes:
+        reference = _prove(place, ssh, plan, wanted, foreign)
+    backup = None
+    if plan.changes and not dry_run:
+        backup = _write(plan)
+        try:
+            _look_again(ssh, before, wanted, reference)
+        except SsmSshError:
+            _roll_back(plan)
+            raise
+    told: list[Note] = []
+    if wanted is not None and (not plan.changes or not dry_run):
+        told = interfere.notes(place, directives, ssh.ask(proof.IDS[0]), ssh.ask(proof.IDS[2]))
+    return Done(plan, told, len(foreign), backup)
+
+
+def _prove(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, foreign: list[str]) -> dict[str, Outcome]:
+    """Compare old and new beside the real files; returns what our file alone means for our hosts."""
+    with open_folder(state_folder()) as state:
+        folder = Path(tempfile.mkdtemp(prefix="proof-", dir=state.path))
+    try:
+        system = ssh.system_file()
+        own = folder / "managed"
+        line, stand_in = (edit.include_line(str(one)) for one in (place.managed, own))
+        new = plan.new_config or b""
+        files = {
+            "before": plan.config.text,
+            "after": new.replace(line, stand_in, 1) if edit.has_line(new, line) else new,
+        }
+        for name, content in files.items():
+            _write_private(folder / f"{name}.user", content)
+            _write_private(folder / name, proof.wrapper(folder / f"{name}.user", system).encode())
+        if plan.new_managed is not None:
+            _write_private(own, plan.new_managed)
+        before, after = (ssh.ask_all(foreign, folder / name) for name in files)
+        wrong = proof.differences(before, after)
+        if wrong:
+            # What is not the same twice under the old one (a Match exec that looks at the time) proves nothing.
+            unsteady = proof.differences(before, ssh.ask_all(foreign, folder / "before"))
+            wrong = [one for one in wrong if one.split(":")[0] not in {other.split(":")[0] for other in unsteady}]
+        if wrong:
+            raise StateError(f"the change would not leave other hosts as they are, so nothing was changed: {wrong[0]}")
+        if wanted is None:
+            return {}
+        alone = folder / "alone"
+        _write_private(alone, managed.render(wanted).encode("utf-8", "surrogateescape"))
+        ours = _ours(wanted)
+        reference = ssh.ask_all(ours, alone)
+        _check_ours(wanted, reference, ssh.ask_all(ours, folder / "after"))
+        return reference
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ours(wanted: Managed) -> list[str]:
+    return [*proof.IDS, *proof.some_of([alias.name for alias in wanted.aliases], _LOOKED_AT_AGAIN)]
+
+
+def _check_ours(wanted: Managed, reference: dict[str, Outcome], real: dict[str, Outcome]) -> None:
+    for host, meant in reference.items():
+        for outcome in (meant, real[host]):
+            reason = proof.rejected(outcome)
+            if reason:
+                raise StateError(f"ssh does not accept the new configuration, so nothing was changed: {reason}")
+        names = {alias.name: alias.instance_id for alias in wanted.aliases}
+        if meant.value("hostname") != names.get(host, host) or "proxy" not in meant.value("proxycommand"):
+            raise StateError(f"ssh does not take {host} for an instance, so nothing was changed")
+        wrong = proof.unmet(wanted, meant, real[host])
+        if wrong:
+            raise StateError(f"ssh would not do what is meant for {host}, so nothing was changed: {', '.join(wrong)}")
+
+
+def _look_again(
+    ssh: Ssh, before: dict[str, Outcome], wanted: Managed | None, reference: dict[str, Outcome] | None
+) -> None:
+    """Ask ssh as its user would, now that the files are in place; raises StateError where it is not as proved."""
+    after = ssh.ask_all(before)
+    wrong = proof.differences(before, after)
+    if wrong and proof.differences(after, ssh.ask_all(before)):
+        wrong = []  # not steady in itself
+    if wrong:
+        raise StateError(f"other hosts were not left as they are, so the change was taken back: {wrong[0]}")
+    if wanted is not None and reference:
+        real = ssh.ask_all(reference)
+        for host, meant in reference.items():
+            reason = proof.rejected(real[host]) or ", ".join(proof.unmet(wanted, meant, real[host]))
+            if reason:
+                raise StateError(
+                    f"ssh did not take up the change, so it was taken back: {host}: {reason}",
+                    "Is there an ssh that reads another configuration first on your PATH?",
+                )
+
+
+def _write(plan: Plan) -> Path | None:
+    """Write what changes; returns where the user's file is kept as it was."""
+    backup = None
+    if plan.config.content is not None and plan.config.content != plan.new_config:
+        # Two names, so that the one before the first change outlives the removal.
+        ours = plan.new_config is not None and edit.is_ours(plan.new_config, str(plan.managed.path))
+        name = "ssh_config.before-setup" if ours else "ssh_config.before-remove"
+        with open_folder(state_folder()) as state:
+            state.write(name, plan.config.content)
+            backup = state.path / name
+    written: list[tuple[Seen, bytes | None]] = []
+    try:
+        for seen, content in plan.changes:
+            if content is None:
+                remove(seen)
+            else:
+                replace(seen, content)
+            written.append((seen, content))
+    except SsmSshError:
+        _undo(written)
+        raise
+    return backup
+
+
+def _roll_back(plan: Plan) -> None:
+    _undo(plan.changes)
+
+
+def _undo(written: list[tuple[Seen, bytes | None]]) -> None:
+    """Put back what was there before, last first, where nobody has changed it since."""
+    for seen, content in reversed(written):
+        now = look(seen.path)
+        if now.content != content:
+            continue
+        if seen.content is None:
+            remove(now)
+        else:
+            # A file that was removed gets its mode again by this.
+            replace(now._replace(status=now.status), seen.content)
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)

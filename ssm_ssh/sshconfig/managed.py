@@ -1,0 +1,248 @@
+"""The file that ssm-ssh owns whole: what it is to say (`Managed`), how that is written, and how it is read back.
+
+Whoever keeps aliases changes `Managed.aliases` and lets `sshconfig.install` write the file; the renderer knows
+nothing of AWS. Every option here is understood by OpenSSH 7.6 and later.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import shlex
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ssm_ssh import __version__
+from ssm_ssh.errors import UsageError
+from ssm_ssh.sshconfig.patterns import id_patterns, suffix_patterns
+from ssm_ssh.target import parse_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# The first words of our file, by which it is recognised.
+MARK = "# Made by `ssm-ssh setup`"
+_MADE = "# made here: "
+# No user name with a quote: '%r' stands between quotes in a shell's command line.
+_USERS = "*,!*'*"
+# sshconf knows Host alone; these stand in for our two Match lines while it writes and reads.
+_IDS, _SUFFIXED = "@ids", "@suffixed"
+# Seconds between the probes with which ssh finds out whether the server is there.
+_ALIVE_INTERVAL = 30
+# ssh's patience beyond what the tunnel may take to come back.
+_ALIVE_MARGIN = 300.0
+# What neither the shell that ssh starts, nor ssh's own quoting, its tokens (%), its patterns (Include) or a comment
+# can be brought to take literally in every version and every shell.
+_UNSAFE = re.compile(r"[\"'`$\\%!*?\[\]#]")
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+# Profile names go into a shell's command line between double quotes.
+_WORD = re.compile(r"[A-Za-z0-9_.@/+=,:-]+(?: [A-Za-z0-9_.@/+=,:-]+)*")
+
+
+class Alias(NamedTuple):
+    """A name of its own for an instance. Empty `profile` or `region`: chosen as for the bare id."""
+
+    name: str
+    instance_id: str
+    user: str = ""
+    profile: str = ""
+    region: str = ""
+
+
+class Managed(NamedTuple):
+    """What our file says. `program`: how to start ssm-ssh, up to the command's name; absolute paths.
+
+    `environment` is set for the program, `suffixes` are patterns of what may follow an id and a dot, `options` are
+    further lines (keyword, value) for every instance, `made` names what setup had to make: `folder`, `config`.
+    """
+
+    program: tuple[str, ...]
+    identity_files: tuple[Path, ...]
+    known_hosts: Path
+    resume_limit: float = 900.0
+    environment: tuple[tuple[str, str], ...] = ()
+    default_profile: str = ""
+    default_region: str = ""
+    suffixes: tuple[str, ...] = ()
+    aliases: tuple[Alias, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    made: frozenset[str] = frozenset()
+
+
+def check_path(path: str, what: str) -> str:
+    """Return `path` if it can stand in ssh's configuration; raises UsageError that names `what` otherwise."""
+    if not path.startswith("/"):
+        raise UsageError(f"the path of {what} is not absolute: {path}")
+    if _UNSAFE.search(path) or not path.isprintable():
+        raise UsageError(
+            f"{what} is at {path!r}, which ssh's configuration cannot name safely",
+            "Its path may hold no quote, $, `, \\, %, !, *, ?, #, bracket or control character: install it elsewhere",
+        )
+    return path
+
+
+def check_word(value: str, what: str) -> str:
+    """Return a profile or region that can stand in ssh's configuration; raises UsageError otherwise."""
+    if not _WORD.fullmatch(value):
+        raise UsageError(f"'{value[:80]}' cannot be used as {what} in ssh's configuration")
+    return value
+
+
+def proxy_command(managed: Managed, *options: str) -> str:
+    """Return the value of ProxyCommand, `options` being further arguments of `ssm-ssh proxy`.
+
+    Double quotes, because they mean the same to sh, bash, zsh, fish, csh and to what splits the line itself; single
+    ones around the tokens, because a host name may hold what double quotes do not stop.
+    """
+    words = [f'"{check_path(managed.program[0], "ssm-ssh")}"']
+    words += [
+        f'"{check_path(one, "ssm-ssh")}"' if "/" in one else check_word(one, "a word") for one in managed.program[1:]
+    ]
+    if managed.environment:
+        pairs = [f'"{check_word(name, "a variable")}={check_path(value, name)}"' for name, value in managed.environment]
+        words = ["/usr/bin/env", *pairs, *words]
+    words += ["proxy", *(one if one.startswith("--") else f'"{check_word(one, "a value")}"' for one in options)]
+    return " ".join([*words, "'%h'", "'%p'", "'%r'"])
+
+
+def body(managed: Managed) -> list[tuple[str, str]]:
+    """Return what holds for every instance, as (keyword, value); keywords may repeat."""
+    defaults = []
+    if managed.default_profile:
+        defaults += ["--default-profile", managed.default_profile]
+    if managed.default_region:
+        defaults += ["--default-region", managed.default_region]
+    count = math.ceil((managed.resume_limit + _ALIVE_MARGIN) / _ALIVE_INTERVAL)
+    identities = [("IdentityFile", f'"{check_path(str(one), "the key")}"') for one in managed.identity_files]
+    return [
+        # `HostName %h.example.com` or a canonical name under the user's Host * would lead elsewhere.
+        ("HostName", "%h"),
+        ("CanonicalizeHostname", "no"),
+        ("ProxyCommand", proxy_command(managed, *defaults)),
+        ("ProxyUseFdpass", "no"),
+        *identities,
+        ("IdentitiesOnly", "yes"),
+        ("PubkeyAuthentication", "yes"),
+        # Our key is to be deleted one day, also from an agent's memory.
+        ("AddKeysToAgent", "no"),
+        # ssm-ssh itself checks host keys and writes this file; nothing else may have a say.
+        ("StrictHostKeyChecking", "yes"),
+        ("UserKnownHostsFile", f'"{check_path(str(managed.known_hosts), "the list of host keys")}"'),
+        # Not `none`, which older versions take for a file's name in the current folder.
+        ("GlobalKnownHostsFile", "/dev/null"),
+        ("UpdateHostKeys", "no"),
+        ("VerifyHostKeyDNS", "no"),
+        ("CheckHostIP", "no"),
+        # Together longer than a lost tunnel is tried to be got back, or ssh would give up first.
+        ("ServerAliveInterval", str(_ALIVE_INTERVAL)),
+        ("ServerAliveCountMax", str(count)),
+        *managed.options,
+    ]
+
+
+def render(managed: Managed) -> str:
+    """Return the whole file. Raises UsageError where a path, name or value cannot be written safely."""
+    conf = _sshconf("")
+    for alias in managed.aliases:
+        conf.add(check_alias(alias).name, **_fields(_alias_lines(managed, alias)))
+    fields = _fields(body(managed))
+    conf.add(_IDS, **fields)
+    suffixed = suffix_patterns(managed.suffixes)
+    if suffixed:
+        conf.add(_SUFFIXED, **fields)
+    text = "\n".join(line for line in conf.config().split("\n") if line)
+    # Blank lines part the blocks.
+    text = re.sub(r"^Host ", "\nHost ", text, flags=re.MULTILINE)
+    for name, patterns in ((_IDS, id_patterns()), (_SUFFIXED, suffixed)):
+        text = text.replace(f"Host {name}\n", f'Match host "{patterns}" user "{_USERS}"\n')
+    made = f"{_MADE}{' '.join(sorted(managed.made))}\n" if managed.made else ""
+    return (
+        f"{MARK} ({__version__}), which writes it anew: changes made here are lost.\n"
+        f"# Take it away again with: ssm-ssh setup --remove\n{made}{text}\n"
+    )
+
+
+class Stored(NamedTuple):
+    """What an existing file of ours told."""
+
+    default_profile: str = ""
+    default_region: str = ""
+    aliases: tuple[Alias, ...] = ()
+    made: frozenset[str] = frozenset()
+
+
+def read(text: str) -> Stored:
+    """Return what a file that `render` wrote keeps for the next one; parts that cannot be read are left out."""
+    lines = text.split("\n")
+    made = next((line[len(_MADE) :].split() for line in lines if line.startswith(_MADE)), [])
+    blocks = iter((_IDS, _SUFFIXED))
+    conf = _sshconf(re.sub(r"^Match host .*$", lambda _: f"Host {next(blocks, '@')}", text, flags=re.MULTILINE))
+    aliases = []
+    for name in conf.hosts():
+        values = conf.host(name)
+        if name.startswith("@") or not isinstance(values.get("hostname"), str):
+            continue
+        profile, region = _chosen(values, "--profile", "--region")
+        alias = Alias(name, values["hostname"], str(values.get("user", "")), profile, region)
+        try:
+            aliases.append(check_alias(alias))
+        except UsageError:
+            continue
+    profile, region = _chosen(conf.host(_IDS), "--default-profile", "--default-region")
+    return Stored(profile, region, tuple(aliases), frozenset(made))
+
+
+def check_alias(alias: Alias) -> Alias:
+    """Return `alias` if each of its parts can be written; raises UsageError otherwise."""
+    if not _ALIAS.fullmatch(alias.name):
+        raise UsageError(f"'{alias.name[:80]}' cannot be an alias", "Use letters, digits, - and _, at most 63")
+    parse_target(alias.instance_id, "22", alias.user or "ec2-user")
+    for value, what in ((alias.profile, "a profile"), (alias.region, "a region")):
+        if value:
+            check_word(value, what)
+    return alias
+
+
+def _alias_lines(managed: Managed, alias: Alias) -> list[tuple[str, str]]:
+    # HostName makes the rules for ids apply as well; what stands here comes first and wins.
+    lines = [("HostName", alias.instance_id)]
+    if alias.user:
+        lines.append(("User", alias.user))
+    options = []
+    if alias.profile:
+        options += ["--profile", alias.profile]
+    if alias.region:
+        options += ["--region", alias.region]
+    return [*lines, ("ProxyCommand", proxy_command(managed, *options))] if options else lines
+
+
+def _fields(lines: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    for keyword, value in lines:
+        fields.setdefault(keyword, []).append(value)
+    return fields
+
+
+def _chosen(values: dict[str, Any], *options: str) -> tuple[str, ...]:
+    try:
+        words = shlex.split(str(values.get("proxycommand", "")))
+    except ValueError:
+        words = []
+    following = dict(itertools.pairwise(words))
+    return tuple(following.get(option, "") for option in options)
+
+
+def _sshconf(text: str) -> Any:  # noqa: ANN401  (sshconf has no types)
+    import sshconf
+
+    class Quiet(sshconf.SshConfigFile):  # type: ignore[misc]
+        def parse(self, lines: list[str]) -> None:
+            # It calls re.split() in a way that Python 3.13 and later warn of.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                super().parse(lines)
+
+    # Split here: str.splitlines() would also split at characters that are part of a value.
+    return Quiet(text.split("\n"))

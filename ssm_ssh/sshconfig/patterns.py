@@ -1,0 +1,68 @@
+"""PURE: which host names are instances, written as ssh_config patterns, and ssh's own way of matching patterns.
+
+A pattern knows `?`, `*` and `!` alone, no sets. So the digits are counted with `?`, and each letter that is no
+hexadecimal digit is excluded by a negated pattern: `i-internal` and `i-love.example.com` stay the user's own.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_LONG, _SHORT = "?" * 17, "?" * 8
+_IDS = (f"i-{_SHORT}", f"i-{_LONG}", f"mi-{_LONG}")
+# `'` ends the quotes around '%h' in the shell that ssh starts; the others are in no id.
+_NO_ID = ("!*'*", "!*.*", "!*:*", "!*_*", "!*-*-*", *(f"!*-*{letter}*" for letter in "ghijklmnopqrstuvwxyz"))
+# EC2 names that DNS knows (resource names of instances): https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/
+# ec2-instance-naming.html; whoever reaches these has a network to the instance.
+_NO_SUFFIX = ("!*'*", "!*:*", "!*.internal", "!*.amazonaws.com", "!*.amazonaws.com.cn", "!*.api.aws")
+_SUFFIX = re.compile(r"[a-z0-9?*_-]+(?:\.[a-z0-9?*_-]+)*")
+
+
+def id_patterns() -> str:
+    """Return the pattern list of bare instance ids: `i-` with 8 or 17 hexadecimal digits, `mi-` with 17."""
+    return ",".join((*_IDS, *_NO_ID))
+
+
+def suffix_patterns(suffixes: Iterable[str]) -> str:
+    """Return the pattern list of ids followed by a dot and one of `suffixes` (patterns, lower case); "" for none.
+
+    Only the dots of the first label can be excluded within a line's length, so a suffix should say as much as it
+    can: `??-*-?` (a region) rather than `*`. Raises ValueError for what cannot be a suffix.
+    """
+    chosen = list(suffixes)
+    for suffix in chosen:
+        if not _SUFFIX.fullmatch(suffix):
+            raise ValueError(f"{suffix!r} is not a suffix of host names")
+    if not chosen:
+        return ""
+    longest = [f"{start}.{suffix}" for suffix in chosen for start in (f"i-{_LONG}", f"mi-{_LONG}")]
+    early = [f"!i-{'?' * count}.*" for count in range(17)] + [f"!mi-{'?' * count}.*" for count in range(17)]
+    return ",".join((*longest, *early, *_NO_SUFFIX))
+
+
+def matches(name: str, pattern: str) -> bool:
+    """True when ssh's match_pattern() says so: `*` any run, `?` any character, nothing else is special."""
+    parts = [".*" if c == "*" else "." if c == "?" else re.escape(c) for c in re.sub(r"\*+", "*", pattern)]
+    return re.fullmatch("".join(parts), name, re.DOTALL) is not None
+
+
+def matches_list(name: str, patterns: Sequence[str]) -> bool:
+    """True when one of `patterns` matches `name` and no negated one does, as in `Host` and `Match host` lines."""
+    positive = False
+    for pattern in patterns:
+        if pattern.startswith("!"):
+            if matches(name, pattern[1:]):
+                return False
+        elif matches(name, pattern):
+            positive = True
+    return positive
+
+
+def is_ours(name: str, suffixes: Iterable[str] = ()) -> bool:
+    """True when a host of this name is reached through ssm-ssh by the rules that `id_patterns` and suffixes make."""
+    lists = (id_patterns(), suffix_patterns(suffixes))
+    return any(matches_list(name.lower(), one.split(",")) for one in lists if one)
