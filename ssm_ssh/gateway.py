@@ -75,13 +75,11 @@ class Gateway:
 
     def _ahead(self) -> None:
         """Connect, and import what the upgrade needs while the network works. Errors come again in `enter`."""
-        from ssm_ssh.transport.websocket import preload
-
         try:
             self._stream = self._connect(self._host, self._port, self._secure)
         except SsmSshError as error:
             self._log.debug(f"no connection ahead: {error.sentence()}")
-        preload()
+        import ssm_ssh.transport.websocket  # noqa: F401 - what `enter` will need
 
     def _connect(self, host: str, port: int, secure: bool) -> Stream:
         from ssm_ssh.transport.dial import dial

@@ -5,8 +5,11 @@ https://www.rfc-editor.org/rfc/rfc6455#section-4.1
 
 from __future__ import annotations
 
+import os
 import re
 import time
+from binascii import b2a_base64
+from hashlib import sha1
 from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import NetworkError, ProtocolError, UpgradeRefused, UsageError
@@ -16,44 +19,27 @@ from ssm_ssh.transport.http import Head, head_length, parse_head
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from websockets.client import ClientProtocol
-
     from ssm_ssh.transport.stream import Stream
     from ssm_ssh.transport.streamurl import StreamUrl
 
-# The gateway's frames have 1.2 KiB; websockets' default of 1 MiB, times the messages that a session may hold back,
-# would be gigabytes.
+# The gateway's frames have 1.2 KiB; the MiB that others allow, times the messages that a session may hold back, would
+# be gigabytes.
 MAX_FRAME = 256 * 1024
 # Of the body that comes with a refusal, so many bytes are read, for so many seconds, at most: it is only quoted.
 _MAX_BODY = 4096
 _BODY_PATIENCE = 1.0
+# RFC 6455, section 1.3.
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-def upgrade(url: StreamUrl, stream: Stream, headers: Mapping[str, str], deadline: float) -> ClientProtocol:
-    """Ask for `url` over `stream`, with `headers` in the request, and return the protocol in its open state.
+def upgrade(url: StreamUrl, stream: Stream, headers: Mapping[str, str], deadline: float) -> bytes:
+    """Ask for `url` over `stream`, with `headers` in the request, and return what came behind the answer.
 
-    Its `events` are the frames that came along with the answer. Blocks until `deadline` (monotonic) at most. Raises
-    UpgradeRefused, NetworkError or ProtocolError, and UsageError for a header that cannot be sent.
+    Blocks until `deadline` (monotonic) at most. Raises UpgradeRefused, NetworkError or ProtocolError, and UsageError
+    for a header that cannot be sent.
     """
-    import logging
-
-    from websockets.client import ClientProtocol
-    from websockets.uri import WebSocketURI
-
-    # A logger of nobody's: websockets would print the Authorization header to one that somebody set to DEBUG.
-    silent = logging.Logger("silent", logging.CRITICAL + 1)
-    uri = WebSocketURI(url.secure, url.host, url.port, url.path, url.query)
-    protocol = ClientProtocol(uri, max_size=MAX_FRAME, logger=silent)
-    request = protocol.connect()
-    for name, value in {"Host": url.host_header, **headers}.items():
-        if not (value.isascii() and value.isprintable()):
-            raise UsageError(f"the header {printable(name, 40)} of the upgrade request is not printable ASCII")
-        if name in request.headers:
-            del request.headers[name]
-        request.headers[name] = value
-    protocol.send_request(request)
-    stream.send(b"".join(protocol.data_to_send()))
-
+    key = b2a_base64(os.urandom(16), newline=False).decode()
+    stream.send(_request(url, headers, key))
     what = f"the WebSocket upgrade by {url.host}"
     data = bytearray()
     while not (length := _head_length(data, url)):
@@ -61,14 +47,46 @@ def upgrade(url: StreamUrl, stream: Stream, headers: Mapping[str, str], deadline
     head = parse_head(data[:length])
     if head.status != 101:
         raise _refused(head, _body(stream, head, data[length:], deadline, what), url, headers)
-    protocol.receive_data(bytes(data))
-    if protocol.handshake_exc is not None:
+    if wrong := _wrong(head, key):
         raise ProtocolError(
-            f"the gateway {url.host} broke the WebSocket handshake: {printable(protocol.handshake_exc, 120)}",
+            f"the gateway {url.host} broke the WebSocket handshake: {wrong}",
             "Something between here and AWS may not let WebSockets pass: check HTTPS_PROXY and the firewall",
         )
-    protocol.events = protocol.events[1:]  # the response itself
-    return protocol
+    return bytes(data[length:])
+
+
+def _request(url: StreamUrl, headers: Mapping[str, str], key: str) -> bytes:
+    own = {
+        "Host": url.host_header,
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": key,
+        "Sec-WebSocket-Version": "13",
+    }
+    given = {name.lower() for name in headers}
+    fields = {**{name: value for name, value in own.items() if name.lower() not in given}, **headers}
+    for name, value in fields.items():
+        if not (value.isascii() and value.isprintable()):
+            raise UsageError(f"the header {printable(name, 40)} of the upgrade request is not printable ASCII")
+    target = f"{url.path}?{url.query}" if url.query else url.path
+    lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    return "\r\n".join(lines).encode("ascii")
+
+
+def _wrong(head: Head, key: str) -> str:
+    """Return what is wrong with the answer to an upgrade with `key`, "" if nothing is (RFC 6455, section 4.1)."""
+
+    def tokens(name: str) -> list[str]:
+        return [token.strip().lower() for value in head.get_all(name) for token in value.split(",")]
+
+    proof = b2a_base64(sha1(key.encode() + _GUID, usedforsecurity=False).digest(), newline=False).decode()
+    if tokens("upgrade") != ["websocket"] or "upgrade" not in tokens("connection"):
+        return "the answer is no upgrade to WebSocket"
+    if head.get_all("sec-websocket-accept") != [proof]:
+        return "the proof (Sec-WebSocket-Accept) is wrong"
+    if head.get_all("sec-websocket-extensions") or head.get_all("sec-websocket-protocol"):
+        return "the answer brings an extension or subprotocol that was not offered"
+    return ""
 
 
 def _head_length(data: bytearray, url: StreamUrl) -> int:

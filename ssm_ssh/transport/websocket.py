@@ -1,4 +1,4 @@
-"""A WebSocket client over a Stream, by the sans-I/O core of `websockets`, which is imported when first needed."""
+"""A WebSocket client over a Stream, which never blocks once it is open."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import Disconnected, NetworkError, ProtocolError
 from ssm_ssh.text import printable
-from ssm_ssh.transport.upgrade import upgrade
+from ssm_ssh.transport import frames
+from ssm_ssh.transport.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Broken, Frame, Parser
+from ssm_ssh.transport.upgrade import MAX_FRAME, upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from websockets.client import ClientProtocol
-    from websockets.frames import Frame
 
     from ssm_ssh.transport.stream import Stream
     from ssm_ssh.transport.streamurl import StreamUrl
@@ -20,13 +19,7 @@ if TYPE_CHECKING:
 # Pongs are left out once so much waits to be sent: a peer that pings and does not read must not fill the memory.
 # RFC 6455, section 5.5.3, allows answering only the latest ping.
 _PONG_BACKLOG = 256 * 1024
-_CONT, _TEXT, _BINARY, _PONG = 0, 1, 2, 10
-
-
-def preload() -> None:
-    """Import `websockets` (70 ms), which can so be done while the network is waited for."""
-    import websockets.client
-    import websockets.uri  # noqa: F401
+_NORMAL = 1000
 
 
 def open_websocket(url: StreamUrl, stream: Stream, headers: Mapping[str, str], deadline: float) -> WebSocket:
@@ -45,17 +38,18 @@ def open_websocket(url: StreamUrl, stream: Stream, headers: Mapping[str, str], d
 class WebSocket:
     """An open WebSocket that never blocks. Errors of writing surface in receive(), after what was received."""
 
-    def __init__(self, stream: Stream, protocol: ClientProtocol) -> None:
+    def __init__(self, stream: Stream, received: bytes) -> None:
+        """`received` is what came behind the answer to the upgrade."""
         self._stream = stream
-        self._protocol = protocol
+        self._parser = Parser(MAX_FRAME)
         self._fragments = bytearray()
-        self._text = False
+        self._fragmented: int | None = None  # the opcode of the message whose fragments are coming in
         self._failure: NetworkError | ProtocolError | None = None
         self._closed = False
         self.last_pong: bytes | None = None
         self.pongs = 0
         self.ignored = 0
-        self._early = self._take()
+        self._early = self._take(received)
 
     def fileno(self) -> int:
         """Return the descriptor to poll for reading, and for writing if `wants_write`; -1 once closed."""
@@ -94,34 +88,23 @@ class WebSocket:
             raise
         if not data:
             return []
-        self._protocol.receive_data(data)
-        messages = self._take()
+        messages = self._take(data)
         if self._failure and not messages:
             raise self._failure
         return messages
 
     def send(self, messages: Iterable[bytes]) -> None:
         """Send binary messages, all in one write to the stream; dropped if the connection has ended (see receive)."""
-        if self._closed or self._failure:
-            return
-        protocol = self._protocol
-        for message in messages:
-            protocol.send_binary(message)
-        self._stream.send(b"".join(protocol.data_to_send()))
+        if not (self._closed or self._failure):
+            self._stream.send(frames.encode(BINARY, list(messages)))
 
     def send_text(self, text: str) -> None:
         """Send one text message; dropped if the connection has ended (see receive)."""
-        if self._closed or self._failure:
-            return
-        self._protocol.send_text(text.encode())
-        self._stream.send(b"".join(self._protocol.data_to_send()))
+        self._send(TEXT, text.encode())
 
     def ping(self, payload: bytes) -> None:
         """Send a ping of at most 125 bytes; its pong shows in `last_pong` (payload) and `pongs` (count)."""
-        if self._closed or self._failure:
-            return
-        self._protocol.send_ping(payload)
-        self._stream.send(b"".join(self._protocol.data_to_send()))
+        self._send(PING, payload)
 
     def flush(self) -> None:
         """Hand over as much of the backlog as the kernel takes now."""
@@ -131,49 +114,68 @@ class WebSocket:
         """Send a normal close (1000) as far as the kernel takes it now, and close. May be called twice."""
         if self._closed:
             return
-        if self._failure is None:
-            self._protocol.send_close(1000)
-            self._stream.send(b"".join(self._protocol.data_to_send()))
+        self._send(CLOSE, frames.close_payload(_NORMAL))
         self._closed = True
         self._stream.close()
 
-    def _take(self) -> list[bytes]:
-        """Return the binary messages among the frames that the protocol has; answer, count and note the others."""
-        protocol = self._protocol
+    def _send(self, opcode: int, payload: bytes) -> None:
+        if not (self._closed or self._failure):
+            self._stream.send(frames.encode(opcode, (payload,)))
+
+    def _take(self, data: bytes) -> list[bytes]:
+        """Return the binary messages among the frames that `data` completes; answer, count and note the others."""
         messages: list[bytes] = []
-        arrived: list[Frame] = protocol.events_received()  # type: ignore[assignment] # only frames, once open
-        for frame in arrived:
-            opcode = int(frame.opcode)
-            if opcode == _BINARY and frame.fin:
-                messages.append(bytes(frame.data))
-            elif opcode in {_BINARY, _TEXT, _CONT}:
-                self._join(opcode, frame.data, frame.fin, messages)
-            elif opcode == _PONG:
-                self.last_pong = bytes(frame.data)
-                self.pongs += 1
-        if protocol.close_rcvd is not None:
-            code, reason = int(protocol.close_rcvd.code), printable(protocol.close_rcvd.reason, 130)
-            why = f"{code}: {reason}" if reason else f"{code}"
-            self._failure = Disconnected(f"the gateway closed the connection ({why})", code=code)
-        elif protocol.parser_exc is not None:
-            self._failure = ProtocolError(
-                f"the gateway broke the WebSocket protocol: {printable(protocol.parser_exc, 120)}"
-            )
-        frames = protocol.data_to_send()
-        if self._stream.backlog > _PONG_BACKLOG:
-            frames = [frame for frame in frames if frame[:1] != b"\x8a"]
-        if frames:
-            self._stream.send(b"".join(frames))
+        for frame in self._parser.feed(data):
+            opcode, final, payload = frame
+            if opcode == BINARY and final and self._fragmented is None:
+                messages.append(payload)
+            else:
+                self._other(frame, messages)
+                if self._failure:
+                    return messages
+        if self._parser.broken:
+            self._fail(self._parser.broken)
         return messages
 
-    def _join(self, opcode: int, data: bytes | bytearray | memoryview, final: bool, messages: list[bytes]) -> None:
-        """Put a message together that comes in fragments (the protocol bounds their sum), or count a text message."""
-        if opcode != _CONT:
-            self._text = opcode == _TEXT
-        self._fragments += data
+    def _other(self, frame: Frame, messages: list[bytes]) -> None:
+        opcode, final, payload = frame
+        if opcode == PING:
+            if self._stream.backlog <= _PONG_BACKLOG:
+                self._send(PONG, payload)
+        elif opcode == PONG:
+            self.last_pong = payload
+            self.pongs += 1
+        elif opcode == CLOSE:
+            self._close_received(payload)
+        elif (opcode == CONTINUATION) != (self._fragmented is not None):
+            self._fail(Broken("fragments of messages are out of order", frames.PROTOCOL_ERROR))
+        elif len(self._fragments) + len(payload) > MAX_FRAME:
+            self._fail(Broken("a message in fragments is too large", frames.TOO_LARGE))
+        else:
+            self._join(opcode, payload, final, messages)
+
+    def _join(self, opcode: int, payload: bytes, final: bool, messages: list[bytes]) -> None:
+        if opcode != CONTINUATION:
+            self._fragmented = opcode
+        self._fragments += payload
         if final:
-            if self._text:
+            if self._fragmented == TEXT:
                 self.ignored += 1
             else:
                 messages.append(bytes(self._fragments))
             self._fragments.clear()
+            self._fragmented = None
+
+    def _close_received(self, payload: bytes) -> None:
+        parsed = frames.parse_close(payload)
+        if isinstance(parsed, Broken):
+            self._fail(parsed)
+            return
+        self._send(CLOSE, payload)
+        code, reason = parsed
+        why = f"{code}: {reason}" if reason else f"{code}"
+        self._failure = Disconnected(f"the gateway closed the connection ({why})", code=code)
+
+    def _fail(self, broken: Broken) -> None:
+        self._send(CLOSE, frames.close_payload(broken.code))
+        self._failure = ProtocolError(f"the gateway broke the WebSocket protocol: {printable(broken.reason, 120)}")
