@@ -1,0 +1,197 @@
+"""What the server sends before its keys are in use, and the gate that it passes.
+
+Before the SSH banner everything is held back, so that a refusal (sshd's MaxStartups, a closed port) can be retried or
+be said in an SSH packet of our own. The banner and the server's SSH_MSG_KEXINIT pass at once: a client's patience
+(ConnectTimeout) ends with the banner. Then comes the packet with the host key, which is held until the key has been
+judged and the user's key is in place. From NEWKEYS on everything passes.
+
+    banner --> negotiation --> reply --> held --> newkeys --> open
+
+Only whole packets pass, so until the gate is open a disconnect packet of ours can be put between them. A stream that
+is not what SSH's rules allow at its place is an error, never passed on unread: else it would lead around the check.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ssm_ssh.errors import ProtocolError
+from ssm_ssh.ssh.kex import (
+    ANYWHERE,
+    GEX_GROUP,
+    GEX_REPLY,
+    KEXINIT,
+    NEWKEYS,
+    KexInit,
+    Packets,
+    negotiated,
+    read_kexinit,
+    reply_host_key,
+    reply_number,
+)
+
+if TYPE_CHECKING:
+    from ssm_ssh.ssh.hostkey import HostKey
+    from ssm_ssh.ssh.kex import Packet
+
+# Bytes before the banner and of it. RFC 4253, 4.2: a server MAY send other lines first. OpenSSH's client takes 1024
+# lines of up to 8192 bytes; no server comes near.
+LARGEST_PREFACE = 64 * 1024
+# Bytes in clear that may pass, and bytes that may wait behind the held packet: a handshake has a few KiB.
+MOST_CLEAR = 1024 * 1024
+MOST_HELD = 1024 * 1024
+
+
+class _Hello:
+    """The client's banner and SSH_MSG_KEXINIT, read from what it sends; the rest of it is not looked at."""
+
+    def __init__(self) -> None:
+        self.version = ""
+        self.kexinit: KexInit | None = None
+        self._line = b""
+        self._packets = Packets()
+
+    def feed(self, data: bytes) -> None:
+        if self.kexinit is not None:
+            return
+        if not self.version:
+            line, newline, data = (self._line + data).partition(b"\n")
+            speaks = line.startswith(b"SSH-") or (not newline and b"SSH-".startswith(line))
+            if len(line) > LARGEST_PREFACE or not speaks:
+                raise ProtocolError("what wants to use this tunnel does not speak SSH")
+            self._line = line
+            if not newline:
+                return
+            self.version = line.decode("ascii", "replace").strip()
+        self._packets.feed(data)
+        while self.kexinit is None and (packet := self._packets.take()) is not None:
+            if packet.kind == KEXINIT:
+                self.kexinit = read_kexinit(packet.payload)
+                self._packets.rest()
+
+
+class Gate:
+    """Takes the server's bytes and yields those that may pass; looks at the client's on the way."""
+
+    def __init__(self) -> None:
+        self._stage = "banner"
+        self._preface = b""
+        self._hello = _Hello()
+        self._server = Packets()
+        self._server_init: KexInit | None = None
+        self._reply_number = 0
+        self._group_seen = False
+        self._reply: Packet | None = None
+        self._clear = 0
+        self.host_key: HostKey | None = None
+        """The server's host key, from the moment on when the packet that shows it is held."""
+
+    @property
+    def banner_seen(self) -> bool:
+        """True when the server has begun to speak SSH; from then on bytes have been passed on."""
+        return self._stage != "banner"
+
+    @property
+    def held(self) -> bool:
+        """True while the packet with the host key waits for `release`."""
+        return self._stage == "held"
+
+    @property
+    def open(self) -> bool:
+        """True when everything passes, and nothing can be said in clear any more."""
+        return self._stage == "open"
+
+    @property
+    def said(self) -> str:
+        """What the server said instead of a banner."""
+        return self._preface.decode("ascii", "replace")
+
+    @property
+    def client_version(self) -> str:
+        """The client's banner, such as `SSH-2.0-OpenSSH_9.2`; "" before it came."""
+        return self._hello.version
+
+    def feed_client(self, data: bytes) -> None:
+        """Look at bytes on their way to the server. Raises ProtocolError when they are not SSH."""
+        if self._stage != "open":
+            self._hello.feed(data)
+
+    def feed(self, data: bytes) -> bytes:
+        """Take server bytes; returns those that may be passed on now.
+
+        Raises ProtocolError for what cannot be SSH at this place; then nothing of the rest may pass.
+        """
+        if self._stage == "open":
+            return data
+        if self._stage == "banner":
+            return self._feed_banner(data)
+        self._server.feed(data)
+        return self._go_on()
+
+    def release(self) -> bytes:
+        """Let the held packet pass; returns what may be passed on now. Raises ProtocolError as `feed` does."""
+        if self._stage != "held" or self._reply is None:
+            return b""
+        self._stage = "newkeys"
+        return self._reply.raw + self._go_on()
+
+    def _feed_banner(self, data: bytes) -> bytes:
+        self._preface += data
+        start = 0 if self._preface.startswith(b"SSH-") else self._preface.find(b"\nSSH-") + 1
+        found = self._preface.startswith(b"SSH-", start)
+        end = self._preface.find(b"\n", start) + 1 if found else 0
+        if (end or len(self._preface)) > LARGEST_PREFACE:
+            raise ProtocolError("what answers on that port does not speak SSH", "Name sshd's port: ssh -p PORT")
+        if not end:
+            return b""
+        preface, self._preface = self._preface, b""
+        self._stage = "negotiation"
+        self._server.feed(preface[end:])
+        return preface[:end] + self._go_on()
+
+    def _go_on(self) -> bytes:
+        out = b""
+        while self._stage not in ("held", "open"):
+            packet = self._server.take()
+            if packet is None:
+                break
+            if self._passes(packet):
+                out += packet.raw
+                self._clear += len(packet.raw)
+        if self._stage == "open":
+            return out + self._server.rest()
+        if self._clear > MOST_CLEAR or self._server.waiting > MOST_HELD:
+            raise ProtocolError("the server says too much before the key exchange has ended")
+        return out
+
+    def _passes(self, packet: Packet) -> bool:
+        """Whether `packet` passes at this stage; goes on to the next one where it is what that waits for."""
+        if packet.kind in ANYWHERE:
+            return True
+        if self._stage == "negotiation" and packet.kind == KEXINIT:
+            self._server_init = read_kexinit(packet.payload)
+            if self._server_init.guesses:  # a reply that the client would ignore, before the one that it heeds
+                raise ProtocolError("the server guesses at the key exchange, which none does")
+            self._stage = "reply"
+            return True
+        if self._stage == "reply":
+            return self._passes_exchange(packet)
+        if self._stage == "newkeys" and packet.kind == NEWKEYS:
+            self._stage = "open"
+            return True
+        raise ProtocolError(f"the server sent SSH message {packet.kind} where it has no place")
+
+    def _passes_exchange(self, packet: Packet) -> bool:
+        if not self._reply_number:
+            if self._hello.kexinit is None or self._server_init is None:
+                raise ProtocolError("the server answers a key exchange that nobody has begun")
+            self._reply_number = reply_number(negotiated(self._hello.kexinit, self._server_init))
+        if packet.kind == self._reply_number:
+            self.host_key = reply_host_key(packet.payload)
+            self._reply = packet
+            self._stage = "held"
+            return False
+        if self._reply_number == GEX_REPLY and packet.kind == GEX_GROUP and not self._group_seen:
+            self._group_seen = True
+            return True
+        raise ProtocolError(f"the server sent SSH message {packet.kind} where it has no place")

@@ -1,0 +1,162 @@
+"""An SSH server's public key: the blob of the KEX reply, its fingerprint, and its line in a file (RFC 4253, 6.6)."""
+
+from __future__ import annotations
+
+import re
+from binascii import Error, a2b_base64, b2a_base64
+from typing import NamedTuple
+
+from ssm_ssh.errors import ProtocolError
+
+# OpenSSH: the bits of the largest RSA key are 16384; a certificate carries names and a second key besides.
+LARGEST_BLOB = 64 * 1024
+_CERTIFICATE = "-cert-v01@openssh.com"
+# RFC 4251, 6: names are printable ASCII of at most 64 characters. These here become words of known_hosts.
+_KIND = re.compile(r"[a-z0-9][a-z0-9@.-]{0,63}")
+_LINE = re.compile(r"([a-z0-9][a-z0-9@.-]{0,63}) ([A-Za-z0-9+/]+={0,2})(?: [\x20-\x7e]*)?")
+_CURVES = {"nistp256": 256, "nistp384": 384, "nistp521": 521}
+# What ssh-keygen -l writes in the parentheses.
+_SHORT = {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA", "ssh-dss": "DSA"}
+
+
+class HostKey(NamedTuple):
+    """A server's plain public key: `kind` is its type, such as `ssh-ed25519`; `blob` the key as it is on the wire."""
+
+    kind: str
+    blob: bytes
+
+    @property
+    def line(self) -> str:
+        """`type base64`, freshly encoded."""
+        return f"{self.kind} {b2a_base64(self.blob, newline=False).decode('ascii')}"
+
+    @property
+    def fingerprint(self) -> str:
+        """`SHA256:...` as ssh prints it."""
+        from hashlib import sha256
+
+        digest = b2a_base64(sha256(self.blob).digest(), newline=False).decode("ascii")
+        return f"SHA256:{digest.rstrip('=')}"
+
+    @property
+    def short(self) -> str:
+        """The type as ssh prints it: `ED25519`, `RSA`, `ECDSA`, ..."""
+        if self.kind.startswith("ecdsa-sha2-"):
+            return "ECDSA"
+        if self.kind.startswith("sk-ssh-ed25519@"):
+            return "ED25519-SK"
+        if self.kind.startswith("sk-ecdsa-"):
+            return "ECDSA-SK"
+        return _SHORT.get(self.kind, self.kind)
+
+    @property
+    def bits(self) -> int:
+        """The size as ssh-keygen prints it; 0 for a type unknown here."""
+        if self.kind == "ssh-rsa":
+            modulus = strings(self.blob)[2]
+            return int.from_bytes(modulus, "big").bit_length()
+        curve = self.kind.removeprefix("sk-").removeprefix("ecdsa-sha2-").removesuffix("@openssh.com")
+        return 256 if "ed25519" in self.kind else _CURVES.get(curve, 0)
+
+    def described(self, name: str) -> str:
+        """`256 SHA256:... name (ED25519)`, as `ssh-keygen -l` prints it."""
+        return f"{self.bits} {self.fingerprint} {name} ({self.short})"
+
+
+def strings(data: bytes) -> list[bytes]:
+    """Return the strings (RFC 4251, 5: a length and as many bytes) that `data` is made of. Raises ProtocolError."""
+    found, at = [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        end = at + 4 + size
+        if end > len(data) or at + 4 > len(data):
+            raise ProtocolError("a string of the SSH key exchange is cut short")
+        found.append(data[at + 4 : end])
+        at = end
+    return found
+
+
+def from_blob(blob: bytes) -> HostKey:
+    """Return the key in `blob`; of a certificate the plain key, which is what known_hosts can hold of it.
+
+    (ssh itself looks for the plain key where known_hosts names no authority.) Raises ProtocolError for what is not a
+    key of the type that it says.
+    """
+    if len(blob) > LARGEST_BLOB:
+        raise ProtocolError("the server's host key is larger than any")
+    size = int.from_bytes(blob[:4], "big")
+    name = blob[4 : 4 + size]
+    kind = name.decode("ascii", "replace")
+    if len(name) != size or not _KIND.fullmatch(kind):
+        raise ProtocolError("the server's host key is of no type")
+    if not kind.endswith(_CERTIFICATE):
+        _check(kind, blob)
+        return HostKey(kind, blob)
+    plain = kind.removesuffix(_CERTIFICATE)
+    if plain.startswith("sk-"):
+        plain += "@openssh.com"
+    fields = _FIELDS.get(plain)
+    if fields is None:
+        raise ProtocolError(f"the server's host certificate is of the type '{kind}', which is not known here")
+    at = 4 + size
+    parts = []
+    for _ in range(1 + fields):  # the nonce, then the fields of the plain key
+        part, at = _string(blob, at)
+        parts.append(part)
+    key = b"".join(len(part).to_bytes(4, "big") + part for part in (plain.encode("ascii"), *parts[1:]))
+    return from_blob(key)
+
+
+def from_line(line: str) -> HostKey | None:
+    """Return the key of one line as in a .pub file (`type base64 comment`); None for everything else.
+
+    Options, markers (`@cert-authority`), several lines and certificates are everything else.
+    """
+    found = _LINE.fullmatch(line)
+    if found is None or found[1].endswith(_CERTIFICATE):
+        return None
+    try:
+        key = from_blob(a2b_base64(found[2]))
+    except (Error, ProtocolError):
+        return None
+    return key if key.line == f"{found[1]} {found[2]}" else None
+
+
+def _string(data: bytes, at: int) -> tuple[bytes, int]:
+    size = int.from_bytes(data[at : at + 4], "big")
+    end = at + 4 + size
+    if at + 4 > len(data) or end > len(data):
+        raise ProtocolError("the server's host key is cut short")
+    return data[at + 4 : end], end
+
+
+# How many strings follow the type (RFC 4253 6.6, RFC 5656 3.1, RFC 8709 4, OpenSSH's PROTOCOL.u2f).
+_FIELDS = {
+    "ssh-ed25519": 1,
+    "ssh-rsa": 2,
+    "ssh-dss": 4,
+    "ecdsa-sha2-nistp256": 2,
+    "ecdsa-sha2-nistp384": 2,
+    "ecdsa-sha2-nistp521": 2,
+    "sk-ssh-ed25519@openssh.com": 2,
+    "sk-ecdsa-sha2-nistp256@openssh.com": 3,
+}
+
+
+def _check(kind: str, blob: bytes) -> None:
+    """Hold `blob` to the form of its type; of a type that is not known here, only the name is known."""
+    fields = _FIELDS.get(kind)
+    if fields is None:
+        return
+    parts = strings(blob)
+    fits = len(parts) == 1 + fields
+    if fits and "ed25519" in kind:
+        fits = len(parts[1]) == 32
+    elif fits and "ecdsa" in kind:
+        curve = kind.removeprefix("sk-").removeprefix("ecdsa-sha2-").removesuffix("@openssh.com")
+        size = (_CURVES[curve] + 7) // 8
+        fits = parts[1] == curve.encode("ascii") and len(parts[2]) == 1 + 2 * size and parts[2][0] == 4
+    elif fits:  # numbers: positive, and without needless zeros
+        fits = all(part and part[0] < 0x80 and not (part[0] == 0 and part[1:2] < b"\x80") for part in parts[1:])
+    if not fits:
+        raise ProtocolError(f"the server's host key is not what its type, {kind}, demands")

@@ -1,0 +1,122 @@
+"""The clear beginning of an SSH connection: packets before NEWKEYS, what was negotiated, and the server's host key.
+
+RFC 4253, 6 to 8; RFC 4419 (group exchange), RFC 5656 and RFC 8731 (elliptic curves). The hybrid exchanges with
+sntrup761 and mlkem768 have the form of RFC 5656.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ssm_ssh.errors import ProtocolError
+from ssm_ssh.ssh.hostkey import HostKey, from_blob, strings
+
+DISCONNECT, IGNORE, UNIMPLEMENTED, DEBUG = 1, 2, 3, 4
+KEXINIT, NEWKEYS = 20, 21
+# In a group exchange 31 carries the group (RFC 4419, 5); everywhere else it is the reply (RFC 4253, 8; RFC 5656, 4).
+KEX_REPLY, GEX_GROUP, GEX_REPLY = 31, 31, 33
+# What may come at any time (RFC 4253, 11); whether it may come now, with strict KEX say, is for the client to judge.
+ANYWHERE = frozenset({DISCONNECT, IGNORE, UNIMPLEMENTED, DEBUG})
+
+# Bytes of a packet: PACKET_MAX_SIZE of OpenSSH, which refuses longer ones as well.
+LARGEST_PACKET = 256 * 1024
+_BLOCK = 8
+_LISTS = 10
+# Exchanges whose packets say other things under the same numbers: RFC 4462 (Kerberos), RFC 4432.
+_OTHER_EXCHANGES = ("gss-", "rsa1024-", "rsa2048-")
+
+
+class Packet(NamedTuple):
+    """A packet in clear: `raw` as it is on the wire, its message number, and its payload with that number."""
+
+    raw: bytes
+    kind: int
+    payload: bytes
+
+
+class Packets:
+    """Cuts one side's clear stream into packets, by the rules of OpenSSH's packet.c."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes behind the banner."""
+        self._data += data
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes have not been taken."""
+        return len(self._data)
+
+    def take(self) -> Packet | None:
+        """Return the next packet, None until all of it is there. Raises ProtocolError for what is no packet."""
+        data = self._data
+        if len(data) < 4:
+            return None
+        length = int.from_bytes(data[:4], "big")
+        end = 4 + length
+        if length < 5 or length > LARGEST_PACKET or end % _BLOCK:
+            raise ProtocolError("what should be an SSH packet is none")
+        if len(data) < end:
+            return None
+        padding = data[4]
+        if padding < 4 or padding + 1 >= length:
+            raise ProtocolError("an SSH packet is padded wrongly")
+        raw = bytes(data[:end])
+        del data[:end]
+        return Packet(raw, raw[5], raw[5 : end - padding])
+
+    def rest(self) -> bytes:
+        """Return what has not been taken, and forget it."""
+        rest = bytes(self._data)
+        self._data.clear()
+        return rest
+
+
+class KexInit(NamedTuple):
+    """What a side's SSH_MSG_KEXINIT says, as far as it matters here."""
+
+    exchanges: tuple[str, ...]
+    guesses: bool
+    """Whether a packet follows that counts only if its sender has guessed right."""
+
+
+def read_kexinit(payload: bytes) -> KexInit:
+    """Read the payload of SSH_MSG_KEXINIT (RFC 4253, 7.1). Raises ProtocolError for what is none."""
+    tail = len(payload) - 5  # a boolean and a reserved number
+    if tail < 17:
+        raise ProtocolError("an SSH_MSG_KEXINIT is cut short")
+    lists = strings(payload[17:tail])
+    if len(lists) != _LISTS or any(b"\0" in names for names in lists):
+        raise ProtocolError("an SSH_MSG_KEXINIT holds other than ten lists")
+    return KexInit(tuple(lists[0].decode("ascii", "replace").split(",")), guesses=payload[tail] != 0)
+
+
+def negotiated(client: KexInit, server: KexInit) -> str:
+    """Return the key exchange that both sides will do: the client's first that the server has; "" for none."""
+    return next((name for name in client.exchanges if name in server.exchanges), "")
+
+
+def reply_number(exchange: str) -> int:
+    """Return the number of the message of `exchange` that carries the host key.
+
+    Raises ProtocolError for the exchanges that carry none, or under another number.
+    """
+    if not exchange or exchange.startswith(_OTHER_EXCHANGES):
+        raise ProtocolError(
+            f"the key exchange '{exchange or 'none'}' does not show the host key",
+            "Use another: ssh -o KexAlgorithms=..., -o GSSAPIKeyExchange=no",
+        )
+    return GEX_REPLY if exchange.startswith("diffie-hellman-group-exchange-") else KEX_REPLY
+
+
+def reply_host_key(payload: bytes) -> HostKey:
+    """Return the host key in the payload of a KEX reply: host key, the server's half, signature.
+
+    Raises ProtocolError for what is no such reply.
+    """
+    parts = strings(payload[1:])
+    if len(parts) != 3:
+        raise ProtocolError("the reply of the SSH key exchange does not hold what it should")
+    return from_blob(parts[0])
