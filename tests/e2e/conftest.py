@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,8 +26,9 @@ def _clients(folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Lab(OPTIONS, base=tmp_path_factory.mktemp("e")) as lab:
+def lab() -> Iterator[Lab]:
+    # Not below pytest's own folder: the path of a UNIX socket is limited, and ssh makes long ones in the lab.
+    with tempfile.TemporaryDirectory(prefix="e2e-") as base, Lab(OPTIONS, base=Path(base)) as lab:
         yield lab
         until(lambda: not _clients(lab.folder), "the end of every program", 10)
         # The agent says a minute later that it found nobody listening; until then AWS calls a session terminating.

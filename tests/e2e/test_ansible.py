@@ -59,7 +59,7 @@ def ansible(world: World, folder: Path, program: str, *words: str, expect: int =
     inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
     env = {
         **world.env,
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(world.lab.folder / "tmp"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(world.control_folder()),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_LOCALHOST_WARNING": "0",
     }

@@ -23,8 +23,7 @@ def ssh(world: World, host: str, env: dict[str, str], folder: Path) -> Done:
 
 
 def ssh_that_persists(world: World, host: str, env: dict[str, str], folder: Path) -> Done:
-    shared = ["-oControlMaster=auto", "-oControlPersist=60", f"-oControlPath={world.lab.folder / 'tmp' / 'none'}"]
-    return world.run("ssh", *shared, f"ec2-user@{host}", "true", env=env, expect=255)
+    return world.run("ssh", *world.master(world.web), f"ec2-user@{host}", "true", env=env, expect=255)
 
 
 def scp(world: World, host: str, env: dict[str, str], folder: Path) -> Done:
@@ -48,7 +47,7 @@ def ansible(world: World, host: str, env: dict[str, str], folder: Path) -> Done:
     inventory = folder / "inventory.json"
     inventory.write_text(json.dumps({"all": {"hosts": {host: {"ansible_user": "ec2-user"}}}}))
     program = str(Path(sys.executable).with_name("ansible"))
-    env = {**env, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_SSH_CONTROL_PATH_DIR": str(world.lab.folder / "tmp")}
+    env = {**env, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_SSH_CONTROL_PATH_DIR": str(world.control_folder())}
     return world.run(program, "-i", str(inventory), "all", "-m", "ping", env=env, cwd=folder, expect=4)
 
 

@@ -335,7 +335,7 @@ def test_ctrl_c_in_a_script_leaves_the_master_that_it_has_started(world: World) 
 def test_a_background_ssh_lives_on_after_ctrl_c(world: World) -> None:
     with EchoServer() as echo:
         port = free_port()
-        control = str(world.lab.folder / "tmp" / "background")
+        control = str(world.control_folder() / "background")
         forward = f"ssh -f -N -M -S {control} -L{port}:127.0.0.1:{echo.port} {world.web.destination}"
         script = world.start("sh", "-c", f"{forward} >/dev/null 2>&1; echo ready; exec cat")
         read_until(script.stdout, b"ready\n")
@@ -345,4 +345,3 @@ def test_a_background_ssh_lives_on_after_ctrl_c(world: World) -> None:
         script.process.wait(60)
         with connect(port) as sock:
             assert converse(sock, BULK) == BULK
-        world.run("ssh", "-S", control, "-Oexit", world.web.destination)

@@ -136,7 +136,7 @@ class World:
         # Ansible insists on a UTF-8 locale, and everybody is to speak one language.
         self.env = {**lab.env, "LC_ALL": "C.UTF-8"}
         self._running: list[Running] = []
-        self._masters: list[tuple[str, str]] = []
+        self._control_folders: list[Path] = []
 
     def env_of(self, identity: str) -> dict[str, str]:
         """The environment with the credentials of another identity of the lab."""
@@ -179,11 +179,17 @@ class World:
         path.write_text(f"Host {host}\n    Port {port}\n    User {user}\n\n{self.lab.ssh_config.read_text()}")
         return str(path)
 
+    def control_folder(self) -> Path:
+        """A new folder for sockets of shared connections (ControlPath), which are ended with the test."""
+        # The path of a UNIX socket is limited, so this is no folder of the test's.
+        folder = self.lab.folder / f"c{uuid.uuid4().hex[:6]}"
+        folder.mkdir(mode=0o700)
+        self._control_folders.append(folder)
+        return folder
+
     def master(self, instance: LabInstance) -> list[str]:
         """The options that share one connection to `instance`; it is ended with the test."""
-        # A UNIX socket's path is limited, so no folder of the test's.
-        path = self.lab.folder / "tmp" / uuid.uuid4().hex[:8]
-        self._masters.append((str(path), instance.destination))
+        path = self.control_folder() / instance.name
         return ["-oControlMaster=auto", "-oControlPersist=60", f"-oControlPath={path}"]
 
     def sessions(self, instance: LabInstance) -> list[str]:
@@ -191,10 +197,11 @@ class World:
         return [one["SessionId"] for one in self.lab.sessions() if one["Target"] == instance.instance_id]
 
     def close(self) -> None:
-        for path, destination in self._masters:
-            if Path(path).exists():
-                self.run("ssh", f"-oControlPath={path}", "-Oexit", destination, expect=None)
-        self._masters.clear()
+        for folder in self._control_folders:
+            for path in folder.iterdir():
+                self.run("ssh", f"-oControlPath={path}", "-Oexit", "whoever", expect=None)
+            shutil.rmtree(folder)
+        self._control_folders.clear()
         for running in self._running:
             running.close()
         self._running.clear()
