@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.gateway import Gateway
     from ssm_ssh.log import Log
+    from ssm_ssh.ssh.hostkey import HostKey
     from ssm_ssh.target import Target
     from ssm_ssh.transport.websocket import WebSocket
 
@@ -80,19 +81,24 @@ class Connection:
 
     # --- the key, the session, the gateway: each blocks, in a thread of its own ---------------------------------------
 
-    def authorize(self) -> None:
-        """Push our public key, which the instance then accepts for 60 seconds."""
+    def authorize(self) -> str:
+        """Push our public key, which the instance then accepts for 60 seconds. Returns a notice, "" for none."""
         if not self._pushes:
             self._log.info(
                 "no key pushed: EC2 Instance Connect does not know managed nodes (mi-)"
                 if self._push != "none"
                 else "no key pushed, as asked"
             )
-            return
+            return ""
         from ssm_ssh.aws.keypush import push_key
 
         push_key(self._calls(), self._target, self._public_key)
         self._log.debug("the key is in place")
+        return ""
+
+    def check_host_key(self, key: HostKey, *, judged_by_ssh: bool) -> str:
+        """Compare the server's host key with what is known of it. Returns a notice, "" for none."""
+        return ""
 
     def open(self, channel: Channel) -> WebSocket:
         """Start a session and connect to its data channel; the TLS connection is made meanwhile."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.errors import SsmSshError
+    from ssm_ssh.ssh.hostkey import HostKey
     from ssm_ssh.transport.websocket import WebSocket
 
 
@@ -16,8 +17,15 @@ class Line(Protocol):
     session_id: str
     """The session that `open` started, "" before."""
 
-    def authorize(self) -> None:
-        """Make the instance accept our key."""
+    def authorize(self) -> str:
+        """Make the instance accept our key. Returns a notice for the user, "" for none."""
+
+    def check_host_key(self, key: HostKey, *, judged_by_ssh: bool) -> str:
+        """Judge the server's host key before the client sees it. Returns a notice for the user, "" for none.
+
+        Raises where the key must not be passed on. `judged_by_ssh`: the client is one that compares the key with our
+        known_hosts itself and warns in its own words.
+        """
 
     def open(self, channel: Channel) -> WebSocket:
         """Start a session and connect to it; the opening message has been sent."""

@@ -23,7 +23,7 @@ from ssm_ssh.liveness import Liveness
 from ssm_ssh.poller import BROKEN, GONE, READ, WRITE, Poller
 from ssm_ssh.recovery import Recovery
 from ssm_ssh.ssh.disconnect import disconnect
-from ssm_ssh.ssh.preface import Preface
+from ssm_ssh.ssh.gate import Gate
 from ssm_ssh.tasks import Task, Waker
 from ssm_ssh.text import printable
 
@@ -85,7 +85,7 @@ class Relay:
         self._status = 0
         self._waker = Waker()
         self._channel = make_channel()
-        self._preface = Preface()
+        self._gate = Gate()
         self._replay = bytearray()
         self._socket: WebSocket | None = None
         self._parent = os.getppid()
@@ -99,7 +99,9 @@ class Relay:
         self._ended: tuple[str] | None = None
         self._errors: list[tuple[float, SsmSshError]] = []
         self._opening: Task[WebSocket] | None = None
-        self._authorizing: Task[None] | None = None
+        self._authorizing: Task[str] | None = None
+        self._checking: Task[str] | None = None
+        self._authorized = self._judged = False
         self._terminating: Task[None] | None = None
         self._parting_since = self._closing_since = 0.0
         self._interrupted_at: float | None = None
@@ -156,7 +158,7 @@ class Relay:
     def _wants_input(self) -> bool:
         if self._state == "parting":
             return True
-        if not self._preface.passed:
+        if not self._gate.banner_seen:
             return len(self._replay) < _MOST_REPLAY
         return self._channel.room() > 0
 
@@ -171,7 +173,7 @@ class Relay:
         times += [time for time in (self._attempt_at, self._recovery.timer()) if time is not None]
         if self._interrupted_at is not None:
             times.append(self._interrupted_at + _INTERRUPT_GRACE)
-        if self._established_at is not None and not self._preface.banner_seen:
+        if self._established_at is not None and not self._gate.banner_seen:
             times.append(max(now + 0.5, self._established_at + _SPEECHLESS))
         if self._errors:
             times.append(self._errors[0][0] + _SECOND_OPINION)
@@ -192,7 +194,7 @@ class Relay:
             if not number or self._state == "closing":
                 continue
             self._log.info(f"signal {name_of(number)}")
-            if number == INTERRUPT and self._preface.passed:
+            if number == INTERRUPT and self._gate.open:
                 # Ctrl-C reaches the whole process group, and with it the tunnel of an ssh that has gone into the
                 # background (ControlPersist, -f) and wants to live on.
                 self._interrupted_at = now
@@ -204,7 +206,18 @@ class Relay:
         if task is not None and task.done:
             self._authorizing = None
             if task.error is None:
-                self._pass(self._preface.release(), now)
+                self._authorized = True
+                self._notify(task.result)
+                self._release(now)
+            else:
+                self._failed(task.error, now)
+        task = self._checking
+        if task is not None and task.done:
+            self._checking = None
+            if task.error is None:
+                self._judged = True
+                self._notify(task.result)
+                self._release(now)
             else:
                 self._failed(task.error, now)
         opening = self._opening
@@ -231,13 +244,19 @@ class Relay:
             if self._pipes.ended:
                 self._close(now)
             return
-        room = _MOST_REPLAY - len(self._replay) if not self._preface.passed else self._channel.room()
+        room = _MOST_REPLAY - len(self._replay) if not self._gate.banner_seen else self._channel.room()
         if room <= 0:
             return
         data = self._pipes.read(room)
         if data:
-            if not self._preface.passed:
-                self._replay += data
+            if not self._gate.open:
+                try:
+                    self._gate.feed_client(data)
+                except ProtocolError as error:
+                    self._fail(error, now)
+                    return
+                if not self._gate.banner_seen:
+                    self._replay += data
             self._channel.send(data, now)
         elif self._pipes.ended:
             self._log.debug("ssh has closed its end")
@@ -263,7 +282,8 @@ class Relay:
                         else:
                             self._on_event(event, now)
                 if output and self._state == "open":
-                    self._pass(self._preface.feed(b"".join(output)), now)
+                    self._pass(self._gate.feed(b"".join(output)), now)
+                    self._check(now)
         except NetworkError as error:
             self._lost(error, now)
         except ProtocolError as error:
@@ -274,9 +294,7 @@ class Relay:
             self._log.info(f"the session was closed: {event.reason or 'no reason given'}")
             self._ended = (event.reason,)
         elif isinstance(event, Notice):
-            self._log.info(f"notice: {event.text}")
-            if not self._preface.passed:  # afterwards stderr belongs to the SSH session
-                self._say(event.text)
+            self._notify(event.text)
         elif isinstance(event, StdErr):
             self._log.info(f"stderr: {event.data.decode('utf-8', 'replace')}")
         elif isinstance(event, Established):
@@ -340,7 +358,7 @@ class Relay:
         return (
             since is not None
             and now >= since + _SPEECHLESS
-            and not self._preface.banner_seen
+            and not self._gate.banner_seen
             and self._state == "open"
             and self._channel.unacknowledged > 0
         )
@@ -396,7 +414,7 @@ class Relay:
         before = self._recovery.last
         if isinstance(error, SsmSshError) and self._line.session_id and self._recovery.failed(now, error):
             self._log.info(f"not connected: {error.sentence()}")
-        elif isinstance(error, SessionGone) and before is not None and not self._preface.passed:
+        elif isinstance(error, SessionGone) and before is not None and not self._gate.open:
             self._failed(before, now)  # the session has ended because of it
         else:
             self._failed(error, now)
@@ -418,22 +436,45 @@ class Relay:
     def _pass(self, data: bytes, now: float) -> None:
         if data:
             self._replay.clear()
-            self._recovery.limit = self._resume_limit
             self._pipes.write(data)
             if self._pipes.broken:
                 self._close(now)
 
+    def _check(self, now: float) -> None:
+        """Have the server's host key judged when it has come."""
+        key = self._gate.host_key
+        if self._judged or self._checking is not None or key is None or not self._gate.held or self._errors:
+            return
+        self._log.debug(f"host key {key.kind} {key.fingerprint}")
+        openssh = self._client_is_openssh
+        self._checking = Task(lambda: self._line.check_host_key(key, judged_by_ssh=openssh), self._waker)
+
+    def _release(self, now: float) -> None:
+        """Let the server's host key pass, when it has been judged and ours is in place."""
+        if not (self._judged and self._authorized) or self._state in ("parting", "closing"):
+            return
+        self._recovery.limit = self._resume_limit
+        try:
+            self._pass(self._gate.release(), now)
+        except ProtocolError as error:
+            self._fail(error, now)
+
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _session_over(self, reason: str, now: float) -> None:
-        if self._preface.passed:
+        if self._gate.held:
+            what = "the user's key was put in place" if self._checking is None else "the host key was looked up"
+            why = f": {printable(reason)}" if reason else ""
+            self._fail(SessionEnded(f"sshd ended the connection while {what}{why}", "Try again"), now)
+            return
+        if self._gate.banner_seen:
             if reason:
                 self._fail(SessionEnded(f"the session was ended: {printable(reason)}"), now)
             else:
                 self._close(now)
             return
-        said = self._preface.said
-        if self._attempts < _ATTEMPTS and not self._preface.banner_seen and self._line.refused_by_sshd(reason):
+        said = self._gate.said
+        if self._attempts < _ATTEMPTS and self._line.refused_by_sshd(reason):
             delay = self._retry.delay()
             self._log.info(f"sshd refused ({printable(said) or 'without a word'}), next attempt in {delay:.1f} s")
             self._start_over(now + delay, now)
@@ -452,9 +493,8 @@ class Relay:
         self._state = "opening"
         self._channel = self._make_channel()
         self._channel.send(bytes(self._replay), now)
-        preface, self._preface = self._preface, Preface()
-        if preface.released:
-            self._preface.release()
+        self._gate = Gate()
+        self._gate.feed_client(bytes(self._replay))
         self._attempt_at = when
 
     def _failed(self, error: BaseException, now: float) -> None:
@@ -472,16 +512,31 @@ class Relay:
         self._status = 1
         sentence = error.sentence()
         self._log.info(f"error: {sentence}")
-        if self._preface.passed:
+        if self._gate.open:
             self._say(f"ssm-ssh: {sentence}")
             self._close(now)
             return
-        self._pipes.write(disconnect(sentence))
+        self._pipes.write(disconnect(sentence, begun=self._gate.banner_seen))
         self._state = "parting"
         self._parting_since = now
         self._line.cancel()
         if self._pipes.ended or self._pipes.broken:
             self._close(now)
+
+    @property
+    def _client_is_openssh(self) -> bool:
+        return self._gate.client_version.startswith("SSH-2.0-OpenSSH")
+
+    def _notify(self, text: str) -> None:
+        """Say a notice, where stderr is still ours: until the banner, and for OpenSSH until the login begins.
+
+        Afterwards it belongs to the SSH session, and asyncssh takes it for a part of the stream from the banner on.
+        """
+        if not text:
+            return
+        self._log.info(f"notice: {text}")
+        if not self._gate.open and (self._client_is_openssh or not self._gate.banner_seen):
+            self._say(f"ssm-ssh: {printable(text)}")
 
     def _say(self, line: str) -> None:
         try:
