@@ -80,6 +80,7 @@ class Api:
 
     async def handle(self, request: Request) -> Answer:
         """Answer one request."""
+        arrived = self._state.clock()
         request_id = str(uuid.uuid4())
         call = _identify(request)
         if call is None:
@@ -118,6 +119,7 @@ class Api:
             status=answer.status,
             error=error,
             access_key=caller.access_key if caller else "",
+            arrived=arrived,
         )
         return answer
 

@@ -234,7 +234,8 @@ class Lab:
     def calls(self, operation: str | None = None) -> list[dict[str, Any]]:
         """Return the log of calls, all or those of one operation.
 
-        Each has time, service, operation, parameters, status, error ("" when it went well) and access_key.
+        Each has arrived, time (of the answer), service, operation, parameters, status, error ("" when it went well) and
+        access_key.
         """
         return list(self._control("calls", operation=operation))
 

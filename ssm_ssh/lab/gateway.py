@@ -60,6 +60,8 @@ class GatewayOptions:
     idle_timeout: float = 1200.0  # Session Manager's default
     allow_unsigned: bool = False  # plugins before 1.2.764 do not sign the upgrade of the data channel
     token_lifetime: float = 60.0
+    stream_origin: str = ""  # what StreamUrl begins with, if not with the gateway itself: wss://HOST:PORT
+    early_frames: bool = False  # keep what an agent sends before a client ever came
     connection_lifetime: float = 3600.0  # the service closes each WebSocket about once an hour: 1000, "Bye"
 
 
@@ -122,9 +124,8 @@ class Gateway:
         """Return the StreamUrl of a session. Like AWS's, its query has more in it than the role, unescaped base64."""
         cell = base64.b64encode(bytes((0, 1, 0, 1)) + secrets.token_bytes(56)).decode()
         scheme = "wss" if self._tls else "ws"
-        return (
-            f"{scheme}://127.0.0.1:{self.port}/v1/data-channel/{session_id}?role=publish_subscribe&cell-number={cell}"
-        )
+        origin = self.options.stream_origin or f"{scheme}://127.0.0.1:{self.port}"
+        return f"{origin}/v1/data-channel/{session_id}?role=publish_subscribe&cell-number={cell}"
 
     def presence(self, instance_id: str) -> Presence | None:
         """Return the agent's presence, None when it is not online."""
@@ -146,6 +147,7 @@ class Gateway:
             idle_timeout=self.options.idle_timeout,
             changed=self._session_changed,
             tell_agent=lambda frame: self._tell_agent(order.instance_id, frame),
+            early_frames=self.options.early_frames,
         )
         content = {
             "DocumentName": order.document_name,

@@ -24,6 +24,8 @@ from ssm_ssh.lab.gateway_socket import GatewaySocket
 IDLE_OUTPUT = "Your session timed out due to inactivity."
 # After TerminateSession the agent has so long to report its end before the session counts as terminated without it.
 TERMINATING = 5.0
+# An agent that waits for its client says little: its handshake request, and that again.
+EARLY_FRAMES = 100
 _UP = frozenset((am.INPUT, am.ACKNOWLEDGE))
 _DOWN = frozenset((am.OUTPUT, am.ACKNOWLEDGE))
 
@@ -92,6 +94,7 @@ class Session:
         idle_timeout: float,
         changed: Callable[[Session], None],
         tell_agent: Callable[[bytes], object],
+        early_frames: bool = False,
     ) -> None:
         self.order = order
         self.status = "Connecting"
@@ -111,6 +114,7 @@ class Session:
         self._changed = changed
         self._tell_agent = tell_agent
         self._flagged = False
+        self._early: list[bytes] | None = [] if early_frames else None
         self._lanes = (
             Lane(lambda frames: self._pass(True, frames), lambda held: self._hold("client", held)),
             Lane(lambda frames: self._pass(False, frames), lambda held: self._hold("agent", held)),
@@ -179,6 +183,10 @@ class Session:
             link.send([start])
             other.send([start])
             self._flow()
+        if link is self.client:
+            if self._early:
+                link.send(self._early)
+            self._early = None
         self._changed(self)
         rule = self._faults.cut_at_open(link.side, order.session_id, order.instance_id, resumed=resumed)
         if rule is not None:
@@ -265,6 +273,8 @@ class Session:
         link = self.agent if up else self.client
         if link is not None and frames:
             link.send(frames)
+        elif not up and self._early is not None and len(self._early) < EARLY_FRAMES:
+            self._early += frames
 
     def _cut(self, up: bool, frame: bytes, rule: Rule, offset: int) -> None:
         target = self.agent if up else self.client

@@ -68,6 +68,8 @@ class LabOptions:
     invocation_delay: float = 0.2  # GetCommandInvocation says InvocationDoesNotExist for so long
     console_delay: float = 0.0  # GetConsoleOutput is empty for so long after the start
     require_upgrade_signature: bool = True  # the data channel's WebSocket upgrade must be signed, as AWS announces
+    stream_origin: str = ""  # wss://HOST:PORT that StreamUrl names instead of the gateway: something in front of it
+    early_frames: bool = False  # what an agent sends before a client ever came is kept for it, not lost
     agent: dict[str, Any] = field(default_factory=dict)  # fields of agent.AgentOptions, where they are to differ
     faults: dict[str, dict[str, Any]] = field(default_factory=dict)  # set before the first call: name -> arguments
 

@@ -107,6 +107,8 @@ class Server:
                 idle_timeout=self.options.idle_timeout,
                 allow_unsigned=not self.options.require_upgrade_signature,
                 token_lifetime=self.options.token_lifetime,
+                stream_origin=self.options.stream_origin,
+                early_frames=self.options.early_frames,
             ),
             faults=self.faults,
             tls=authority.server_context,

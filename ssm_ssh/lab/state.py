@@ -102,6 +102,8 @@ class Call:
     status: int
     error: str
     access_key: str
+    arrived: float = 0.0
+    """When the request was complete; `time` is that of the answer."""
 
 
 class LabState:
@@ -198,9 +200,12 @@ class LabState:
         status: int = 200,
         error: str = "",
         access_key: str = "",
+        arrived: float | None = None,
     ) -> None:
         """Note one call. `parameters` must hold no token and no signature."""
-        self._calls.append(Call(self.clock(), service, operation, parameters, status, error, access_key))
+        now = self.clock()
+        arrived = now if arrived is None else arrived
+        self._calls.append(Call(now, service, operation, parameters, status, error, access_key, arrived))
 
     def calls(self, operation: str | None = None) -> list[Call]:
         """Return the calls in order, all or those of one operation."""

@@ -132,6 +132,7 @@ def test_calls_and_sessions_are_to_be_seen(lab: Lab) -> None:
     call = lab.calls("StartSession")[-1]
     assert call["parameters"] == values
     assert call["access_key"] == lab.env["AWS_ACCESS_KEY_ID"]
+    assert 0 < call["arrived"] <= call["time"]
     assert lab.sessions()[-1]["SessionId"] == session_id
     assert lab.sessions()[-1]["ended_by"] is None
     aws(lab, "ssm", "terminate_session", json.dumps({"SessionId": session_id}))

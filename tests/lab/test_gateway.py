@@ -207,6 +207,19 @@ async def test_frames_for_a_side_that_is_away_are_lost() -> None:
 
 
 @asynchronous
+async def test_what_an_agent_says_before_its_client_comes_is_kept_where_asked_for() -> None:
+    async with World(options=GatewayOptions(early_frames=True)) as world:
+        order = world.order()
+        token = world.gateway.open_session(order)
+        await world.until(lambda: (view := world.gateway.session(order.session_id)) and view.bytes_down)
+        client = RawClient(world, order.session_id)
+        await client.connect(token)
+        first = await client.stream()
+        assert (first.sequence, first.payload_type) == (0, am.P_HANDSHAKE_REQUEST)
+        await client.handshake()
+
+
+@asynchronous
 async def test_a_resumed_client_goes_on_where_it_was() -> None:
     async with World() as world:
         client = await world.ready()
@@ -375,6 +388,12 @@ async def test_a_stream_url_looks_as_the_services_do() -> None:
         url = world.gateway.stream_url(client.session_id)
         assert url.startswith(f"ws://127.0.0.1:{world.gateway.port}/v1/data-channel/{client.session_id}?role=")
         assert "&cell-number=AAEAA" in url
+
+
+@asynchronous
+async def test_a_stream_url_may_name_something_in_front_of_the_gateway() -> None:
+    async with World(options=GatewayOptions(stream_origin="wss://127.0.0.1:1")) as world:
+        assert world.gateway.stream_url("s-1").startswith("wss://127.0.0.1:1/v1/data-channel/s-1?role=")
 
 
 @asynchronous
