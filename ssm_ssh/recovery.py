@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # The first attempts come quickly, for most breaks are a change of network; later ones spare a laptop's battery.
 _FIRST, _LONGEST = 0.5, 15.0
-# A connection that carried this many frames was a real one: the gateway's greeting alone is fewer.
+# A connection on which this many messages arrived was a real one.
 _REAL = 4
 # What another attempt would not change.
 _FINAL = (SessionGone, AccessDenied, UsageError, ProtocolError)
@@ -31,13 +31,13 @@ class Recovery:
         self.last: SsmSshError | None = None
         """What the last break or failure was."""
 
-    def lost(self, now: float, error: SsmSshError, frames: int) -> None:
-        """Note that a connection broke that had carried `frames` frames."""
+    def lost(self, now: float, error: SsmSshError, arrived: int) -> None:
+        """Note that a connection broke on which `arrived` messages had arrived, in both directions."""
         self._up = False
         self.last = error
-        if frames or self._since is None:  # a connection that carried nothing has not ended the break before it
+        if arrived or self._since is None:  # a connection that carried nothing has not ended the break before it
             self._since = now
-        if frames >= _REAL:
+        if arrived >= _REAL:
             self._backoff.reset()
             self._due = now
         else:  # cut as soon as it was up: it must not be retried in a circle

@@ -94,7 +94,7 @@ class Relay:
         self._retry = Backoff(0.25, 8.0, random)
         self._resume_limit = resume_limit
         self._recovery = Recovery(min(resume_limit, _FIRST_LIMIT), random)
-        self._frames_heard = 0
+        self._progress_before = 0
         self._established_at: float | None = None
         self._ended: tuple[str] | None = None
         self._errors: list[tuple[float, SsmSshError]] = []
@@ -273,7 +273,6 @@ class Relay:
             if mask & ~WRITE:
                 frames = socket.receive()
                 self._liveness.heard(now)
-                self._frames_heard += len(frames)
                 output: list[bytes] = []
                 for frame in frames:
                     for event in self._channel.receive(frame, now):
@@ -404,7 +403,7 @@ class Relay:
         self._socket = socket
         self._state = "open"
         self._recovery.connected()
-        self._frames_heard = 0
+        self._progress_before = self._channel.progress
         self._liveness = Liveness(now, time.time())
         self._channel.connected(now)
 
@@ -431,7 +430,7 @@ class Relay:
         if self._ended is not None:
             return
         self._state = "offline"
-        self._recovery.lost(now, error, self._frames_heard)
+        self._recovery.lost(now, error, self._channel.progress - self._progress_before)
 
     def _pass(self, data: bytes, now: float) -> None:
         if data:

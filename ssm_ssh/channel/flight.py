@@ -44,6 +44,7 @@ class Flight:
         "_paused",
         "_paused_until",
         "_since",
+        "arrived",
         "bytes",
         "in_flight",
         "path",
@@ -55,6 +56,8 @@ class Flight:
         self.path = Path()
         self.unacked: dict[int, Sent] = {}
         """By sequence number, in flight or taken for lost."""
+        self.arrived = 0
+        """How many messages have been acknowledged."""
         self.bytes = 0
         """Bytes of the frames in `unacked`."""
         self.in_flight = 0
@@ -127,6 +130,7 @@ class Flight:
         self._since = now
         size = len(sent.frame)
         self.bytes -= size
+        self.arrived += 1
         transmission = sent.transmission
         if sent.once:
             self.path.sample(now - sent.at, now)

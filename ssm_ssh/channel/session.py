@@ -90,6 +90,11 @@ class Channel:
         return self._sender.unacknowledged
 
     @property
+    def progress(self) -> int:
+        """How many messages have arrived so far, there and here: what a connection is worth."""
+        return self._sender.flight.arrived + self._receiver.expected
+
+    @property
     def drained(self) -> bool:
         """All that was to be sent has been acknowledged, the TerminateSession flag too."""
         return self._sender.drained
