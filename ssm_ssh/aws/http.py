@@ -95,9 +95,10 @@ def ask(
     Raises NetworkError when the answer does not come or breaks off, ProtocolError when it is not HTTP or too large.
     """
     lines = [f"POST {endpoint.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    if any("\n" in line or "\r" in line for line in lines):
+        sock.close()
+        raise ProtocolError("a header of the request would hold a line break")
     try:
-        if any("\n" in line or "\r" in line for line in lines):
-            raise ProtocolError("a header of the request would hold a line break")
         lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
         sock.settimeout(deadlines.limit(deadlines.read))
         sock.sendall("\r\n".join(lines).encode("latin-1") + body)
@@ -106,6 +107,8 @@ def ask(
         while head.status < 200:
             head = reader.head()
         return Answer(head.status, dict(head.headers), reader.body(head))
+    except ProtocolError as error:
+        raise ProtocolError(f"{endpoint.host} gave no usable answer: {error.message}", _HINT) from None
     except TimeoutError:
         raise NetworkError(f"{endpoint.host} did not answer in time", _HINT) from None
     except _BrokenOffError:
