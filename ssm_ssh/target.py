@@ -29,12 +29,17 @@ class Target(NamedTuple):
         return self.instance_id.startswith("mi-")
 
 
+def is_instance_id(text: str) -> bool:
+    """Return whether `text` is the id of an EC2 instance or a managed node."""
+    return _INSTANCE.fullmatch(text) is not None
+
+
 def parse_target(host: str, port: str, user: str) -> Target:
     """Return the Target that `host`, `port` and `user` name, as ssh passes them (`%h %p %r`).
 
     Raises UsageError with one line for each way in which they can be wrong.
     """
-    if not _INSTANCE.fullmatch(host):
+    if not is_instance_id(host):
         raise UsageError(
             f"'{host[:80]}' is not an instance id",
             "Use i- with 8 or 17 hex digits, or mi- with 17, for example: ssh ec2-user@i-0123456789abcdef0",

@@ -19,15 +19,16 @@ PACKAGE = Path(ssm_ssh.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"connect", "sshconfig", "lab"},
+    {"connect", "choice", "search", "sshconfig", "lab"},
     {"gateway", "relay", "aws", "keys", "hostkeys"},
     {"line", "pipes", "poller", "signals", "tasks", "liveness", "recovery"},
     {"channel", "ssh", "transport"},
-    {"target", "paths", "files", "log", "backoff", "defaults", "errors", "text", "__init__"},
+    {"target", "paths", "files", "log", "backoff", "defaults", "errors", "text", "__init__"}
+    | {"hostname", "aliases", "settings", "learned", "users"},
 )
 LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
 
-PURE = {"channel", "ssh", "liveness", "recovery", "target", "text", "defaults"}
+PURE = {"channel", "ssh", "liveness", "recovery", "target", "text", "defaults", "hostname", "aliases", "users"}
 # What would bring in the outside world: sockets, files, clocks, threads, programs.
 IMPURE_MODULES = {
     *("asyncio", "ctypes", "fcntl", "http", "io", "logging", "multiprocessing", "os", "pathlib", "select"),

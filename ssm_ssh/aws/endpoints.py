@@ -60,6 +60,11 @@ def partition(region: str) -> Partition:
     return next((known for known in _PARTITIONS if known.regions.fullmatch(region)), _AWS)
 
 
+def is_region(name: str) -> bool:
+    """Return whether `name` is that of a region by the patterns of the partitions, which new regions follow as well."""
+    return any(known.regions.fullmatch(name) for known in _PARTITIONS)
+
+
 def host(service: str, region: str, *, fips: bool = False, dualstack: bool = False) -> str:
     """Return AWS's host name for `service` in `region`."""
     where = partition(region)
