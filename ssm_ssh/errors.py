@@ -17,7 +17,9 @@ SsmSshError
 |   |-- NotTrusted           the TLS certificate did not verify
 |   `-- UpgradeRefused       the gateway answered the WebSocket upgrade with an HTTP error
 |-- ProtocolError         the other side broke the protocol (data channel, WebSocket, StreamUrl)
-`-- SessionEnded          the session was ended by the other side, with the reason it gave
+|-- SessionEnded          the session was ended by the other side, with the reason it gave
+`-- CommandFailed         a command on the instance never ran, or was cut off
+    `-- CommandTimedOut      it was not heard of in time: it may run yet
 """
 
 from __future__ import annotations
@@ -120,3 +122,11 @@ class ProtocolError(SsmSshError):
 
 class SessionEnded(SsmSshError):
     """The session was ended by the other side; the message holds the reason it gave."""
+
+
+class CommandFailed(SsmSshError):
+    """A command on the instance never ran, or was cut off."""
+
+
+class CommandTimedOut(CommandFailed):
+    """A command on the instance was not heard of in time: it may run yet."""
