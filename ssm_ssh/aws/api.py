@@ -1,6 +1,6 @@
-"""Calls to AWS's JSON APIs: signed, with deadlines, retries and errors that a person can act on.
+"""Calls to AWS's APIs: signed, with deadlines, retries and errors that a person can act on.
 
-https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
+https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html; EC2 speaks a protocol of its own, see ec2.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import ssm_ssh
-from ssm_ssh.aws import http
+from ssm_ssh.aws import ec2, http
 from ssm_ssh.aws.credentials import CredentialSource
 from ssm_ssh.aws.endpoints import resolve
 from ssm_ssh.aws.errors import Refusal, explain
@@ -108,13 +108,13 @@ class Api:
         deadline: float | None = None,
         repeatable: bool = True,
     ) -> dict[str, Any]:
-        """Call `operation` of `service` and return its answer.
+        """Call `operation` of `service` and return its answer; that of EC2 as `ec2.decode` does.
 
         `target` is what errors name; `deadline` is in time.monotonic()'s seconds. A call that is not `repeatable` is
         not sent again once AWS may have acted on it. Raises AwsError and its kinds, CredentialsError, NetworkError,
         ProtocolError, UsageError (endpoint).
         """
-        body = json.dumps(payload).encode("ascii")
+        body = ec2.encode(operation, payload) if service == "ec2" else json.dumps(payload).encode("ascii")
         attempt = _Attempt(self, service=service, operation=operation, body=body, target=target, deadline=deadline)
         retries = 0
         while True:
@@ -196,7 +196,7 @@ class _Attempt:
         if answer.status == 200:
             self.result = self._decode(answer)
             return None, None
-        refusal = _refusal(answer, self._operation, self._target)
+        refusal = _refusal(answer, self._service, self._operation, self._target)
         failure = explain(refusal, self._api.settings)
         if refusal.expired and not self._credentials_renewed:
             self._credentials_renewed = True
@@ -219,8 +219,7 @@ class _Attempt:
         try:
             headers = {
                 "Host": endpoint.authority,
-                "Content-Type": "application/x-amz-json-1.1",
-                "X-Amz-Target": f"{_PREFIX[self._service]}.{self._operation}",
+                **_protocol_headers(self._service, self._operation),
                 "User-Agent": f"ssm-ssh/{ssm_ssh.__version__}",
             }
             signed = sign(
@@ -244,16 +243,26 @@ class _Attempt:
             api.say(f"{self._operation} {endpoint.authority}: {said}, {1000 * (time.monotonic() - started):.0f} ms")
 
     def _decode(self, answer: http.Answer) -> dict[str, Any]:
-        decoded = _json_object(answer.body)
+        xml = self._service == "ec2"
+        decoded = ec2.decode(answer.body) if xml else _json_object(answer.body)
         if decoded is None:
+            kind = "XML" if xml else "JSON"
             raise ProtocolError(
-                f"{self._endpoint.host} answered {self._operation} with something that is not JSON",
+                f"{self._endpoint.host} answered {self._operation} with something that is not {kind}",
                 "Check the endpoint URL, and whether a proxy or login page answers instead",
             )
         return decoded
 
 
-def _refusal(answer: http.Answer, operation: str, target: str) -> Refusal:
+def _protocol_headers(service: str, operation: str) -> dict[str, str]:
+    if service == "ec2":
+        return {"Content-Type": ec2.CONTENT_TYPE}
+    return {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"{_PREFIX[service]}.{operation}"}
+
+
+def _refusal(answer: http.Answer, service: str, operation: str, target: str) -> Refusal:
+    if service == "ec2":
+        return Refusal(operation, target, answer.status, *ec2.error(answer.body))
     body = _json_object(answer.body) or {}
     code = str(answer.headers.get("x-amzn-errortype") or body.get("__type") or body.get("code") or "")
     message = body.get("message") or body.get("Message") or body.get("errorMessage") or ""

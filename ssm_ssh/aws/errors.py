@@ -247,6 +247,8 @@ _SENTENCES: dict[str, Callable[[Refusal, str], AwsError]] = {
     "InvalidDocument": _no_document,
     "InvalidDocumentVersion": _no_document,
     "EC2InstanceNotFound": _not_found,
+    "InvalidInstanceID.NotFound": _not_found,
+    "InvalidInstanceID.Malformed": _not_found,
     "EC2InstanceStateInvalid": _not_running,
     "EC2InstanceUnavailable": _unavailable,
     "InvalidArgs": _bad_arguments,
