@@ -23,3 +23,10 @@ def state_folder() -> Path:
     from platformdirs import user_state_path
 
     return user_state_path(_APP, appauthor=False)
+
+
+def config_folder() -> Path:
+    """Folder of the settings file."""
+    from platformdirs import user_config_path
+
+    return user_config_path(_APP, appauthor=False)

@@ -24,7 +24,7 @@ LAYERS = (
     {"line", "pipes", "poller", "signals", "tasks", "liveness", "recovery"},
     {"channel", "ssh", "transport"},
     {"target", "paths", "files", "log", "backoff", "defaults", "errors", "text", "__init__"}
-    | {"hostname", "aliases", "settings", "learned", "users"},
+    | {"hostname", "aliases", "settings", "settingsfile", "learned", "users"},
 )
 LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
 
