@@ -1,0 +1,80 @@
+"""The product's relay on stdin and stdout, connected to a peer instead of to AWS.
+
+    relay_client.py URL CA_FILE
+
+Relay, channel, WebSocket, TLS and pipes are those of `ssm-ssh proxy`; only the calls to AWS are left out.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from ssm_ssh.channel.session import Channel
+from ssm_ssh.errors import SessionEnded
+from ssm_ssh.log import Log
+from ssm_ssh.pipes import Pipes
+from ssm_ssh.relay import Relay
+from ssm_ssh.transport.dial import dial
+from ssm_ssh.transport.stream import TlsStream
+from ssm_ssh.transport.streamurl import check_stream_url
+from ssm_ssh.transport.tls import client_context
+from ssm_ssh.transport.websocket import open_websocket
+
+if TYPE_CHECKING:
+    from ssm_ssh.errors import SsmSshError
+    from ssm_ssh.ssh.hostkey import HostKey
+    from ssm_ssh.transport.websocket import WebSocket
+
+
+class DirectLine:
+    """The way to the peer."""
+
+    def __init__(self, url: str, ca_file: str) -> None:
+        self.session_id = ""
+        host = url.split("/")[2]
+        self._url = check_stream_url(url, hosts=(), override=f"https://{host}")
+        self._context = client_context(ca_file)
+
+    def authorize(self) -> str:
+        return ""
+
+    def check_host_key(self, key: HostKey, *, judged_by_ssh: bool) -> str:
+        return ""
+
+    def open(self, channel: Channel) -> WebSocket:
+        deadline = time.monotonic() + 15
+        sock = dial(self._url.host, self._url.port, timeout=15)
+        stream = TlsStream(sock, self._context, self._url.host, deadline)
+        socket = open_websocket(self._url, stream, {}, deadline)
+        socket.send_text(channel.open_message("token"))
+        return socket
+
+    resume = open
+
+    def terminate(self, session_id: str) -> None: ...
+
+    def cancel(self) -> None: ...
+
+    def refused_by_sshd(self, reason: str) -> bool:
+        return False
+
+    def explain_end(self, reason: str) -> SsmSshError:
+        return SessionEnded(f"the peer ended: {reason}")
+
+    def explain_silence(self) -> SsmSshError:
+        return SessionEnded("the peer is silent")
+
+
+def main() -> int:
+    def channel() -> Channel:
+        return Channel(client_id="benchmark", epoch=time.time() - time.monotonic())
+
+    line = DirectLine(*sys.argv[1:])
+    return Relay(line, Pipes(), channel, Log(None, debug=False), random=random.random).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

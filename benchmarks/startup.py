@@ -1,0 +1,301 @@
+"""Rows of the table: how soon AWS is asked, how many round trips the first byte takes, what a process weighs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from measure import HERE, Row, environment, interleaved
+
+from ssm_ssh.lab import Lab, LabOptions
+
+SHOWN, NEAR, FAR = 0.1, 0.2, 0.5
+"""Round trips in seconds: one to show, and two to count between."""
+
+HELP_LIMIT, MEMORY_LIMIT, START_LIMIT, ROUND_TRIPS_LIMIT = 25.0, 40.0, 0.40, 6.5
+PROGRAM = str(Path(sys.prefix) / "bin" / "ssm-ssh")
+
+
+class Forwarder:
+    """The process of forwarder.py, in front of API and gateway."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", HERE / "isolated.py", "forwarder", "2"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(dict(os.environ)),
+        )
+        self.api, self.gateway = self._answer()
+        self._targets: list[int] = []
+
+    def lead_to(self, lab: Lab) -> None:
+        self._targets = [urlsplit(url).port or 0 for url in (lab.api_url, lab.gateway_url)]
+
+    def delay(self, seconds: float) -> None:
+        """From now on new connections are so long, one way."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"targets": self._targets, "delay": seconds}) + "\n")
+        self._process.stdin.flush()
+        self._answer()
+
+    def _answer(self) -> Any:  # noqa: ANN401 - JSON
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class World:
+    """A lab, reached through a forwarder, and how programs are started in it."""
+
+    def __init__(self, lab: Lab, forwarder: Forwarder, folder: Path, comparators: Path) -> None:
+        self.lab = lab
+        self.forwarder = forwarder
+        self.target = lab.instances[0]
+        self.folder = folder
+        self.aws = str(comparators / "bin" / "aws")
+        forwarder.lead_to(lab)
+        # What the AWS CLI looks for before it starts a session.
+        plugin = folder / "bin" / "session-manager-plugin"
+        plugin.parent.mkdir()
+        plugin.write_text("#!/bin/sh\necho 1.2.764.0\n")
+        plugin.chmod(0o755)
+        api, gateway = (f"https://127.0.0.1:{port}" for port in (forwarder.api, forwarder.gateway))
+        self.env = {
+            name: api if name.startswith("AWS_ENDPOINT_URL") else value
+            for name, value in lab.env.items()
+            if not name.startswith(("PYTHON", "SSL_CERT"))
+        }
+        self.env |= {"AWS_ENDPOINT_URL_SSMMESSAGES": gateway, "PATH": f"{plugin.parent}:{self.env['PATH']}"}
+
+    def direct(self) -> dict[str, str]:
+        """The environment without the forwarder."""
+        changed = {name: self.lab.api_url for name in self.env if name.startswith("AWS_ENDPOINT_URL")} | {
+            "AWS_ENDPOINT_URL_SSMMESSAGES": self.env["AWS_ENDPOINT_URL_SSMMESSAGES"]
+        }
+        return {**self.env, **changed}
+
+    def with_profile(self, env: dict[str, str]) -> dict[str, str]:
+        """`env` with the same keys in a profile file instead."""
+        keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        return {**{name: value for name, value in env.items() if name not in keys}, "AWS_PROFILE": "admin"}
+
+    def with_botocore(self, env: dict[str, str]) -> dict[str, str]:
+        """`env` with the same keys from a program that a profile names, so that botocore has to get them."""
+        keys = {
+            "Version": 1,
+            "AccessKeyId": env["AWS_ACCESS_KEY_ID"],
+            "SecretAccessKey": env["AWS_SECRET_ACCESS_KEY"],
+        }
+        if "AWS_SESSION_TOKEN" in env:
+            keys["SessionToken"] = env["AWS_SESSION_TOKEN"]
+        answer, config = self.folder / "keys.json", self.folder / "config"
+        answer.touch(0o600)
+        answer.write_text(json.dumps(keys))
+        config.write_text(f"[profile benchmark]\ncredential_process = /bin/cat {answer}\n")
+        return {**self.with_profile(env), "AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "benchmark"}
+
+    @contextlib.contextmanager
+    def proxy(self, env: dict[str, str]) -> Iterator[tuple[float, int]]:
+        """`ssm-ssh proxy`, from its start to sshd's first byte; then it is ended. Yields the seconds and the pid."""
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            [PROGRAM, "proxy", self.target.instance_id, "22", self.target.users[0]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=env,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            first = os.read(process.stdout.fileno(), 4096)
+            seconds = time.perf_counter() - begin
+            if not first.startswith(b"SSH-"):
+                raise RuntimeError(f"the proxy said {first!r}")
+            yield seconds, process.pid
+        finally:
+            process.stdin.close()
+            process.stdout.close()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+
+    def asked(self, start: Callable[[], object]) -> float:
+        """Seconds from `start` to the arrival of StartSession."""
+        begin = time.time()
+        start()
+        arrived = [call["arrived"] for call in self.lab.calls("StartSession") if call["arrived"] >= begin]
+        if len(arrived) != 1:
+            raise RuntimeError(f"{len(arrived)} sessions were started instead of one")
+        return float(arrived[0]) - begin
+
+    def ours(self, env: dict[str, str]) -> None:
+        with self.proxy(env):
+            pass
+
+    def cli(self, env: dict[str, str]) -> None:
+        subprocess.run(
+            [
+                *(self.aws, "ssm", "start-session", "--target", self.target.instance_id),
+                *("--document-name", "AWS-StartSSHSession", "--parameters", "portNumber=22"),
+            ],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+
+
+@contextlib.contextmanager
+def world(folder: Path, comparators: Path) -> Iterator[World]:
+    forwarder = Forwarder()
+    try:
+        options = LabOptions(
+            instances=1,
+            stream_origin=f"wss://127.0.0.1:{forwarder.gateway}",
+            early_frames=True,
+            agent={"start_delay": 0},
+        )
+        with Lab(options, base=folder) as lab:
+            one = World(lab, forwarder, folder, comparators)
+            forwarder.delay(0)
+            yield one
+    finally:
+        forwarder.stop()
+
+
+def starts(one: World, runs: int) -> list[Row]:
+    """How long until the API is asked, against the AWS CLI."""
+    rows = []
+    direct = one.direct()
+    for what, env in (("environment", direct), ("profile file", one.with_profile(direct))):
+        ours, theirs = interleaved(
+            runs, lambda env=env: one.asked(lambda: one.ours(env)), lambda env=env: one.asked(lambda: one.cli(env))
+        )
+        rows.append(
+            Row(
+                f"start to StartSession, keys in {what}",
+                f"{ours * 1000:.0f} ms",
+                f"aws ssm start-session: {theirs * 1000:.0f} ms",
+                ours / theirs,
+                "x",
+                START_LIMIT,
+            )
+        )
+    return rows
+
+
+def round_trips(one: World, runs: int) -> Row:
+    """How many round trips follow one another until sshd's first byte.
+
+    Between two distances, both so long that all computing but that in between is done while the network is waited for:
+    what is left is above CPU, and none of it is hidden by CPU.
+    """
+
+    def first_byte(round_trip: float) -> float:
+        one.forwarder.delay(round_trip / 2)
+        with one.proxy(one.env) as (seconds, _):
+            return seconds
+
+    shown, near, far = interleaved(runs, *(lambda length=length: first_byte(length) for length in (SHOWN, NEAR, FAR)))
+    one.forwarder.delay(0)
+    return Row(
+        "start to sshd's first byte, 100 ms away",
+        f"{shown * 1000:.0f} ms",
+        f"200 ms: {near * 1000:.0f} ms, 500 ms: {far * 1000:.0f} ms",
+        (far - near) / (FAR - NEAR),
+        " round trips",
+        ROUND_TRIPS_LIMIT,
+    )
+
+
+def memory(one: World, megabytes: int) -> list[Row]:
+    """The largest memory of a proxy that has carried `megabytes` each way."""
+    rows = []
+    direct = one.direct()
+    for what, env in (("environment", direct), ("botocore", one.with_botocore(direct))):
+        peak = _peak_under_ssh(one, env, megabytes)
+        rows.append(
+            Row(
+                f"peak memory, keys from {what}",
+                f"{peak:.1f} MB",
+                f"{megabytes} MB each way",
+                peak,
+                " MB",
+                MEMORY_LIMIT,
+            )
+        )
+    return rows
+
+
+def _peak_under_ssh(one: World, env: dict[str, str], megabytes: int) -> float:
+    pid_file = one.folder / "pid"
+    command = f"sh -c 'echo $$ >{pid_file}; exec {PROGRAM} proxy %h %p %r'"
+    there = f"head -c {megabytes}000000 >/dev/null; head -c {megabytes}000000 /dev/zero; echo done; cat"
+    process = subprocess.Popen(
+        ["ssh", "-o", f"ProxyCommand={command}", one.target.destination, there],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=env,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(bytes(megabytes * 1_000_000))
+    process.stdin.flush()
+    while not process.stdout.read1(65536).endswith(b"done\n"):
+        if process.poll() is not None:
+            raise RuntimeError("ssh ended")
+    peak = _peak_of(int(pid_file.read_text()))
+    process.stdin.close()
+    process.stdout.close()
+    process.wait(30)
+    return peak
+
+
+def _peak_of(pid: int) -> float:
+    """Peak resident memory of a process in MB; where the system does not tell, what it has now."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        kilobytes = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
+    except OSError:
+        kilobytes = subprocess.check_output(["ps", "-o", "rss=", "-p", str(pid)], text=True)
+    return int(kilobytes) * 1024 / 1e6
+
+
+def help_text(runs: int) -> Row:
+    """`ssm-ssh --help` against an interpreter that does nothing."""
+    env = environment(dict(os.environ))
+
+    def seconds(*command: str) -> float:
+        begin = time.perf_counter()
+        subprocess.run(command, env=env, stdout=subprocess.DEVNULL, check=True)
+        return time.perf_counter() - begin
+
+    ours, bare = interleaved(
+        runs, lambda: seconds(PROGRAM, "--help"), lambda: seconds(sys.executable, "-I", "-c", "pass")
+    )
+    return Row(
+        "ssm-ssh --help",
+        f"{ours * 1000:.0f} ms",
+        f"python -I -c pass: {bare * 1000:.0f} ms",
+        (ours - bare) * 1000,
+        " ms more",
+        HELP_LIMIT,
+    )
