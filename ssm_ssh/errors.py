@@ -16,8 +16,10 @@ SsmSshError
 |   |-- ProxyRefused         the HTTPS proxy said no
 |   |-- NotTrusted           the TLS certificate did not verify
 |   `-- UpgradeRefused       the gateway answered the WebSocket upgrade with an HTTP error
+|-- HostKeyRefused        the server's host key is not to be trusted, or could not be verified
 |-- ProtocolError         the other side broke the protocol (data channel, WebSocket, StreamUrl)
 |-- SessionEnded          the session was ended by the other side, with the reason it gave
+|-- KeyRefused            the instance itself did not take the public key
 `-- CommandFailed         a command on the instance never ran, or was cut off
     `-- CommandTimedOut      it was not heard of in time: it may run yet
 """
@@ -116,12 +118,24 @@ class UpgradeRefused(NetworkError):
         self.status = status
 
 
+class HostKeyRefused(SsmSshError):
+    """The server's host key is not to be trusted, or could not be verified."""
+
+
 class ProtocolError(SsmSshError):
     """The other side broke the protocol."""
 
 
 class SessionEnded(SsmSshError):
     """The session was ended by the other side; the message holds the reason it gave."""
+
+
+class KeyRefused(SsmSshError):
+    """The instance itself did not take the public key; `code` says why in one word (no-user, no-sshd, ...)."""
+
+    def __init__(self, message: str, hint: str = "", *, code: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
 
 
 class CommandFailed(SsmSshError):

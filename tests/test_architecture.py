@@ -21,7 +21,7 @@ LAYERS = (
     {"cli"},
     {"connect", "choice", "search", "sshconfig", "lab"},
     {"gateway", "relay", "aws", "keys", "hostkeys"},
-    {"line", "pipes", "poller", "signals", "tasks", "liveness", "recovery"},
+    {"knownhosts", "line", "pipes", "poller", "signals", "tasks", "liveness", "recovery"},
     {"channel", "ssh", "transport"},
     {"target", "paths", "files", "log", "backoff", "defaults", "errors", "text", "__init__"}
     | {"hostname", "aliases", "settings", "settingsfile", "learned", "users"},

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from binascii import Error, a2b_base64
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import AccessDenied, AwsError, ProtocolError, Throttled
-from ssm_ssh.ssh.hostkey import from_line
+from ssm_ssh.ssh.hostkey import Shown, from_line
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.api import Api
@@ -30,14 +30,7 @@ _KERNEL = re.compile(r"\[ *\d+\.\d+\] ")
 _MOST_KEYS = 32
 
 
-class ConsoleKeys(NamedTuple):
-    """What a console says: `keys`, or none; `doubt` says why what is there cannot be believed ("" for no doubt)."""
-
-    keys: frozenset[HostKey]
-    doubt: str = ""
-
-
-def host_keys(api: Api, instance_id: str, *, deadline: float | None = None) -> ConsoleKeys:
+def host_keys(api: Api, instance_id: str, *, deadline: float | None = None) -> Shown:
     """Return what the console of `instance_id` says of its host keys: one call, two where the first shows none.
 
     The second asks for the latest output, which instances on Nitro have and others refuse. `deadline` is in
@@ -56,7 +49,7 @@ def host_keys(api: Api, instance_id: str, *, deadline: float | None = None) -> C
         raise
 
 
-def _ask(api: Api, payload: dict[str, object], deadline: float | None) -> ConsoleKeys:
+def _ask(api: Api, payload: dict[str, object], deadline: float | None) -> Shown:
     answer = api.call("ec2", "GetConsoleOutput", payload, target=str(payload["InstanceId"]), deadline=deadline)
     output = answer.get("output", "")
     try:
@@ -66,7 +59,7 @@ def _ask(api: Api, payload: dict[str, object], deadline: float | None) -> Consol
     return read(text)
 
 
-def read(output: bytes) -> ConsoleKeys:
+def read(output: bytes) -> Shown:
     """Return the host keys in a console's `output`."""
     blocks: list[frozenset[HostKey]] = []
     block: set[HostKey] | None = None
@@ -83,13 +76,13 @@ def read(output: bytes) -> ConsoleKeys:
         elif plain and not _KERNEL.match(line):  # the kernel's own words may come between
             key = from_line(plain)
             if key is None or len(block) >= _MOST_KEYS:
-                return ConsoleKeys(frozenset(), "the console's block of host keys holds something else")
+                return Shown(frozenset(), "the console's block of host keys holds something else")
             block.add(key)
     if block is not None:
-        return ConsoleKeys(frozenset(), "the console's block of host keys has no end")
+        return Shown(frozenset(), "the console's block of host keys has no end")
     if any(one != blocks[0] for one in blocks):
-        return ConsoleKeys(frozenset(), "the console shows blocks of host keys that differ")
-    return ConsoleKeys(blocks[0] if blocks else frozenset())
+        return Shown(frozenset(), "the console shows blocks of host keys that differ")
+    return Shown(blocks[0] if blocks else frozenset())
 
 
 def _plain(line: str) -> str:

@@ -63,6 +63,13 @@ class HostKey(NamedTuple):
         return f"{self.bits} {self.fingerprint} {name} ({self.short})"
 
 
+class Shown(NamedTuple):
+    """What a source says of an instance: its host `keys`, or none; `doubt` says why it is not to be believed, if so."""
+
+    keys: frozenset[HostKey]
+    doubt: str = ""
+
+
 def strings(data: bytes) -> list[bytes]:
     """Return the strings (RFC 4251, 5: a length and as many bytes) that `data` is made of. Raises ProtocolError."""
     found, at = [], 0

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_ssh.aws.console import ConsoleKeys, host_keys, read
+from ssm_ssh.aws.console import host_keys, read
 from ssm_ssh.errors import AccessDenied, AwsError, ProtocolError
 from ssm_ssh.lab import console
+from ssm_ssh.ssh.hostkey import Shown
 from tests.ssh.streams import ed25519
 
 if TYPE_CHECKING:
@@ -18,20 +19,20 @@ if TYPE_CHECKING:
     from conftest import Calls, FakeAws
 
 GOOD, OTHER = ed25519(1), ed25519(2)
-NONE = ConsoleKeys(frozenset())
+NONE = Shown(frozenset())
 
 
 def block(*lines: str, prefix: str = "", end: str = "\r\n") -> str:
     return "".join(f"{prefix}{line}{end}" for line in (console.BEGIN, *lines, console.END))
 
 
-def found(text: str) -> ConsoleKeys:
+def found(text: str) -> Shown:
     return read(text.encode())
 
 
 def test_the_block_of_a_first_boot_is_found() -> None:
     text = console.first_boot("ip-10-0-0-1", "Linux", [GOOD.line, OTHER.line])
-    assert found(text) == ConsoleKeys(frozenset({GOOD, OTHER}))
+    assert found(text) == Shown(frozenset({GOOD, OTHER}))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_the_block_of_a_first_boot_is_found() -> None:
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r\r\n"])
 def test_prefixes_of_cloud_init_and_syslog_are_its_own(prefix: str, end: str) -> None:
-    assert found(block(GOOD.line + " root@h", prefix=prefix, end=end)) == ConsoleKeys(frozenset({GOOD}))
+    assert found(block(GOOD.line + " root@h", prefix=prefix, end=end)) == Shown(frozenset({GOOD}))
 
 
 @pytest.mark.parametrize(
@@ -72,8 +73,8 @@ def test_other_prefixes_make_no_block(prefix: str) -> None:
 def test_what_a_user_gets_into_the_kernel_log_changes_nothing(kind: str) -> None:
     genuine = console.first_boot("h", "Linux", [GOOD.line])
     forged = console.forged(kind, [OTHER.line])
-    assert found(genuine + forged) == ConsoleKeys(frozenset({GOOD}))
-    assert found(forged + "\r\n" + genuine) == ConsoleKeys(frozenset({GOOD}))
+    assert found(genuine + forged) == Shown(frozenset({GOOD}))
+    assert found(forged + "\r\n" + genuine) == Shown(frozenset({GOOD}))
     assert found(forged) == NONE
 
 
@@ -96,7 +97,7 @@ def test_the_same_block_again_changes_nothing() -> None:
 
 def test_the_kernel_may_speak_between_the_lines() -> None:
     text = block("[    7.1] random: crng init done", GOOD.line, "", "[   17.123] x " + OTHER.line)
-    assert found(text) == ConsoleKeys(frozenset({GOOD}))
+    assert found(text) == Shown(frozenset({GOOD}))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_a_block_without_end_is_doubtful() -> None:
 
 def test_the_end_of_a_block_that_has_scrolled_away_is_nothing() -> None:
     assert found(f"{OTHER.line}\n{console.END}\n") == NONE
-    assert found(f"{OTHER.line}\n{console.END}\n" + block(GOOD.line)) == ConsoleKeys(frozenset({GOOD}))
+    assert found(f"{OTHER.line}\n{console.END}\n" + block(GOOD.line)) == Shown(frozenset({GOOD}))
 
 
 def test_more_keys_than_any_instance_has_are_doubtful() -> None:
