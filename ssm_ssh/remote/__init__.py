@@ -1,0 +1,1 @@
+"""What runs on the instance: POSIX sh, for dash, bash and busybox."""

@@ -1,0 +1,108 @@
+"""The script that lets a key in by Run Command, made of root.sh and user.sh, and what it answers.
+
+Whatever comes from outside is one word of base64 in it: it can neither be code for a shell, nor hold the `{{` that
+Systems Manager replaces.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from shlex import quote
+from typing import NamedTuple
+
+from ssm_ssh.errors import KeyRefused, UsageError
+from ssm_ssh.text import printable
+
+# Seconds that an entry lives, as long as a key that EC2 Instance Connect accepts; root.sh takes no more than LONGEST.
+LIFETIME = 60
+LONGEST_LIFETIME = 600
+_KEY = re.compile(r"((?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]{1,60}) ([A-Za-z0-9+/]{40,8000}={0,2})", re.ASCII)
+_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}\$?", re.ASCII)
+
+# What to do about each code of root.sh's errors.
+_HINTS = {
+    "no-user": "Name the user: ssh USER@...",
+    "home": "It may be made when that user logs in for the first time; make it, or name another user",
+    "no-sshd": "Install and start OpenSSH's sshd there",
+    "no-pubkey": "Set PubkeyAuthentication yes in sshd_config",
+    "no-file": "Set AuthorizedKeysFile in sshd_config",
+    "shared-file": "Put %u or %h into AuthorizedKeysFile",
+    "root-file": "Check owners and modes on that path",
+    "key-type": "Use an Ed25519 or RSA key",
+    "no-expiry": "Let ssm-ssh use the key of its own, whose private half it deletes",
+    "no-switch": "Install util-linux there",
+    "file": "Check that file and its folder on the instance",
+    "lock": "Try again in a minute",
+}
+
+
+class Placed(NamedTuple):
+    """An entry that was put into authorized_keys: until when (seconds since the epoch, the instance's clock)."""
+
+    entry_id: str
+    expires: int
+    sshd: str
+    notes: tuple[str, ...]
+
+
+def request(
+    action: str, user: str, public_key: str, entry_id: str, *, lifetime: int = LIFETIME, needs_expiry: bool = False
+) -> str:
+    """Return the script's one datum, base64. `action`: push, or sweep (takes `entry_id` and expired entries out).
+
+    `public_key` is `type base64`, without a comment; `needs_expiry` refuses an sshd that would not let it expire.
+    Raises UsageError for what the script would refuse.
+    """
+    if not _USER.fullmatch(user):
+        raise UsageError(f"'{user[:80]}' is not a user name", "Use letters, digits, and . _ - @ +")
+    if not _KEY.fullmatch(public_key):
+        raise UsageError("that is no public key that sshd would read", "Use one line as in id_ed25519.pub")
+    if action not in ("push", "sweep") or not _ID.fullmatch(entry_id) or not 1 <= lifetime <= LONGEST_LIFETIME:
+        raise UsageError(f"a key cannot be let in for {lifetime} seconds", f"Use 1 to {LONGEST_LIFETIME}")
+    words = (action, user, public_key, entry_id, str(lifetime), "expiry" if needs_expiry else "-")
+    return base64.b64encode(" ".join(words).encode("ascii")).decode("ascii")
+
+
+def script(data: str, *, shell: str = "/bin/sh") -> str:
+    """Return the script around `data`; `shell` runs what the script starts. The text holds no `{{` of its own."""
+    return "\n".join(
+        (
+            "#!/bin/sh",
+            "# ssm-ssh: let a public key in for a minute; it is taken out again without further ado.",
+            f"data='{data}'",
+            f"shell={quote(shell)}",
+            f"user_part={quote(_source('user.sh'))}",
+            f"root_part={quote(_source('root.sh'))}",
+            'eval "$root_part"',
+            "",
+        )
+    )
+
+
+def result(stdout: str, stderr: str, instance_id: str) -> Placed:
+    """Read what the script wrote. Raises KeyRefused with the instance's own sentence, made printable."""
+    notes = []
+    for line in stdout.split("\n"):
+        word, _, rest = line.removeprefix("ssm-ssh ").partition(" ") if line.startswith("ssm-ssh ") else ("", "", "")
+        if word == "note":
+            notes.append(printable(rest))
+        elif word == "error":
+            code, _, sentence = rest.partition(" ")
+            raise KeyRefused(
+                f"{instance_id} did not take the key: {printable(sentence)}", _HINTS.get(code, ""), code=code
+            )
+        elif word == "done":
+            entry_id, expires, sshd = (*rest.split(), "", "", "")[:3]
+            number = int(expires) if expires.isascii() and expires.isdigit() and len(expires) <= 12 else 0
+            return Placed(printable(entry_id, 16), number, printable(sshd, 10), tuple(notes))
+    said = printable(stderr or stdout, 160) or "nothing"
+    raise KeyRefused(f"{instance_id} did not take the key; its shell said: {said}", "", code="unknown")
+
+
+def _source(name: str) -> str:
+    """Return a part without its comments, for Run Command's parameters are limited and everybody may read them."""
+    text = Path(__file__).with_name(name).read_text(encoding="ascii")
+    return "\n".join(line for line in text.split("\n") if line and not line.lstrip().startswith("#")) + "\n"

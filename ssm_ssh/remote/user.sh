@@ -1,0 +1,113 @@
+# Puts one line into an authorized_keys file, or takes it out again; lines of ours that have expired go with it.
+#
+# Runs as the user whose file it is: a link that this user planted leads nowhere that the user could not go alone.
+# (As root only for a file on whose path nobody but root can change anything; root.sh has made sure of that.)
+# The environment is the argument: SSM_SSH_ACTION (push, sweep), SSM_SSH_FILE, SSM_SSH_HOME, SSM_SSH_ENTRY,
+# SSM_SSH_ID, SSM_SSH_NOW, SSM_SSH_MODE (of a file that is new). The last line of the output is the result.
+LC_ALL=C
+export LC_ALL
+umask 077
+set -f
+
+file=$SSM_SSH_FILE
+temporary=
+
+die() {
+    [ -z "$temporary" ] || rm -f "$temporary"
+    printf 'ssm-ssh error %s\n' "$1"
+    exit 1
+}
+
+# An entry of ours, whole: only such a line is ever removed. \1 is its mark: when it expires, and its id.
+ours='from="127\.0\.0\.1,::1"[^ ]* [a-z0-9@.-]* [A-Za-z0-9+/=]* ssm-ssh-\([0-9]\{10,12\}-[0-9a-f]\{16\}\)'
+
+# What changes when somebody else writes the file.
+stamp() { stat -c '%d %i %s %y %z' "$file" 2>/dev/null || ls -lidn "$file" 2>/dev/null; }
+
+relabel() {
+    if command -v restorecon >/dev/null 2>&1; then restorecon "$1" >/dev/null 2>&1; fi
+    return 0
+}
+
+# Writable by group or others: then sshd (StrictModes) trusts nothing in it.
+loose() { case $(ls -ldL "$1") in (?????w*|????????w*) return 0;; esac; return 1; }
+
+# Sets `marks` to the marks of the lines that have to go.
+find_marks() {
+    marks=
+    [ -f "$file" ] || return 0
+    [ -r "$file" ] || die "file $file cannot be read by its user"
+    for mark in $(sed -n "s|^$ours\$|\\1|p" "$file"); do
+        expires=${mark%-*}
+        # One hour ahead: no entry lives that long, so the clock was wrong when it was made.
+        if [ "$expires" -le "$SSM_SSH_NOW" ] || [ "$expires" -gt $((SSM_SSH_NOW + 3600)) ] ||
+            [ "${mark#*-}" = "$SSM_SSH_ID" ]; then
+            marks="$marks $mark"
+        fi
+    done
+}
+
+without_marks() {
+    set --
+    for mark in $marks; do
+        set -- "$@" -e "\\|^from=[^ ]* [^ ]* [^ ]* ssm-ssh-$mark\$|d"
+    done
+    sed "$@" "$file"
+}
+
+new_file() {
+    if command -v mktemp >/dev/null 2>&1; then
+        temporary=$(mktemp "$folder/.ssm-ssh-XXXXXX") || temporary=
+    else
+        temporary=$folder/.ssm-ssh-$$
+        (set -C && : >"$temporary") 2>/dev/null || temporary=
+    fi
+    [ -n "$temporary" ] || die "file no new file can be made in $folder"
+}
+
+cd "$SSM_SSH_HOME" 2>/dev/null || cd / || exit 1
+folder=${file%/*}
+if [ ! -d "$folder" ]; then
+    [ "$SSM_SSH_ACTION" = push ] || { echo 'ssm-ssh done'; exit 0; }
+    mkdir -p "$folder" 2>/dev/null || die "file the folder $folder cannot be made by its user"
+    relabel "$folder"
+fi
+case $folder in
+("$SSM_SSH_HOME"/*) if [ "$SSM_SSH_ACTION" = push ] && loose "$folder"; then chmod go-w "$folder" 2>/dev/null; fi;;
+esac
+# Dotfiles are often links; what is behind one is changed, and the link stays.
+if [ -L "$file" ]; then
+    file=$(readlink -f "$file") || die "file $SSM_SSH_FILE is a link to nowhere"
+    folder=${file%/*}
+fi
+if [ -e "$file" ] && [ ! -f "$file" ]; then die "file $file is not a plain file"; fi
+if [ -e "$file" ] && [ ! -O "$file" ]; then die "file $file belongs to somebody else, so it is left alone"; fi
+
+attempt=0
+while :; do
+    before=$(stamp)
+    find_marks
+    [ "$SSM_SSH_ACTION" = push ] || [ -n "$marks" ] || break
+    new_file
+    if [ -f "$file" ]; then
+        cp -p "$file" "$temporary" || die "file $file cannot be copied"
+        if [ -n "$marks" ]; then without_marks >"$temporary" || die "file $file cannot be copied"; fi
+        if loose "$temporary"; then chmod go-w "$temporary"; fi
+    else
+        chmod "$SSM_SSH_MODE" "$temporary"
+    fi
+    if [ "$SSM_SSH_ACTION" = push ]; then
+        last=$(tail -c 1 "$temporary" | tr '\000' x)
+        if [ -n "$last" ]; then echo >>"$temporary" || die "file $folder is full"; fi
+        printf '%s\n' "$SSM_SSH_ENTRY" >>"$temporary" || die "file $folder is full"
+    fi
+    if [ "$(stamp)" = "$before" ]; then
+        mv -f "$temporary" "$file" || die "file $file cannot be replaced"
+        relabel "$file"
+        break
+    fi
+    rm -f "$temporary"
+    attempt=$((attempt + 1))
+    [ "$attempt" -lt 8 ] || die "file $file changes all the time"
+done
+echo 'ssm-ssh done'
