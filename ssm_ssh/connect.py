@@ -34,6 +34,8 @@ class Connection:
         region: str | None = None,
         document: str = "AWS-StartSSHSession",
         push: str = "auto",
+        host_keys: str = "record",
+        spelled: str = "",
         log: Log,
     ) -> None:
         """Read the AWS settings; raises UsageError where they are not usable. Calls nothing yet."""
@@ -43,6 +45,8 @@ class Connection:
         self._target = target
         self._document = document
         self._push = push
+        self._require = host_keys == "require"
+        self._spelled = spelled or target.instance_id
         self._log = log
         self._settings = load(profile=profile, region=region)
         self._api: Api | None = None
@@ -97,8 +101,21 @@ class Connection:
         return ""
 
     def check_host_key(self, key: HostKey, *, judged_by_ssh: bool) -> str:
-        """Compare the server's host key with what is known of it. Returns a notice, "" for none."""
-        return ""
+        """Compare the server's host key with what is known of it, asking AWS where that is needed.
+
+        Returns a notice, "" for none. Raises HostKeyRefused.
+        """
+        from ssm_ssh import hostkeys
+
+        where = hostkeys.place(self._target, self._spelled, hostkeys.origin(self._settings))
+        ways = hostkeys.sources(
+            self._calls,
+            self._target.instance_id,
+            # Who says how the key is to get there, and not by command, wants no commands there.
+            commands=self._push in ("auto", "send-command"),
+            wanted=lambda: not self._cancelled,
+        )
+        return hostkeys.check(where, key, ways, require=self._require, judged_by_ssh=judged_by_ssh, log=self._log)
 
     def open(self, channel: Channel) -> WebSocket:
         """Start a session and connect to its data channel; the TLS connection is made meanwhile."""

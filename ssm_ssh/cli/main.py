@@ -14,6 +14,7 @@ COMMANDS = {
     "setup": "make ssh, scp, sftp, rsync and git reach instances by their ids",
     "status": "show what is set up, whether ssh would use it, and what to mind",
     "proxy": "be ssh's ProxyCommand: carry one SSH connection to an instance",
+    "host-keys": "show, refresh, accept and remove the host keys that ssh is to trust",
     "lab": "run an AWS of your own on this machine, to try ssm-ssh without an account",
 }
 
@@ -66,6 +67,6 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     name, rest = argv[0], argv[1:]
     if name in COMMANDS:
-        status: int = importlib.import_module(f"ssm_ssh.cli.{name}").run(rest)
+        status: int = importlib.import_module(f"ssm_ssh.cli.{name.replace('-', '')}").run(rest)
         return status
     raise UsageError(f"there is no command '{printable(name, 40)}'", f"Commands: {', '.join(COMMANDS)}")

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ssm_ssh.cli.arguments import Arguments, seconds
-from ssm_ssh.errors import SsmSshError
+from ssm_ssh.errors import SsmSshError, UsageError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ The key of ssm-ssh is pushed through EC2 Instance Connect for each connection an
 
 _EPILOG = """\
 environment: AWS_PROFILE, AWS_REGION and everything else that the AWS CLI reads, HTTPS_PROXY, NO_PROXY,
-AWS_CA_BUNDLE; SSM_SSH_DOCUMENT, SSM_SSH_PUSH and SSM_SSH_RESUME_LIMIT stand in for the options of those names.
+AWS_CA_BUNDLE; SSM_SSH_DOCUMENT, SSM_SSH_PUSH, SSM_SSH_HOST_KEYS and SSM_SSH_RESUME_LIMIT stand in for the options of
+those names.
 """
 
 
@@ -65,6 +66,12 @@ def _parser() -> Arguments:
         help="how the key gets there: auto, eic (EC2 Instance Connect), none (it is there already)",
     )
     parser.add_argument(
+        "--host-keys",
+        choices=("record", "require"),
+        default=env("SSM_SSH_HOST_KEYS") or "record",
+        help="a first host key that nothing may confirm: record it and say so, or require that it is verified",
+    )
+    parser.add_argument(
         "--resume-limit",
         type=seconds,
         default=env("SSM_SSH_RESUME_LIMIT") or "900",
@@ -86,6 +93,8 @@ def _proxy(options: argparse.Namespace) -> int:
     from ssm_ssh.target import parse_target
 
     _open_standard_descriptors()
+    if options.host_keys not in ("record", "require"):
+        raise UsageError("SSM_SSH_HOST_KEYS is neither 'record' nor 'require'", "Set it to one of them, or unset it")
     target = parse_target(options.host, options.port, options.user)
     log_file = Path(options.log_file) if options.log_file else None
     log = open_log(log_file, debug=options.debug, subject=target.instance_id)
@@ -102,6 +111,8 @@ def _proxy(options: argparse.Namespace) -> int:
         region=chosen.region or None,
         document=options.document,
         push=options.push,
+        host_keys=options.host_keys,
+        spelled=options.host,
         log=log,
     )
     if options.dry_run:

@@ -131,8 +131,11 @@ def program() -> list[str]:
     return [str(script)] if script.is_file() else [sys.executable, "-I", "-m", "ssm_ssh"]
 
 
-def ssh_config(folder: Path, identity_file: Path) -> str:
-    """Return the lab's ssh_config. What `ssm-ssh` has set up in the lab's home comes first, as it would for a user."""
+def ssh_config(folder: Path, identity_file: Path, known_hosts: Path) -> str:
+    """Return the lab's ssh_config; `identity_file` and `known_hosts` are those that ssm-ssh itself makes.
+
+    What `ssm-ssh` has set up in the lab's home comes first, as it would for a user.
+    """
     command = " ".join(f'"{part}"' for part in program())
     return f"""\
 # Made for this lab only. The wrappers in {folder / "bin"} pass it to ssh with -F.
@@ -146,8 +149,8 @@ Host *
     IdentitiesOnly yes
     IdentityAgent none
     StrictHostKeyChecking yes
-    UserKnownHostsFile "{folder / "known_hosts"}"
-    GlobalKnownHostsFile none
+    UserKnownHostsFile "{known_hosts}"
+    GlobalKnownHostsFile /dev/null
     UpdateHostKeys no
 """
 
@@ -165,7 +168,10 @@ def wrappers(folder: Path, path: str) -> None:
 
 
 def known_hosts(host_keys: Mapping[str, Iterable[str]], ports: Mapping[str, int]) -> str:
-    """Return known_hosts lines: under the id, and under `[id]:port` where sshd listens elsewhere than on 22."""
+    """Return known_hosts lines for programs that do not go through ssm-ssh's own file.
+
+    Under the id, and under `[id]:port` where sshd listens elsewhere than on 22.
+    """
     lines = []
     for instance_id, keys in host_keys.items():
         port = ports.get(instance_id, 22)

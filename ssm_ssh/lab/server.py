@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ssm_ssh import knownhosts
 from ssm_ssh.errors import SsmSshError
 from ssm_ssh.keys import identity_file
 from ssm_ssh.lab import files, lifeline, link
@@ -247,7 +248,8 @@ class Server:
             self.folder / "known_hosts",
             files.known_hosts({one["instance_id"]: one["host_keys"] for one in instances}, ports),
         )
-        files.write_private(self.folder / "ssh_config", files.ssh_config(self.folder, identity_file()))
+        config = files.ssh_config(self.folder, identity_file(), knownhosts.path())
+        files.write_private(self.folder / "ssh_config", config)
         files.wrappers(self.folder, self._system_path)
         agents = {one.instance_id: _keys(one.identity) for one in self.state.instances.values()}
         files.write_private(self.folder / "agents.json", json.dumps(agents, indent=2))

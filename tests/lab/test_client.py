@@ -140,16 +140,16 @@ def test_calls_and_sessions_are_to_be_seen(lab: Lab) -> None:
     assert lab.sessions()[-1]["ended_by"] == "api"
 
 
-def test_ssh_knows_the_host_keys_and_nothing_of_the_users(lab: Lab) -> None:
+def test_ssh_asks_ssm_ssh_for_host_keys_and_nothing_of_the_users(lab: Lab) -> None:
     one = lab.instances[0]
     done = subprocess.run(
         ["ssh", "-G", one.destination], env=lab.env, capture_output=True, text=True, check=True, timeout=30
     )
     said = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
-    assert said["userknownhostsfile"] == str(lab.known_hosts)
+    assert said["userknownhostsfile"].startswith(lab.env["XDG_DATA_HOME"])
     assert said["stricthostkeychecking"] == "true"
     assert said["identityfile"].startswith(lab.env["XDG_DATA_HOME"])
-    assert said["globalknownhostsfile"] == "none"
+    assert said["globalknownhostsfile"] == "/dev/null"
     assert "proxy" in said["proxycommand"]
     lines = lab.known_hosts.read_text().splitlines()
     assert f"{one.instance_id} {one.host_keys[0]}" in lines

@@ -1,0 +1,132 @@
+"""`ssm-ssh host-keys`: the host keys that ssh is to trust, by hand."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.errors import UsageError
+from ssm_ssh.knownhosts import KNOWN, REFUSED
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from ssm_ssh.aws.api import Api
+
+_ACTIONS = ("show", "refresh", "accept", "remove", "prune")
+
+_DESCRIPTION = """\
+Each instance's host key is looked up when you first connect, and ssh trusts it from then on.
+
+  ssm-ssh host-keys                      show all of them, and those that were refused
+  ssm-ssh host-keys i-...                show those of an instance
+  ssm-ssh host-keys refresh i-...        ask its console and send-command anew, and trust what both say
+  ssm-ssh host-keys accept i-... [SHA256:...]
+                                         trust the key that was refused when you last connected
+  ssm-ssh host-keys remove i-...         forget its keys
+  ssm-ssh host-keys prune                forget those of terminated instances
+"""
+
+
+def run(argv: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    options = _parser().parse_args(argv)
+    words: list[str] = options.words
+    action = words.pop(0) if words and words[0] in _ACTIONS else "show"
+    most = {"show": 1, "accept": 2, "prune": 0}.get(action, 1)
+    if len(words) > most:
+        raise UsageError(f"'{printable(words[most], 80)}' is too much", "See: ssm-ssh host-keys --help")
+    if action == "prune":
+        return _prune(options)
+    if not words and action != "show":
+        raise UsageError(f"{action} which instance?", f"ssm-ssh host-keys {action} i-...")
+    instance_id = _instance(words[0]) if words else ""
+    if action == "show":
+        return _show(instance_id)
+    if action == "refresh":
+        return _refresh(options, instance_id)
+    if action == "accept":
+        return _accept(instance_id, words[1] if len(words) == 2 else "")
+    return _remove(instance_id)
+
+
+def _parser() -> Arguments:
+    parser = Arguments(
+        prog="ssm-ssh host-keys",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("words", metavar="ACTION INSTANCE", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--profile", help="AWS profile")
+    parser.add_argument("--region", help="AWS region")
+    parser.add_argument("--no-commands", action="store_true", help="refresh: do not use send-command")
+    parser.add_argument("--debug", action="store_true", help="tell every step on stderr")
+    return parser
+
+
+def _instance(word: str) -> str:
+    from ssm_ssh.target import parse_target
+
+    return parse_target(word.lower().partition(".")[0], "22", "ec2-user").instance_id
+
+
+def _api(options: argparse.Namespace) -> Api:
+    from ssm_ssh.aws.api import Api
+    from ssm_ssh.aws.settings import load
+    from ssm_ssh.log import Log
+
+    log = Log(None, debug=options.debug)
+    return Api(load(profile=options.profile, region=options.region), debug=log.debug)
+
+
+def _show(instance_id: str) -> int:
+    from ssm_ssh import hostkeys
+
+    known, refused = hostkeys.of(instance_id, KNOWN), hostkeys.of(instance_id, REFUSED)
+    for name, key, comment in known:
+        print(f"{key.described(name)}  {comment}".rstrip())
+    for name, key, comment in refused:
+        print(f"{key.described(name)}  not trusted: {comment}")
+    if not known and not refused:
+        print(f"no host key of {instance_id} is known" if instance_id else "no host key is known")
+    return 0
+
+
+def _refresh(options: argparse.Namespace, instance_id: str) -> int:
+    from ssm_ssh import hostkeys
+
+    api = _api(options)
+    ways = hostkeys.sources(lambda: api, instance_id, commands=not options.no_commands)
+    keys, by = hostkeys.refresh(instance_id, ways, hostkeys.origin(api.settings))
+    for key in sorted(keys):
+        print(f"{key.described(instance_id)}  {by}")
+    return 0
+
+
+def _accept(instance_id: str, fingerprint: str) -> int:
+    from ssm_ssh import hostkeys
+
+    for name, key in hostkeys.accept(instance_id, fingerprint):
+        print(f"{key.described(name)}  accepted")
+    return 0
+
+
+def _remove(instance_id: str) -> int:
+    from ssm_ssh import hostkeys
+
+    count = hostkeys.remove(instance_id)
+    print(f"{count} host key{'' if count == 1 else 's'} of {instance_id} removed")
+    return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from ssm_ssh import hostkeys
+
+    api = _api(options)
+    gone = hostkeys.prune(api, hostkeys.origin(api.settings))
+    for instance_id in gone:
+        print(f"{instance_id} is no more: its host keys are removed")
+    if not gone:
+        print("nothing to prune")
+    return 0

@@ -1,0 +1,334 @@
+"""Whether a server's host key is to be trusted: what is known, what AWS says, and what follows from both.
+
+A key that is known is trusted at once, without a call. Any other is looked up: on the instance's console, which AWS
+keeps and cloud-init wrote at the first boot, and by Run Command in the instance's own files. Run Command is the word of
+the agent, as the session is, so whoever stands in for the agent can forge both; the console is independent of it.
+
+                    first key of an instance                    another key than the one known
+    confirmed       by one source: recorded                     by every source that may be asked: replaced, and said
+    contradicted    refused                                     left to ssh, which warns and refuses
+    not to be had   all denied: recorded, and said              likewise
+                    (or refused: `require`)
+    not now         refused: try again                          refused: try again
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from ssm_ssh.errors import AccessDenied, HostKeyRefused, SsmSshError
+from ssm_ssh.knownhosts import KNOWN, REFUSED, HostFile, instance_of, names, one_at_a_time
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssm_ssh.aws.api import Api
+    from ssm_ssh.aws.settings import AwsSettings
+    from ssm_ssh.log import Log
+    from ssm_ssh.ssh.hostkey import HostKey, Shown
+    from ssm_ssh.target import Target
+
+POLICIES = ("record", "require")
+CONSOLE, COMMAND = "the console", "send-command"
+# Seconds. The console takes one call. A command takes one to three, seldom half a minute; sshd waits for two minutes.
+_CONSOLE_LIMIT, _COMMAND_LIMIT = 15.0, 60.0
+# Somebody else who asks for the same instance needs no longer than that.
+_PATIENCE = _CONSOLE_LIMIT + _COMMAND_LIMIT
+
+# How a source answered.
+SAID, SILENT, DOUBTFUL, DENIED, FAILED = "said", "silent", "doubtful", "denied", "failed"
+# What is to be done with a key.
+CONFIRMED, UNVERIFIED, CONTRADICTED, UNCONFIRMED, NOT_NOW = (
+    "confirmed",
+    "unverified",
+    "contradicted",
+    "unconfirmed",
+    "not now",
+)
+
+
+class Answer(NamedTuple):
+    """What one source answered: `how`, the `keys` where it said some, and the reason in words where not."""
+
+    source: str
+    how: str
+    keys: frozenset[HostKey] = frozenset()
+    why: str = ""
+
+
+class Sources(NamedTuple):
+    """How to ask. Each blocks; None for what says nothing of such an instance."""
+
+    console: Callable[[], Answer] | None
+    command: Callable[[], Answer] | None
+
+
+# --- what follows: pure -----------------------------------------------------------------------------------------------
+
+
+def ask(key: HostKey, sources: Sources, *, changed: bool) -> list[Answer]:
+    """Ask the sources in turn, as long as another one could make a difference. `changed`: other keys are known."""
+    answers: list[Answer] = []
+    for call in (sources.console, sources.command):
+        if call is None:
+            continue
+        answer = call()
+        answers.append(answer)
+        contradicted = answer.how == SAID and key not in answer.keys
+        enough = answer.how == SAID and not changed
+        hopeless = changed and answer.how not in (SAID, DENIED)
+        if contradicted or enough or hopeless:
+            break
+    return answers
+
+
+def conclude(key: HostKey, answers: list[Answer], *, changed: bool) -> str:
+    """Return what the answers mean for `key`: CONFIRMED, UNVERIFIED, CONTRADICTED, UNCONFIRMED or NOT_NOW."""
+    said = [answer for answer in answers if answer.how == SAID]
+    if any(key not in answer.keys for answer in said):
+        return CONTRADICTED
+    reachable = [answer for answer in answers if answer.how != DENIED]
+    if changed:
+        if said and len(said) == len(reachable):
+            return CONFIRMED
+    elif said:
+        return CONFIRMED
+    if any(answer.how == FAILED for answer in answers):
+        return NOT_NOW
+    if changed or any(answer.how == DOUBTFUL for answer in answers):
+        return UNCONFIRMED
+    # A console that has no block any more is nothing to go by, but an agent that knows no key contradicts itself.
+    return UNCONFIRMED if any(answer.source == COMMAND for answer in reachable) else UNVERIFIED
+
+
+# --- the sources ------------------------------------------------------------------------------------------------------
+
+
+def sources(
+    api: Callable[[], Api], instance_id: str, *, commands: bool = True, wanted: Callable[[], bool] = lambda: True
+) -> Sources:
+    """Return how to ask AWS about `instance_id`. `commands`: Run Command may be used; `wanted`: still, for anything."""
+
+    def console() -> Answer:
+        from ssm_ssh.aws import console
+
+        return _answer(
+            CONSOLE, lambda: console.host_keys(api(), instance_id, deadline=time.monotonic() + _CONSOLE_LIMIT)
+        )
+
+    def command() -> Answer:
+        from ssm_ssh.aws import keyfiles
+
+        if not commands:
+            return Answer(COMMAND, DENIED, why="send-command is not to be used (--push)")
+        if not wanted():
+            return Answer(COMMAND, FAILED, why="the connection has ended meanwhile")
+        return _answer(COMMAND, lambda: keyfiles.host_keys(api(), instance_id, timeout=_COMMAND_LIMIT))
+
+    return Sources(console if instance_id.startswith("i-") else None, command)
+
+
+def _answer(source: str, call: Callable[[], Shown]) -> Answer:
+    try:
+        shown = call()
+    except AccessDenied as error:
+        return Answer(source, DENIED, why=error.message)
+    except SsmSshError as error:
+        return Answer(source, FAILED, why=error.message)
+    if shown.doubt:
+        return Answer(source, DOUBTFUL, why=shown.doubt)
+    if not shown.keys:
+        return Answer(source, SILENT, why=f"{source} shows no host key")
+    return Answer(source, SAID, shown.keys)
+
+
+# --- a connection -----------------------------------------------------------------------------------------------------
+
+
+class Place(NamedTuple):
+    """Whose key it is: an instance, the port there, and how it was spelled; `origin` goes into the file's comments."""
+
+    instance_id: str
+    port: int
+    spelled: str
+    origin: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names under which ssh looks it up, the id's own first."""
+        return names(self.instance_id, self.port, self.spelled)
+
+
+def place(target: Target, spelled: str, origin: str) -> Place:
+    """Return the Place of `target`, `spelled` like that, reached by `origin`."""
+    return Place(target.instance_id, target.port, spelled, origin)
+
+
+def origin(settings: AwsSettings) -> str:
+    """Return where `settings` look for instances, as one word each: region and profile."""
+    return f"{settings.region} {'_'.join(printable(settings.profile_name, 60).split())}"
+
+
+def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by_ssh: bool, log: Log) -> str:
+    """Judge `key`; returns a notice for the user, "" for none. When it returns, the client may see the key.
+
+    What ssh is to trust is in our file then. Where it is not, ssh refuses with its own warning: so it is only where the
+    client is ssh (`judged_by_ssh`), else HostKeyRefused is raised, as it is for whatever ssh would not explain.
+    `require`: never record a key that nothing confirms.
+    """
+    pinned, whole = _pinned(where)
+    if key in pinned and whole:
+        return ""
+    with one_at_a_time(where.instance_id, _PATIENCE):
+        pinned, whole = _pinned(where)
+        if pinned and not whole:  # known by another spelling only
+            HostFile(KNOWN).record(where.names, pinned, _comment("known before", where.origin))
+        if key in pinned:
+            return ""
+        changed = bool(pinned)
+        answers = ask(key, ways, changed=changed)
+        for answer in answers:
+            log.info(f"host key: {answer.source} {answer.how} {printable(answer.why)}")
+        verdict = conclude(key, answers, changed=changed)
+        log.info(f"host key {key.short} {key.fingerprint}: {verdict}{', not the one known' if changed else ''}")
+        if verdict == CONFIRMED:
+            return _confirmed(where, key, answers, changed=changed)
+        if verdict == UNVERIFIED and not require:
+            _record(where, frozenset({key}), "unverified")
+            return f"{_this(where, key)} is recorded unverified, on first use: {_whys(answers)}"
+        HostFile(REFUSED).record(where.names, {key}, _comment("refused", where.origin))
+    hint = f"If you know that it is right: ssm-ssh host-keys accept {where.instance_id}"
+    if verdict == NOT_NOW:
+        raise HostKeyRefused(f"{_this(where, key)} could not be verified: {_whys(answers)}", f"Try again. {hint}")
+    if verdict == CONTRADICTED:
+        against = " and ".join(answer.source for answer in answers if answer.how == SAID and key not in answer.keys)
+        problem = f"{_this(where, key)} is not the one of {against}: somebody may be in between"
+    elif verdict == UNVERIFIED:
+        problem = f"{_this(where, key)} is not known, and nothing may confirm it: {_whys(answers)}"
+    else:
+        problem = f"{_this(where, key)} is not confirmed: {_whys(answers)}"
+    if changed and judged_by_ssh and not require:
+        return f"{problem}. {hint}"
+    raise HostKeyRefused(problem, hint)
+
+
+def _pinned(where: Place) -> tuple[frozenset[HostKey], bool]:
+    """Return the keys that are known, and whether ssh finds them under every name of `where`."""
+    entries = HostFile(KNOWN).entries(where.instance_id)
+    by_name = {name: frozenset(entry.key for entry in entries if name in entry.names) for name in where.names}
+    pinned = by_name[where.names[0]]
+    if not pinned:  # with another port than 22, ssh takes the name without it then
+        pinned = frozenset(entry.key for entry in entries if where.instance_id in entry.names)
+    return pinned, all(keys == pinned for keys in by_name.values())
+
+
+def _confirmed(where: Place, key: HostKey, answers: list[Answer], *, changed: bool) -> str:
+    said = [answer for answer in answers if answer.how == SAID]
+    keys = frozenset.intersection(*(answer.keys for answer in said))
+    by = " and ".join(answer.source for answer in said)
+    _record(where, keys, by)
+    return f"{_this(where, key)} is new, and confirmed by {by}: it replaces the old one" if changed else ""
+
+
+def _record(where: Place, keys: frozenset[HostKey], by: str) -> None:
+    HostFile(KNOWN).record(where.names, keys, _comment(by, where.origin))
+    refused = HostFile(REFUSED)
+    if refused.entries(where.instance_id):
+        refused.remove(lambda name: name in where.names)
+
+
+def _comment(what: str, origin: str) -> str:
+    return f"{what.replace('the ', '')}, {time.strftime('%Y-%m-%d')}, {origin}"
+
+
+def _this(where: Place, key: HostKey) -> str:
+    return f"the host key of {where.names[0]} ({key.short} {key.fingerprint})"
+
+
+def _whys(answers: list[Answer]) -> str:
+    return "; ".join(printable(answer.why, 100) for answer in answers if answer.why) or "nothing can be asked"
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------------
+
+
+def of(instance_id: str, name: str = KNOWN) -> list[tuple[str, HostKey, str]]:
+    """Return what file `name` holds of `instance_id` ("" for all): host name, key, comment."""
+    return [
+        (host, entry.key, entry.comment)
+        for entry in HostFile(name).entries(instance_id)
+        for host in entry.names
+        if instance_of(host) and instance_id in ("", instance_of(host))
+    ]
+
+
+def accept(instance_id: str, fingerprint: str = "") -> list[tuple[str, HostKey]]:
+    """Trust the keys of `instance_id` that were refused last (only that of `fingerprint`), instead of the known ones.
+
+    Returns host name and key of each. Raises HostKeyRefused where none was refused.
+    """
+    refused = HostFile(REFUSED)
+    taken = []
+    for entry in refused.entries(instance_id):
+        if instance_of(entry.names[0]) != instance_id or fingerprint not in ("", entry.key.fingerprint):
+            continue
+        HostFile(KNOWN).record(entry.names, {entry.key}, entry.comment.replace("refused", "accepted by hand", 1))
+        taken += [(name, entry.key) for name in entry.names]
+    if not taken:
+        what = f" with the fingerprint {printable(fingerprint, 60)}" if fingerprint else ""
+        raise HostKeyRefused(
+            f"no host key{what} of {instance_id} was refused", f"Connect first, and it is remembered: ssh {instance_id}"
+        )
+    refused.remove(lambda name: name in {one for one, _ in taken})
+    return taken
+
+
+def remove(instance_id: str) -> int:
+    """Forget all keys of `instance_id`; returns how many lines named it."""
+    HostFile(REFUSED).remove(lambda name: instance_of(name) == instance_id)
+    return HostFile(KNOWN).remove(lambda name: instance_of(name) == instance_id)
+
+
+def refresh(instance_id: str, ways: Sources, origin: str) -> tuple[frozenset[HostKey], str]:
+    """Ask every source about `instance_id`, and trust what all that may be asked agree on, under its names so far.
+
+    Returns the keys and who confirmed them. Raises HostKeyRefused, and changes nothing, where they do not agree or one
+    that may be asked does not answer.
+    """
+    answers = [call() for call in (ways.console, ways.command) if call is not None]
+    said = [answer for answer in answers if answer.how == SAID]
+    keys = frozenset.intersection(*(answer.keys for answer in said)) if said else frozenset()
+    if not said or any(answer.how not in (SAID, DENIED) for answer in answers):
+        raise HostKeyRefused(f"the host keys of {instance_id} cannot be verified: {_whys(answers)}", "Nothing changed")
+    if not keys:
+        raise HostKeyRefused(f"console and send-command do not agree on the host keys of {instance_id}")
+    by = " and ".join(answer.source for answer in said)
+    found = dict.fromkeys([instance_id, *(name for name, _, _ in of(instance_id))])
+    HostFile(KNOWN).record(found, keys, _comment(by, origin))
+    HostFile(REFUSED).remove(lambda name: instance_of(name) == instance_id)
+    return keys, by
+
+
+def prune(api: Api, origin: str) -> list[str]:
+    """Forget the keys of EC2 instances that are no more; returns their ids.
+
+    Terminated is what EC2 calls so. What EC2 does not know may be of another account or region, so it counts as gone
+    only where its keys were recorded by the same `origin` as now. Raises what Api.call raises.
+    """
+    from ssm_ssh.aws.instances import states
+
+    origins: dict[str, set[str]] = {}
+    for name, _, comment in of(""):
+        if name.lstrip("[").startswith("i-"):
+            origins.setdefault(instance_of(name), set()).add(comment)
+    seen = states(api, sorted(origins))
+    gone = [
+        one
+        for one, comments in origins.items()
+        if seen.get(one) == "terminated" or (one not in seen and all(text.endswith(f", {origin}") for text in comments))
+    ]
+    for one in gone:
+        remove(one)
+    return gone
