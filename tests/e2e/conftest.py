@@ -25,21 +25,24 @@ def _clients(folder: Path) -> list[str]:
     return found
 
 
+def _open(world: World) -> list[dict[str, object]]:
+    """The sessions that nobody has ended."""
+    # The agent says a minute later that it found nobody listening; until then AWS calls an ended session terminating.
+    over = {"Terminated", "Terminating", "Failed"}
+    return [
+        one for one in world.lab.sessions() if one["Status"] not in over and one["SessionId"] not in world.abandoned
+    ]
+
+
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def shared() -> Iterator[World]:
     # Not below pytest's own folder: the path of a UNIX socket is limited, and ssh makes long ones in the lab.
     with tempfile.TemporaryDirectory(prefix="e2e-") as base, Lab(OPTIONS, base=Path(base)) as lab:
-        yield lab
-        until(lambda: not _clients(lab.folder), "the end of every program", 10)
-        # The agent says a minute later that it found nobody listening; until then AWS calls a session terminating.
-        ended = {"Terminated", "Terminating", "Failed"}
-        until(lambda: {one["Status"] for one in lab.sessions()} <= ended, "the end of every session", 10)
+        world = World(lab)
+        yield world
+        until(lambda: not _clients(lab.folder), "the end of every program", 10, lambda: _clients(lab.folder))
+        until(lambda: not _open(world), "the end of every session", 10, lambda: _open(world))
         assert lab.log_text() == ""
-
-
-@pytest.fixture(scope="session")
-def shared(lab: Lab) -> World:
-    return World(lab)
 
 
 @pytest.fixture

@@ -20,21 +20,16 @@ PLAYBOOK = """
     - ping:
     - command: id -un
       register: who
+    - assert:
+        that: who.stdout == ansible_user
     - copy:
         src: "{{ source }}"
-        dest: "{{ ansible_env_home }}/{{ name }}"
+        dest: "{{ folder }}/ü copy"
         mode: "0640"
     - fetch:
-        src: "{{ ansible_env_home }}/{{ name }}"
+        src: "{{ folder }}/ü copy"
         dest: "{{ back }}/{{ inventory_hostname }}"
         flat: true
-    - file:
-        path: "{{ ansible_env_home }}/{{ name }}"
-        state: absent
-    - copy:
-        content: "{{ who.stdout }}"
-        dest: "{{ back }}/{{ inventory_hostname }}.who"
-      delegate_to: localhost
 """
 
 
@@ -44,13 +39,11 @@ def ansible(world: World, folder: Path, program: str, *words: str, expect: int =
         "web": {
             "ansible_host": world.web.instance_id,
             "ansible_user": world.web.users[0],
-            "ansible_env_home": world.web.homes[world.web.users[0]],
         },
         "db": {
             "ansible_host": world.db.instance_id,
             "ansible_user": world.db.users[0],
             "ansible_port": 2222,
-            "ansible_env_home": world.db.homes[world.db.users[0]],
         },
     }
     for one in hosts.values():
@@ -67,19 +60,26 @@ def ansible(world: World, folder: Path, program: str, *words: str, expect: int =
     return world.run(command, "-i", str(inventory), *words, env=env, cwd=folder, expect=expect, limit=120)
 
 
-def test_ping_command_and_copy_over_one_session_each(world: World, tmp_path: Path) -> None:
+def test_ping_command_and_copy_over_one_session_each(world: World, there: Path, tmp_path: Path) -> None:
     source, back = tmp_path / "source", tmp_path / "back"
     back.mkdir()
     source.write_bytes(random.Random(8).randbytes(300_000))
     playbook = tmp_path / "playbook.yml"
     playbook.write_text(PLAYBOOK)
     before = [len(world.sessions(one)) for one in (world.web, world.db)]
-    values = json.dumps({"source": str(source), "back": str(back), "name": tmp_path.name})
-    done = ansible(world, tmp_path, "ansible-playbook", "-e", values, str(playbook))
-    for host, instance in (("web", world.web), ("db", world.db)):
-        assert (back / host).read_bytes() == source.read_bytes()
-        assert (back / f"{host}.who").read_text() == instance.users[0]
-    assert "unreachable=0" in done.text
+    with world.folder_on(world.db) as on_db:
+        folders = {"web": str(there), "db": str(on_db)}
+        values = {
+            "source": str(source),
+            "back": str(back),
+            "folders": folders,
+            "folder": "{{ folders[inventory_hostname] }}",
+        }
+        done = ansible(world, tmp_path, "ansible-playbook", "-e", json.dumps(values), str(playbook))
+        for name, folder in folders.items():
+            assert (Path(folder) / "ü copy").read_bytes() == source.read_bytes()
+            assert (back / name).read_bytes() == source.read_bytes()
+    assert done.text.count("failed=0") == 2
     assert [len(world.sessions(one)) for one in (world.web, world.db)] == [count + 1 for count in before]
 
 

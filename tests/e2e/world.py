@@ -51,11 +51,11 @@ class Done(NamedTuple):
         return " ".join((self.stdout.decode(errors="replace") + " " + self.stderr).split())
 
 
-def until(done: Callable[[], object], what: str, limit: float = LIMIT) -> None:
-    """Wait for a condition that must come."""
+def until(done: Callable[[], object], what: str, limit: float = LIMIT, left: Callable[[], object] = lambda: "") -> None:
+    """Wait for a condition that must come; `left` tells what stands in its way."""
     deadline = time.monotonic() + limit
     while not done():
-        assert time.monotonic() < deadline, f"never came: {what}"
+        assert time.monotonic() < deadline, f"never came: {what} {left()}"
         time.sleep(0.02)
 
 
@@ -119,10 +119,14 @@ class Running:
                 os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Leave nothing of it."""
-        if self.process.poll() is None:
+        """Leave nothing of it; what it has started, such as a tunnel, ends by itself when it does."""
+        self.process.terminate()
+        try:
+            self.process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
             self.kill()
-        self.process.wait()
+            self.process.wait()
+            raise
         for stream in (self.stdin, self.stdout, self.stderr):
             stream.close()
 
@@ -135,6 +139,7 @@ class World:
         self.web, self.db, self.edge, self.off = lab.instances
         # Ansible insists on a UTF-8 locale, and everybody is to speak one language.
         self.env = {**lab.env, "LC_ALL": "C.UTF-8"}
+        self.abandoned: set[str] = set()  # ids of sessions that a test could not have ended
         self._running: list[Running] = []
         self._control_folders: list[Path] = []
 
