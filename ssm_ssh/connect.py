@@ -186,8 +186,10 @@ class Connection:
         with self._lock:
             if self._api is None:
                 from ssm_ssh.aws.api import Api
+                from ssm_ssh.aws.credentials import CredentialSource
 
-                self._api = Api(self._settings, debug=self._log.debug)
+                credentials = CredentialSource(self._settings, apart=True)
+                self._api = Api(self._settings, credentials=credentials, debug=self._log.debug)
         return self._api
 
     def _gateway(self) -> Gateway:

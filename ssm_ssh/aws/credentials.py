@@ -57,11 +57,13 @@ class CredentialSource:
     Only the first look may ask a person for an MFA code: later, the terminal belongs to the SSH session.
     """
 
-    def __init__(self, settings: AwsSettings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: AwsSettings, clock: Callable[[], float] = time.time, *, apart: bool = False) -> None:
+        """`apart`: what needs botocore is got in a process of its own, which spares this one its weight."""
         import threading
 
         self._settings = settings
         self._clock = clock
+        self._apart = apart
         self._lock = threading.Lock()
         self._current: Credentials | None = None
         self._chain: Callable[[], Credentials] | None = None
@@ -114,7 +116,10 @@ class CredentialSource:
         if found is not None:
             return found
         if self._chain is None:
-            from ssm_ssh.aws.chain import open_chain
+            if self._apart:
+                from ssm_ssh.aws.apart import open_chain
+            else:
+                from ssm_ssh.aws.chain import open_chain
 
             self._chain = open_chain(self._settings, may_ask=first)
         return self._chain()
