@@ -19,10 +19,10 @@ PACKAGE = Path(ssm_ssh.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"connect", "choice", "search", "sshconfig", "lab"},
+    {"connect", "choice", "locate", "search", "sshconfig", "lab"},
     {"gateway", "relay", "aws", "keys", "hostkeys"},
     {"knownhosts", "line", "pipes", "poller", "signals", "tasks", "liveness", "recovery"},
-    {"channel", "ssh", "transport"},
+    {"channel", "ssh", "transport", "remote"},
     {"target", "paths", "files", "log", "backoff", "defaults", "errors", "text", "__init__"}
     | {"hostname", "aliases", "settings", "settingsfile", "learned", "users"},
 )
