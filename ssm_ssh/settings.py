@@ -159,6 +159,7 @@ def _words(parse: Callable[[str], object]) -> Callable[[Any], Value]:
 
 
 _PUSH = ("auto", "eic", "send-command", "none")
+_HOST_KEYS = ("record", "require")
 _A_PLACE = 'PROFILE or PROFILE:REGION,REGION, for example ["prod:eu-west-1,eu-central-1", "dev"]'
 
 SETTINGS: tuple[Setting, ...] = (
@@ -185,6 +186,13 @@ SETTINGS: tuple[Setting, ...] = (
         "session document that carries SSH",
     ),
     Setting("push", "auto", _choice(*_PUSH), ", ".join(_PUSH), "how the public key gets to the instance"),
+    Setting(
+        "host_keys",
+        "record",
+        _choice(*_HOST_KEYS),
+        ", ".join(_HOST_KEYS),
+        "a first host key that nothing may confirm: record it and say so, or require that it is verified",
+    ),
     Setting(
         "resume_limit",
         900.0,

@@ -19,16 +19,17 @@ PACKAGE = Path(ssm_ssh.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"connect", "choice", "locate", "search", "sshconfig", "lab"},
+    {"connect", "locate", "search", "sshconfig", "lab"},
     {"gateway", "relay", "aws", "keys", "hostkeys"},
     {"knownhosts", "line", "pipes", "poller", "signals", "tasks", "liveness", "recovery"},
     {"channel", "ssh", "transport", "remote"},
     {"target", "paths", "files", "log", "backoff", "defaults", "errors", "text", "__init__"}
-    | {"hostname", "aliases", "settings", "settingsfile", "learned", "users"},
+    | {"hostname", "aliases", "choice", "settings", "settingsfile", "learned", "users"},
 )
 LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
 
-PURE = {"channel", "ssh", "liveness", "recovery", "target", "text", "defaults", "hostname", "aliases", "users"}
+PURE = {"channel", "ssh", "liveness", "recovery", "target", "text", "defaults"}
+PURE |= {"hostname", "aliases", "choice", "users"}
 # What would bring in the outside world: sockets, files, clocks, threads, programs.
 IMPURE_MODULES = {
     *("asyncio", "ctypes", "fcntl", "http", "io", "logging", "multiprocessing", "os", "pathlib", "select"),

@@ -107,7 +107,7 @@ class Refusal(NamedTuple):
 def explain(refusal: Refusal, settings: AwsSettings) -> SsmSshError:
     """Return the error that stands for `refusal`; all that AWS wrote passes `printable`."""
     kind = refusal.kind
-    where = f"{settings.region} (profile '{settings.profile_name}')"
+    where = settings.where
     if refusal.expired:
         return CredentialsError(
             f"the AWS session token has expired, says {refusal.operation}",

@@ -40,6 +40,7 @@ class AwsSettings:
         "fips",
         "ignore_endpoints",
         "max_attempts",
+        "origin",
         "profile",
         "read_timeout",
         "region",
@@ -58,6 +59,7 @@ class AwsSettings:
         dualstack: bool = False,
         ignore_endpoints: bool = False,
         max_attempts: int = DEFAULT_ATTEMPTS,
+        origin: str = "",
     ) -> None:
         self.profile = profile
         self.explicit_profile = explicit_profile
@@ -69,6 +71,7 @@ class AwsSettings:
         self.dualstack = dualstack
         self.ignore_endpoints = ignore_endpoints
         self.max_attempts = max_attempts
+        self.origin = origin
         self.connect_timeout = CONNECT_TIMEOUT
         self.read_timeout = READ_TIMEOUT
 
@@ -79,6 +82,12 @@ class AwsSettings:
     def profile_name(self) -> str:
         """The profile's name, `default` where none was chosen."""
         return self.profile or "default"
+
+    @property
+    def where(self) -> str:
+        """Region, profile and by what they were chosen, for a person who may have meant others."""
+        chosen = f": {self.origin}" if self.origin else ""
+        return f"{self.region} (profile '{self.profile_name}'{chosen})"
 
     def endpoint_url(self, service: str) -> str | None:
         """Return the configured endpoint URL of `service` (`ssm`, `ec2-instance-connect`, ...), or None.
@@ -119,13 +128,18 @@ def load(
     region: str | None = None,
     ca_bundle: str | None = None,
     env: Mapping[str, str] | None = None,
+    files: SharedFiles | None = None,
+    fallback_region: str = "",
+    origin: str = "",
 ) -> AwsSettings:
     """Return the settings for `profile` and `region` as given by flags (None or empty: not given).
 
-    `env` defaults to the process's environment. Raises UsageError when a profile, a region or a value is not usable.
+    `env` defaults to the process's environment, `files` to those that it names. `fallback_region` holds where nothing
+    else names one; `origin` is what errors say of how profile and region were chosen. Raises UsageError when a
+    profile, a region or a value is not usable.
     """
     env = os.environ if env is None else env
-    files = SharedFiles(env)
+    files = files or SharedFiles(env)
     # botocore looks at AWS_DEFAULT_PROFILE first, and so does the AWS CLI.
     chosen = profile or env.get("AWS_DEFAULT_PROFILE") or env.get("AWS_PROFILE") or None
     if chosen and chosen not in files.profiles:
@@ -136,7 +150,9 @@ def load(
         found = (env.get(variable) if variable else None) or values.get(name)
         return found if isinstance(found, str) and found else None
 
-    found_region = region or env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or setting("region")
+    found_region = (
+        region or env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or setting("region") or fallback_region
+    )
     if not found_region:
         raise _no_region(chosen, files)
     fips = _true(setting("use_fips_endpoint", "AWS_USE_FIPS_ENDPOINT"))
@@ -155,6 +171,7 @@ def load(
         dualstack=_true(setting("use_dualstack_endpoint", "AWS_USE_DUALSTACK_ENDPOINT")),
         ignore_endpoints=_true(setting("ignore_configured_endpoint_urls", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")),
         max_attempts=_attempts(setting("max_attempts", "AWS_MAX_ATTEMPTS")),
+        origin=origin,
     )
 
 
