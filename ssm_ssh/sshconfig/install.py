@@ -260,9 +260,9 @@ def _write(plan: Plan) -> Path | None:
     """Write what changes; returns where the user's file is kept as it was."""
     backup = None
     if plan.config.content is not None and plan.config.content != plan.new_config:
-        # Two names, so that the one before the first change outlives the removal.
-        ours = plan.new_config is not None and edit.is_ours(plan.new_config, str(plan.managed.path))
-        name = "ssh_config.before-setup" if ours else "ssh_config.before-remove"
+        # Two names, so that the one without anything of ours outlives later changes.
+        ours = edit.is_ours(plan.config.content, str(plan.managed.path))
+        name = "ssh_config.before-change" if ours else "ssh_config.before-setup"
         with open_folder(state_folder()) as state:
             state.write(name, plan.config.content)
             backup = state.path / name

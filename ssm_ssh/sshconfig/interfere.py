@@ -41,19 +41,19 @@ def notes(place: Place, directives: list[Directive], outcome: Outcome, other: Ou
 
     `directives` are the user's; `outcome` and `other` are what ssh makes of it all for two different ids.
     """
-    found = [*_overtaken(directives), *_aliases(place, directives)]
+    found = [*_overtaken(place, directives), *_aliases(place, directives)]
     for keyword, wrong, text, advice, danger in _RULES:
         value = outcome.value(keyword)
         if wrong(value):
-            found.append(Note(_origin(directives, keyword), f"{text} ({keyword} {value})", advice, danger))
+            found.append(Note(_origin(place, directives, keyword), f"{text} ({keyword} {value})", advice, danger))
     path = outcome.value("controlpath")
     if path not in ("", "none") and path == other.value("controlpath"):
         text = f"ControlPath is the same for different instances ({path})"
-        found.append(Note(_origin(directives, "controlpath"), text, "Put %C into it", danger=True))
+        found.append(Note(_origin(place, directives, "controlpath"), text, "Put %C into it", danger=True))
     sent = [one for one in outcome.values("sendenv") if one != "LANG" and not one.startswith("LC_")]
     if sent:
         text = f"SendEnv sends {', '.join(sent)} to instances"
-        found.append(Note(_origin(directives, "sendenv"), text, _ONLY_OTHERS, danger=True))
+        found.append(Note(_origin(place, directives, "sendenv"), text, _ONLY_OTHERS, danger=True))
     return found
 
 
@@ -137,15 +137,15 @@ _RULES: tuple[tuple[str, Callable[[str], bool], str, str, bool], ...] = (
 )
 
 
-def _origin(directives: list[Directive], keyword: str) -> str:
+def _origin(place: Place, directives: list[Directive], keyword: str) -> str:
     """Return `file:line` of the first directive that may have set `keyword` for instances."""
     for one in directives:
         if one.keyword == keyword and (one.section is None or one.section.applies_to(IDS[0])):
-            return f"{one.file}:{one.line}"
+            return f"{place.shown(one.file)}:{one.line}"
     return ""
 
 
-def _overtaken(directives: list[Directive]) -> list[Note]:
+def _overtaken(place: Place, directives: list[Directive]) -> list[Note]:
     """Return the user's own sections for ids: what they share with ours has no effect any more."""
     found = []
     for one in directives:
@@ -154,7 +154,7 @@ def _overtaken(directives: list[Directive]) -> list[Note]:
         own = [pattern for pattern in one.section.patterns if pattern.strip("*") not in ("", "!")]
         if any(matches_list(name, own) for name in IDS):
             text = f"'{one.section.text}' is about instances too; where both set something, ssm-ssh's rules win"
-            found.append(Note(f"{one.file}:{one.line}", text, "Remove it if it did what ssm-ssh does now"))
+            found.append(Note(f"{place.shown(one.file)}:{one.line}", text, "Remove it if it did what ssm-ssh does now"))
     return found
 
 
@@ -175,7 +175,7 @@ def _aliases(place: Place, directives: list[Directive]) -> list[Note]:
         if _is_id(value) and not includes:
             text = f"'{one.section.text}' stands for {value}, but ssm-ssh's rules go by the name that is typed"
             advice = f"Add this as the last line of that section: Include ~/.ssh/{place.managed.name}"
-            found.append(Note(f"{one.file}:{one.line}", text, advice))
+            found.append(Note(f"{place.shown(one.file)}:{one.line}", text, advice))
     return found
 
 

@@ -25,17 +25,18 @@ if TYPE_CHECKING:
 # The first words of our file, by which it is recognised.
 MARK = "# Made by `ssm-ssh setup`"
 _MADE = "# made here: "
-# No user name with a quote: '%r' stands between quotes in a shell's command line.
-_USERS = "*,!*'*"
+# '%r' stands between quotes in a shell's command line: so no user name with a quote, nor one that ends with a
+# backslash, which to fish takes the quote behind it along.
+_USERS = "*,!*\\,!*'*"
 # sshconf knows Host alone; these stand in for our two Match lines while it writes and reads.
 _IDS, _SUFFIXED = "@ids", "@suffixed"
 # Seconds between the probes with which ssh finds out whether the server is there.
 _ALIVE_INTERVAL = 30
 # ssh's patience beyond what the tunnel may take to come back.
 _ALIVE_MARGIN = 300.0
-# What neither the shell that ssh starts, nor ssh's own quoting, its tokens (%), its patterns (Include) or a comment
-# can be brought to take literally in every version and every shell.
-_UNSAFE = re.compile(r"[\"'`$\\%!*?\[\]#]")
+# What the shell that ssh starts, ssh's own quoting, its tokens (%), its patterns (Include), a comment or env (=) cannot
+# all be brought to take literally, in every version.
+_UNSAFE = re.compile(r"[\"'`$\\%!*?\[\]#=]")
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 # Profile names go into a shell's command line between double quotes.
 _WORD = re.compile(r"[A-Za-z0-9_.@/+=,:-]+(?: [A-Za-z0-9_.@/+=,:-]+)*")
@@ -78,7 +79,7 @@ def check_path(path: str, what: str) -> str:
     if _UNSAFE.search(path) or not path.isprintable():
         raise UsageError(
             f"{what} is at {path!r}, which ssh's configuration cannot name safely",
-            "Its path may hold no quote, $, `, \\, %, !, *, ?, #, bracket or control character: install it elsewhere",
+            "Its path may hold no quote, $, `, \\, %, !, *, ?, #, =, bracket or control character: move it",
         )
     return path
 

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 _LONG, _SHORT = "?" * 17, "?" * 8
 _IDS = (f"i-{_SHORT}", f"i-{_LONG}", f"mi-{_LONG}")
-# `'` ends the quotes around '%h' in the shell that ssh starts; the others are in no id.
-_NO_ID = ("!*'*", "!*.*", "!*:*", "!*_*", "!*-*-*", *(f"!*-*{letter}*" for letter in "ghijklmnopqrstuvwxyz"))
+# `'` ends the quotes around '%h' in the shell that ssh starts, and in fish a backslash keeps them open; no id has these
+# or the others.
+_NO_ID = ("!*'*", "!*\\*", "!*.*", "!*:*", "!*_*", "!*-*-*", *(f"!*-*{letter}*" for letter in "ghijklmnopqrstuvwxyz"))
 # EC2 names that DNS knows (resource names of instances): https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/
 # ec2-instance-naming.html; whoever reaches these has a network to the instance.
-_NO_SUFFIX = ("!*'*", "!*:*", "!*.internal", "!*.amazonaws.com", "!*.amazonaws.com.cn", "!*.api.aws")
+_NO_SUFFIX = ("!*'*", "!*\\*", "!*:*", "!*.internal", "!*.amazonaws.com", "!*.amazonaws.com.cn", "!*.api.aws")
 _SUFFIX = re.compile(r"[a-z0-9?*_-]+(?:\.[a-z0-9?*_-]+)*")
 
 

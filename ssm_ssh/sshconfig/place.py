@@ -31,6 +31,10 @@ class Place(NamedTuple):
         """`~/.ssh`."""
         return self.home / ".ssh"
 
+    def shown(self, path: Path) -> str:
+        """Return `path` as it is told: `~` for the home folder."""
+        return f"~/{path.relative_to(self.home)}" if path.is_relative_to(self.home) else str(path)
+
     @property
     def config(self) -> Path:
         """The user's own configuration."""

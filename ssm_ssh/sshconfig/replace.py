@@ -54,11 +54,14 @@ def look(path: Path) -> Seen:
         return Seen(path, target, None, None)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    with os.fdopen(fd, "rb") as file:
+    try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"{path} is not a plain file")
-        content = file.read(_LARGEST + 1)
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            content = file.read(_LARGEST + 1)
+    finally:
+        os.close(fd)
     if len(content) > _LARGEST:
         raise UsageError(f"{path} is larger than {_LARGEST >> 20} MiB")
     return Seen(path, target, content, status)
@@ -98,6 +101,8 @@ def replace(seen: Seen, content: bytes) -> Seen:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
     except OSError as error:
+        if seen.status is not None and not seen.target.exists():
+            raise _changed(seen) from error
         raise _cannot(seen, error) from error
     now = look(seen.path)
     if now.content != content:

@@ -53,7 +53,8 @@ class Directive(NamedTuple):
 def scan(path: Path, folder: Path, *, skip: Path | None = None) -> list[Directive]:
     """Return the directives of the file `path` and of what it includes, in ssh's order.
 
-    `folder` is `~/.ssh`, where relative Includes lead; `skip` is not followed, our block is left out. Files that cannot be read are empty.
+    `folder` is `~/.ssh`, where relative Includes lead; `skip` is not followed, our block is left out.
+    Files that cannot be read are empty.
     """
     return list(_scan(path, folder, skip, None, ()))
 
