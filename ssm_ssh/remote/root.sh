@@ -33,8 +33,9 @@ read_data() {
     case $user in (-*|*[!A-Za-z0-9._@+\$-]*) die 'data the user name is not one';; esac
     [ "${#user}" -le 65 ] || die 'data the user name is not one'
     case $type in (*[!a-z0-9@.-]*) die 'data the key is not one';; esac
-    case $type in (ssh-*|ecdsa-*|sk-*) ;; (*) die 'data the key is not one';; esac
-    case $blob in (*[!A-Za-z0-9+/=]*) die 'data the key is not one';; esac
+    case $type in (ssh-?*|ecdsa-?*|sk-?*) ;; (*) die 'data the key is not one';; esac
+    bare=${blob%=} bare=${bare%=}
+    case $bare in (''|*[!A-Za-z0-9+/]*) die 'data the key is not one';; esac
     case $id in (*[!0-9a-f]*) die 'data the id is not one';; esac
     [ "${#id}" -eq 16 ] || die 'data the id is not one'
     case $lifetime in (0*) die 'data the lifetime is not one';; esac

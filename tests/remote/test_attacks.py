@@ -1,0 +1,232 @@
+"""What a user of the instance would try against root, and what the sender of a request would try against the script."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ssm_ssh.errors import KeyRefused, UsageError
+from ssm_ssh.remote.script import request, result, script
+from tests.remote.machine import AS_ROOT, ID, KEY, SHELLS, Machine, Treasure, until
+
+NAMES = (".ssh", "authorized_keys", "temporary", "lock")
+
+
+@pytest.fixture
+def treasure(machine: Machine) -> Iterator[Treasure]:
+    treasure = Treasure(machine.folder)
+    yield treasure
+    treasure.check()
+
+
+def owned_by_others(machine: Machine) -> list[Path]:
+    """What is below the home and not the user's."""
+    return [path for path in machine.home.rglob("*") if path.lstat().st_uid != machine.uid]
+
+
+def link(machine: Machine, at: Path, to: Path) -> None:
+    at.parent.mkdir(exist_ok=True)
+    machine.give(at.parent, 0o700)
+    at.symlink_to(to)
+    machine.give(at)
+
+
+@pytest.mark.parametrize("action", ["push", "sweep"])
+def test_the_folder_is_a_link_into_roots(machine: Machine, shell: str, treasure: Treasure, action: str) -> None:
+    (treasure.folder / "authorized_keys").write_text("# root's\n")
+    (treasure.folder / "authorized_keys").chmod(0o600)
+    treasure.before = treasure.state()
+    link(machine, machine.home / ".ssh", treasure.folder)
+    done = machine.run(shell, action)
+    # In an ordinary user's tests root's folder is that user's own.
+    assert not AS_ROOT or done.last.startswith("ssm-ssh error file"), done
+    if not AS_ROOT:
+        treasure.before = treasure.state()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="root's files cannot be told from the user's")
+class TestFilesOfRoots:
+    @pytest.mark.parametrize("action", ["push", "sweep"])
+    def test_the_file_is_a_link_to_one(self, machine: Machine, shell: str, treasure: Treasure, action: str) -> None:
+        link(machine, machine.keys, treasure.shadow)
+        assert machine.run(shell, action).last.startswith("ssm-ssh error file")
+        assert machine.keys.is_symlink()
+        assert owned_by_others(machine) == []
+
+    def test_the_file_is_a_link_to_one_that_is_not_there(
+        self, machine: Machine, shell: str, treasure: Treasure
+    ) -> None:
+        link(machine, machine.keys, treasure.folder / "new")
+        assert machine.run(shell).last.startswith("ssm-ssh error file")
+        assert owned_by_others(machine) == []
+
+    def test_the_file_is_a_hard_link(self, machine: Machine, shell: str, treasure: Treasure) -> None:
+        # Kernels refuse this to users (fs.protected_hardlinks), old ones did not.
+        machine.put(b"")
+        machine.keys.unlink()
+        os.link(treasure.shadow, machine.keys)
+        treasure.before = treasure.state()
+        assert machine.run(shell).last.startswith("ssm-ssh error file")
+        machine.keys.unlink()
+
+    def test_temporaries_are_planted_under_every_likely_name(
+        self, machine: Machine, shell: str, treasure: Treasure
+    ) -> None:
+        machine.put(b"# mine\n")
+        for name in ("authorized_keys.new", "authorized_keys.tmp", ".ssm-ssh-XXXXXX", ".authorized_keys.lock"):
+            link(machine, machine.keys.with_name(name), treasure.shadow)
+            link(machine, machine.home / name, treasure.shadow)
+        assert machine.run(shell).status == 0
+        assert owned_by_others(machine) == []
+
+    def test_the_folder_of_locks_is_not_roots(self, machine: Machine, shell: str, treasure: Treasure) -> None:
+        machine.run_folder.symlink_to(treasure.folder)
+        assert machine.run(shell).last.startswith("ssm-ssh error lock")
+        machine.run_folder.unlink()
+        machine.run_folder.mkdir()
+        machine.give(machine.run_folder, 0o777)
+        assert machine.run(shell).last.startswith("ssm-ssh error lock")
+        assert not machine.keys.exists()
+
+    @pytest.mark.parametrize("name", [".ssh", "authorized_keys"])
+    def test_links_that_come_and_go_during_the_run(
+        self, machine: Machine, shell: str, treasure: Treasure, name: str
+    ) -> None:
+        (treasure.folder / "authorized_keys").write_text("# root's\n")
+        treasure.before = treasure.state()
+        machine.put(b"# mine\n")
+        path = machine.home / ".ssh" if name == ".ssh" else machine.keys
+        goal = treasure.folder if name == ".ssh" else treasure.shadow
+        swap = f"mv -T {path} {path}.real; ln -s {goal} {path}; rm {path}; mv -T {path}.real {path}"
+        attacker = machine.as_user("/bin/sh", "-c", f"exec 2>/dev/null; cd /; while :; do {swap}; done")
+        try:
+            for number in range(12):
+                machine.run(shell, entry_id=f"{number:016x}")
+                machine.run(shell, "sweep", entry_id=f"{number:016x}")
+        finally:
+            attacker.kill()
+            attacker.wait()
+        assert owned_by_others(machine) == []
+
+    def test_what_runs_as_the_user_has_nothing_of_roots(self, machine: Machine, shell: str) -> None:
+        """Its environment and its descriptors, seen by a restorecon that the user may as well have written."""
+        tools = machine.folder / "hasty"
+        tools.mkdir()
+        seen = machine.home / "seen"
+        (tools / "restorecon").write_text(
+            f"#!/bin/sh\nid -u >>{seen}; id -G >>{seen}; env >>{seen}; ls -l /proc/$$/fd >>{seen}\n"
+        )
+        (tools / "restorecon").chmod(0o755)
+        machine.run(shell, path=f"{tools}:{machine.bin}:/usr/sbin:/usr/bin:/bin")
+        text = seen.read_text()
+        assert text.startswith(f"{machine.uid}\n{machine.gid}\n")
+        assert "SECRET_OF_ROOT" not in text
+        assert str(machine.run_folder) not in text
+
+    def test_a_user_who_stops_everything_of_his(self, machine: Machine, shell: str) -> None:
+        """The lock is given back, for what runs as the user has a time limit, also where it has been stopped."""
+        tools = machine.folder / "hasty"
+        tools.mkdir()
+        (tools / "cp").write_text("#!/bin/sh\nkill -STOP $$ $PPID\n")
+        (tools / "cp").chmod(0o755)
+        # Twenty seconds are made two.
+        (tools / "timeout").write_text('#!/bin/sh\nshift 3\nexec /usr/bin/timeout -s KILL 2 "$@"\n')
+        (tools / "timeout").chmod(0o755)
+        machine.put(b"# mine\n")
+        assert machine.run(shell, path=f"{tools}:{machine.bin}:/usr/sbin:/usr/bin:/bin").last.startswith(
+            "ssm-ssh error"
+        )
+        assert machine.run(shell).status == 0
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "unreadable", "loop"])
+def test_files_that_are_no_files(machine: Machine, shell: str, kind: str) -> None:
+    machine.put(b"")
+    machine.keys.unlink()
+    if kind == "fifo":
+        os.mkfifo(machine.keys)
+    elif kind == "folder":
+        machine.keys.mkdir()
+    elif kind == "unreadable":
+        machine.put(b"", 0o000)
+    else:
+        machine.keys.symlink_to(machine.keys.name)
+    machine.give(machine.keys) if kind != "loop" else None
+    before = stat.S_IFMT(machine.keys.lstat().st_mode)
+    assert machine.run(shell).last.startswith("ssm-ssh error file")
+    assert stat.S_IFMT(machine.keys.lstat().st_mode) == before
+
+
+WORDS = ["push", "USER", *KEY.split(), ID, "60", "-"]
+HOSTILE = (
+    *("$(touch${IFS}X)", "`touch${IFS}X`", ";touch${IFS}X", "'", '"', "..", "../x", "-rf", "*", "a|b", "a:b", "%s"),
+    *("\\", "a,b", "a=b", "{{ssm:/x}}", "\x00", "\x7f", "\xff", "0", "08", "-1", "999999", "00060", "6e1", "0x3c"),
+    *("root:x", "ssh-", "a\nb", "a b"),
+)
+
+
+@pytest.mark.parametrize("position", range(len(WORDS)))
+def test_a_request_that_is_not_ours_is_refused(machine: Machine, shell: str, position: int) -> None:
+    """Who may do no more than run the document may put anything into its one parameter."""
+    for hostile in HOSTILE:
+        words = [machine.user if word == "USER" else word for word in WORDS]
+        words[position] = hostile
+        if position == 3 and hostile.isalnum() and hostile.isascii():
+            continue  # that is base64 as well
+        data = base64.b64encode(" ".join(words).encode("latin-1")).decode()
+        done = machine.run(shell, data=data)
+        assert done.last.startswith("ssm-ssh error "), (hostile, done)
+    assert list(machine.home.iterdir()) == []
+    assert not Path("/X").exists()
+    until(lambda: not machine.processes(), "no process of a refused request")
+
+
+@pytest.mark.parametrize("data", ["", "=", "A", "!!!!", "cHVzaA=="])
+def test_what_is_no_request_is_refused(machine: Machine, shell: str, data: str) -> None:
+    assert machine.run(shell, data=data).last.startswith("ssm-ssh error data")
+
+
+@given(user=st.text(max_size=70), comment=st.text(max_size=40), blob=st.text(max_size=90))
+@settings(max_examples=300)
+def test_what_is_not_refused_here_is_harmless(user: str, comment: str, blob: str) -> None:
+    for line in (f"ssh-ed25519 {blob}", f"{KEY} {comment}", blob, KEY):
+        try:
+            data = request("push", user, line, ID)
+        except UsageError:
+            continue
+        assert line == KEY or line.split(" ")[1] == blob
+        text = script(data)
+        assert "{{" not in text
+        assert shlex.split(text.split("\n")[2]) == [f"data={data}"]
+
+
+@given(user=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,20}\$?", fullmatch=True), shell=st.sampled_from(SHELLS))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whoever_is_not_there_is_told_with_who_is(machine: Machine, user: str, shell: str) -> None:
+    if user in (machine.user, "root"):
+        return
+    done = machine.run(shell, user=f"x9{user}")
+    with pytest.raises(KeyRefused) as error:
+        result(done.stdout, done.stderr, "i-1")
+    assert error.value.code == "no-user"
+    assert machine.user in error.value.message
+
+
+@given(stdout=st.text(max_size=200), stderr=st.text(max_size=200))
+def test_any_output_is_a_printable_error_or_a_result(stdout: str, stderr: str) -> None:
+    for text in (stdout, f"ssm-ssh error {stdout}", f"ssm-ssh note {stdout}\nssm-ssh done {stderr}", "ssm-ssh done"):
+        try:
+            placed = result(text, stderr, "i-1")
+        except KeyRefused as error:
+            assert error.sentence().isprintable()
+            assert error.sentence().isascii()
+        else:
+            assert all(note.isascii() for note in (*placed.notes, placed.entry_id, placed.sshd))
