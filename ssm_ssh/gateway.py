@@ -77,9 +77,11 @@ class Gateway:
         """Connect, and import what the upgrade needs while the network works. Errors come again in `enter`."""
         try:
             self._stream = self._connect(self._host, self._port, self._secure)
+            import ssm_ssh.transport.websocket  # noqa: F401 - what `enter` will need
         except SsmSshError as error:
             self._log.debug(f"no connection ahead: {error.sentence()}")
-        import ssm_ssh.transport.websocket  # noqa: F401 - what `enter` will need
+        except Exception as error:  # a thread's traceback would land on ssh's stderr
+            self._log.failure(error)
 
     def _connect(self, host: str, port: int, secure: bool) -> Stream:
         from ssm_ssh.transport.dial import dial
