@@ -259,7 +259,24 @@ demo() {
 
 # --- uninstall -------------------------------------------------------------------------------------------------
 
+offer_to_unset_ssh() { # while there still is a program that can
+    [ -x "$program" ] || return 0
+    change=$("$program" setup --remove --dry-run 2>/dev/null </dev/null) || return 0
+    case $change in '' | 'Nothing to remove'*) return 0 ;; esac
+    if [ -t 0 ]; then
+        printf '%s' "ssh is set up to use ssm-ssh. Take that back, too (ssm-ssh setup --remove)? [Y/n] "
+        read -r answer || answer=n
+        case $answer in
+            [nN]*) ;;
+            *) if "$program" setup --remove; then return 0; fi ;;
+        esac
+    fi
+    say "Mind: ssh's configuration still names ssm-ssh, in ~/.ssh/ssm-ssh.config and what includes it."
+    say "    To take that back: ./install.sh, then ssm-ssh setup --remove, then ./install.sh --uninstall"
+}
+
 uninstall() {
+    offer_to_unset_ssh
     removed=
     if link_is_ours; then
         rm "$link"

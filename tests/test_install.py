@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import shutil
 import signal
@@ -46,24 +47,24 @@ class Place(NamedTuple):
         kept = {k: v for k, v in os.environ.items() if k.startswith(("PIP_", "SSL_")) or k.lower().endswith("_proxy")}
         return {**kept, "HOME": str(self.home), "PATH": str(self.path), "PYTHON": str(PYTHON), **more}
 
-    def run(self, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *args: str, stdin: int = subprocess.DEVNULL, **more: str) -> subprocess.CompletedProcess[str]:
         """Run install.sh from a folder that has a `json.py`, which nothing is to import."""
         (self.home.parent / "json.py").write_text("raise SystemExit('imported from the current folder')")
         return subprocess.run(
             ["sh", str(self.checkout / "install.sh"), *args],
             env=self.environment(PYTHONPATH=".", **more),
             cwd=self.home.parent,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=500,
         )
 
-    def program(self, *args: str) -> subprocess.CompletedProcess[str]:
+    def program(self, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(self.link), *args],
-            env=self.environment(PYTHONPATH="."),
+            env=self.environment(PYTHONPATH=".", **more),
             cwd=self.home.parent,
             capture_output=True,
             text=True,
@@ -229,6 +230,48 @@ def test_uninstall_leaves_nothing_of_its_own(place: Place) -> None:
     assert done.returncode == 0
     assert "uninstalled" in done.stdout
     assert place.contents() == []
+
+
+@pytest.mark.parametrize("answer", ["yes", "no", "nobody asked"])
+def test_uninstall_offers_to_take_back_what_setup_did(place: Place, answer: str) -> None:
+    fake_installation(place)
+    managed = place.home / ".ssh/ssm-ssh.config"
+    managed.parent.mkdir(mode=0o700)
+    config = place.home / ".ssh/config"
+    config.write_text("Host other\n    User me\n")
+    # As in a lab: ssm-ssh takes HOME for the home that ssh reads, and ssh is made to.
+    lab = {"SSM_SSH_LAB": str(place.home), "SHELL": "/bin/sh"}
+    (place.path / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F "$HOME/.ssh/config" "$@"\n')
+    (place.path / "ssh").chmod(0o755)
+    setup = subprocess.run(
+        [place.link, "setup"], env=place.environment(**lab), capture_output=True, text=True, timeout=60
+    )
+    assert setup.returncode == 0, setup.stderr
+    assert managed.exists()
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    done = place.run("--uninstall", stdin=subprocess.DEVNULL if answer == "nobody asked" else theirs, **lab)
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0, done.stdout
+    assert ("[Y/n]" in done.stdout) == (answer != "nobody asked")
+    assert managed.exists() == (answer != "yes")
+    assert ("configuration still names ssm-ssh" in done.stdout) == (answer != "yes")
+    assert not place.link.exists()
+
+
+def fake_installation(place: Place) -> None:
+    """Make what install.sh makes, with the package and interpreter of these tests, which takes no time."""
+    environment = place.data / "venv-fake"
+    (environment / "bin").mkdir(parents=True)
+    place.data.chmod(0o700)
+    (environment / "made-by-install.sh").touch()
+    program = environment / "bin/ssm-ssh"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -m ssm_ssh "$@"\n')
+    program.chmod(0o755)
+    (place.data / "venv").symlink_to("venv-fake")
+    place.link.parent.mkdir(parents=True)
+    place.link.symlink_to(place.data / "venv/bin/ssm-ssh")
 
 
 def test_uninstall_leaves_what_has_come_in_between(place: Place) -> None:
