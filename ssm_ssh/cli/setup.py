@@ -47,11 +47,12 @@ def run(argv: list[str]) -> int:
     from ssm_ssh.sshconfig.compose import compose
 
     if not options.dry_run:
+        _store(options)
         keys.public_key()
     done = install.set_up(
         where,
         ssh,
-        lambda before: compose(where, before, profile=options.profile, region=options.region),
+        lambda before: compose(where, before),
         inline=options.inline,
         dry_run=options.dry_run,
     )
@@ -78,8 +79,14 @@ def _parser() -> Arguments:
         help="keep the rules in ~/.ssh/config itself, between two marks, for programs that do not follow Include "
         "(paramiko); --no-inline goes back. Otherwise it stays as it is",
     )
-    parser.add_argument("--profile", help="AWS profile where the environment chooses none ('': none)")
-    parser.add_argument("--region", help="AWS region where the environment chooses neither ('': none)")
+    parser.add_argument("--profile", help="default profile, where nothing else chooses one ('': none)")
+    parser.add_argument("--region", help="default region, where nothing else chooses one ('': none)")
+    parser.add_argument(
+        "--search",
+        action="append",
+        metavar="PROFILE[:REGION,...]",
+        help="where to look for an instance that nothing else places; may be repeated ('': nowhere)",
+    )
     return parser
 
 
@@ -92,6 +99,21 @@ def _check_choice(options: argparse.Namespace) -> None:
     if options.profile:
         # Any region will do: this is about the profile.
         settings.load(profile=options.profile, region=options.region or "us-east-1", env=os.environ)
+
+
+def _store(options: argparse.Namespace) -> None:
+    """Write what was given into the settings file, where every command looks."""
+    from ssm_ssh import settings
+
+    changes: dict[str, str | float | list[str] | None] = {}
+    if options.profile is not None:
+        changes["default_profile"] = options.profile or None
+    if options.region is not None:
+        changes["default_region"] = options.region or None
+    if options.search is not None:
+        changes["search"] = [one for one in options.search if one] or None
+    if changes and settings.store(changes):
+        print(f"Changed {settings.load().path}")
 
 
 def _tell(done: Done, nothing: str, *, dry_run: bool) -> None:

@@ -11,7 +11,6 @@ from ssm_ssh.errors import SsmSshError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from ssm_ssh.sshconfig.managed import Stored
     from ssm_ssh.sshconfig.place import Place
     from ssm_ssh.sshconfig.proof import Ssh
 
@@ -41,9 +40,9 @@ def run(argv: list[str]) -> int:
 
     where, ssh = place.find_place(), proof.find_ssh()
     _row("ssm-ssh", __version__)
-    good, stored = _configuration(where, ssh)
+    good = _configuration(where, ssh)
     _row("program", " ".join(place.program()))
-    _choice(stored)
+    _choice()
     return 0 if good else 1
 
 
@@ -51,7 +50,7 @@ def _row(name: str, value: str) -> None:
     print(f"{name:<10}{printable(value, 400)}")
 
 
-def _configuration(where: Place, ssh: Ssh) -> tuple[bool, Stored]:
+def _configuration(where: Place, ssh: Ssh) -> bool:
     from ssm_ssh.sshconfig import edit, install, interfere, proof
     from ssm_ssh.sshconfig.compose import compose
     from ssm_ssh.sshconfig.managed import body, render
@@ -66,7 +65,7 @@ def _configuration(where: Place, ssh: Ssh) -> tuple[bool, Stored]:
     inline = edit.has_block(config.text)
     if not inline and not edit.has_line(config.text, line):
         _row("setup", "not set up; run: ssm-ssh setup")
-        return False, stored
+        return False
     problems = []
     if inline:
         _row("setup", f"a block in {where.config}")
@@ -96,24 +95,24 @@ def _configuration(where: Place, ssh: Ssh) -> tuple[bool, Stored]:
         directives = scan(where.config, where.folder, skip=where.managed)
         for note in interfere.notes(where, directives, outcomes[0], outcomes[2]):
             _row("danger" if note.danger else "mind", note.line())
-    return used and current, stored
+    return used and current
 
 
-def _choice(stored: Stored) -> None:
-    from ssm_ssh.aws import settings
-    from ssm_ssh.defaults import choose
+def _choice() -> None:
+    from ssm_ssh import choice, settings
+    from ssm_ssh.aws import settings as aws_settings
 
-    env = os.environ
-    chosen = choose(env, default_profile=stored.default_profile, default_region=stored.default_region)
-    _row(
-        "profile", f"{chosen.profile or env.get(chosen.profile_origin, '') or 'default'}{_from(chosen.profile_origin)}"
-    )
+    chosen = choice.choose(settings.load(), os.environ)
+    _row("profile", f"{chosen.profile or 'default'}{_from(chosen.profile_from)}")
     try:
-        found = settings.load(profile=chosen.profile or None, region=chosen.region or None, env=env)
+        found = aws_settings.load(profile=chosen.profile or None, region=chosen.region or None, env=os.environ)
     except SsmSshError as error:
-        _row("region", error.sentence())
+        if chosen.fallback:
+            _row("region", chosen.fallback + _from(chosen.fallback_from))
+        else:
+            _row("region", error.sentence())
         return
-    _row("region", found.region + _from(chosen.region_origin or f"the profile in {found.files.config_path}"))
+    _row("region", found.region + _from(chosen.region_from or f"the profile in {found.files.config_path}"))
 
 
 def _from(origin: str) -> str:

@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from ssm_ssh import keys
-from ssm_ssh.paths import data_folder
-from ssm_ssh.sshconfig.managed import Managed, check_word
+from ssm_ssh import hostname, keys, knownhosts, settings
+from ssm_ssh.aws.ini import SharedFiles
+from ssm_ssh.errors import UsageError
+from ssm_ssh.sshconfig import edit
+from ssm_ssh.sshconfig.install import set_up
+from ssm_ssh.sshconfig.managed import Managed
 from ssm_ssh.sshconfig.place import environment, program
+from ssm_ssh.sshconfig.replace import look
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from ssm_ssh.sshconfig.managed import Stored
+    from ssm_ssh.sshconfig.install import Done
+    from ssm_ssh.sshconfig.managed import Alias, Stored
     from ssm_ssh.sshconfig.place import Place
+    from ssm_ssh.sshconfig.proof import Ssh
 
 
-def known_hosts() -> Path:
-    """Return the file of host keys that ssm-ssh writes."""
-    return data_folder() / "known_hosts"
-
-
-def compose(place: Place, before: Stored, *, profile: str | None = None, region: str | None = None) -> Managed:
-    """Return what our file is to say: what was stored stays, but for a `profile` or `region` given now ("": none)."""
-    profile = before.default_profile if profile is None else profile
-    region = before.default_region if region is None else region
-    for value, what in ((profile, "a profile"), (region, "a region")):
-        if value:
-            check_word(value, what)
+def compose(place: Place, before: Stored) -> Managed:
+    """Return what our file is to say, keeping what it stored `before`."""
     return Managed(
         program=program(),
         identity_files=(keys.identity_file(),),
-        known_hosts=known_hosts(),
+        known_hosts=knownhosts.path(),
+        resume_limit=settings.load().seconds("resume_limit"),
         environment=environment(place.home),
-        default_profile=profile,
-        default_region=region,
+        suffixes=hostname.suffixes(_profiles()),
         aliases=before.aliases,
         made=before.made,
     )
+
+
+def update_aliases(
+    place: Place,
+    ssh: Ssh,
+    change: Callable[[tuple[Alias, ...]], tuple[Alias, ...]],
+    *,
+    dry_run: bool = False,
+) -> Done:
+    """Let our file have the aliases that `change` makes of those it has, and all else as it is.
+
+    Raises UsageError where ssm-ssh is not set up, and as `set_up` does, also for an alias that would take a name for
+    which the user's configuration has a meaning.
+    """
+    if not edit.is_ours(look(place.config).text, str(place.managed)):
+        raise UsageError("ssh is not set up for ssm-ssh yet", "Run: ssm-ssh setup")
+
+    def changed(before: Stored) -> Managed:
+        return compose(place, before._replace(aliases=change(before.aliases)))
+
+    return set_up(place, ssh, changed, dry_run=dry_run)
+
+
+def _profiles() -> list[str]:
+    try:
+        return sorted(SharedFiles(os.environ).profiles)
+    except UsageError:  # said by whatever needs them
+        return []

@@ -28,8 +28,8 @@ _MADE = "# made here: "
 # '%r' stands between quotes in a shell's command line: so no user name with a quote, nor one that ends with a
 # backslash, which to fish takes the quote behind it along.
 _USERS = "*,!*\\,!*'*"
-# sshconf knows Host alone; these stand in for our two Match lines while it writes and reads.
-_IDS, _SUFFIXED = "@ids", "@suffixed"
+# sshconf knows Host alone; names like this stand in for our Match lines while it writes and reads.
+_STAND_IN = "@"
 # Seconds between the probes with which ssh finds out whether the server is there.
 _ALIVE_INTERVAL = 30
 # ssh's patience beyond what the tunnel may take to come back.
@@ -64,8 +64,6 @@ class Managed(NamedTuple):
     known_hosts: Path
     resume_limit: float = 900.0
     environment: tuple[tuple[str, str], ...] = ()
-    default_profile: str = ""
-    default_region: str = ""
     suffixes: tuple[str, ...] = ()
     aliases: tuple[Alias, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
@@ -110,18 +108,13 @@ def proxy_command(managed: Managed, *options: str) -> str:
 
 def body(managed: Managed) -> list[tuple[str, str]]:
     """Return what holds for every instance, as (keyword, value); keywords may repeat."""
-    defaults = []
-    if managed.default_profile:
-        defaults += ["--default-profile", managed.default_profile]
-    if managed.default_region:
-        defaults += ["--default-region", managed.default_region]
     count = math.ceil((managed.resume_limit + _ALIVE_MARGIN) / _ALIVE_INTERVAL)
     identities = [("IdentityFile", f'"{check_path(str(one), "the key")}"') for one in managed.identity_files]
     return [
         # `HostName %h.example.com` or a canonical name under the user's Host * would lead elsewhere.
         ("HostName", "%h"),
         ("CanonicalizeHostname", "no"),
-        ("ProxyCommand", proxy_command(managed, *defaults)),
+        ("ProxyCommand", proxy_command(managed)),
         ("ProxyUseFdpass", "no"),
         *identities,
         ("IdentitiesOnly", "yes"),
@@ -148,15 +141,16 @@ def render(managed: Managed) -> str:
     conf = _sshconf("")
     for alias in managed.aliases:
         conf.add(check_alias(alias).name, **_fields(_alias_lines(managed, alias)))
-    fields = _fields(body(managed))
-    conf.add(_IDS, **fields)
-    suffixed = suffix_patterns(managed.suffixes)
-    if suffixed:
-        conf.add(_SUFFIXED, **fields)
+    matches = {
+        f"{_STAND_IN}{number}": patterns
+        for number, patterns in enumerate([id_patterns(), *suffix_patterns(managed.suffixes)])
+    }
+    for name in matches:
+        conf.add(name, **_fields(body(managed)))
     text = "\n".join(line for line in conf.config().split("\n") if line)
     # Blank lines part the blocks.
     text = re.sub(r"^Host ", "\nHost ", text, flags=re.MULTILINE)
-    for name, patterns in ((_IDS, id_patterns()), (_SUFFIXED, suffixed)):
+    for name, patterns in matches.items():
         text = text.replace(f"Host {name}\n", f'Match host "{patterns}" user "{_USERS}"\n')
     made = f"{_MADE}{' '.join(sorted(managed.made))}\n" if managed.made else ""
     return (
@@ -168,8 +162,6 @@ def render(managed: Managed) -> str:
 class Stored(NamedTuple):
     """What an existing file of ours told."""
 
-    default_profile: str = ""
-    default_region: str = ""
     aliases: tuple[Alias, ...] = ()
     made: frozenset[str] = frozenset()
 
@@ -178,12 +170,11 @@ def read(text: str) -> Stored:
     """Return what a file that `render` wrote keeps for the next one; parts that cannot be read are left out."""
     lines = text.split("\n")
     made = next((line[len(_MADE) :].split() for line in lines if line.startswith(_MADE)), [])
-    blocks = iter((_IDS, _SUFFIXED))
-    conf = _sshconf(re.sub(r"^Match host .*$", lambda _: f"Host {next(blocks, '@')}", text, flags=re.MULTILINE))
+    conf = _sshconf(re.sub(r"^Match .*$", f"Host {_STAND_IN}", text, flags=re.MULTILINE))
     aliases = []
     for name in conf.hosts():
         values = conf.host(name)
-        if name.startswith("@") or not isinstance(values.get("hostname"), str):
+        if name.startswith(_STAND_IN) or not isinstance(values.get("hostname"), str):
             continue
         profile, region = _chosen(values, "--profile", "--region")
         alias = Alias(name, values["hostname"], str(values.get("user", "")), profile, region)
@@ -191,8 +182,7 @@ def read(text: str) -> Stored:
             aliases.append(check_alias(alias))
         except UsageError:
             continue
-    profile, region = _chosen(conf.host(_IDS), "--default-profile", "--default-region")
-    return Stored(profile, region, tuple(aliases), frozenset(made))
+    return Stored(tuple(aliases), frozenset(made))
 
 
 def check_alias(alias: Alias) -> Alias:

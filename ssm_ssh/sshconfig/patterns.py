@@ -20,6 +20,8 @@ _NO_ID = ("!*'*", "!*\\*", "!*.*", "!*:*", "!*_*", "!*-*-*", *(f"!*-*{letter}*" 
 # EC2 names that DNS knows (resource names of instances): https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/
 # ec2-instance-naming.html; whoever reaches these has a network to the instance.
 _NO_SUFFIX = ("!*'*", "!*\\*", "!*:*", "!*.internal", "!*.amazonaws.com", "!*.amazonaws.com.cn", "!*.api.aws")
+# OpenSSH before 8.0 reads lines of at most 4095 bytes; what a list of suffixes has besides them is some 700.
+_LONGEST = 3000
 _SUFFIX = re.compile(r"[a-z0-9?*_-]+(?:\.[a-z0-9?*_-]+)*")
 
 
@@ -28,21 +30,25 @@ def id_patterns() -> str:
     return ",".join((*_IDS, *_NO_ID))
 
 
-def suffix_patterns(suffixes: Iterable[str]) -> str:
-    """Return the pattern list of ids followed by a dot and one of `suffixes` (patterns, lower case); "" for none.
+def suffix_patterns(suffixes: Iterable[str]) -> list[str]:
+    """Return pattern lists of ids followed by a dot and one of `suffixes` (patterns, lower case), each for one line.
 
     Only the dots of the first label can be excluded within a line's length, so a suffix should say as much as it
-    can: `??-*-?` (a region) rather than `*`. Raises ValueError for what cannot be a suffix.
+    can: `*-*-?` (a region) rather than `*`. Raises ValueError for what cannot be a suffix.
     """
-    chosen = list(suffixes)
-    for suffix in chosen:
-        if not _SUFFIX.fullmatch(suffix):
+    lists: list[list[str]] = []
+    length = 0
+    for suffix in dict.fromkeys(suffixes):
+        if not _SUFFIX.fullmatch(suffix) or len(suffix) > _LONGEST // 4:
             raise ValueError(f"{suffix!r} is not a suffix of host names")
-    if not chosen:
-        return ""
-    longest = [f"{start}.{suffix}" for suffix in chosen for start in (f"i-{_LONG}", f"mi-{_LONG}")]
-    early = [f"!i-{'?' * count}.*" for count in range(17)] + [f"!mi-{'?' * count}.*" for count in range(17)]
-    return ",".join((*longest, *early, *_NO_SUFFIX))
+        pair = [f"i-{_LONG}.{suffix}", f"mi-{_LONG}.{suffix}"]
+        length += len(",".join(pair)) + 1
+        if not lists or length > _LONGEST:
+            lists.append([])
+            length = len(",".join(pair)) + 1
+        lists[-1] += pair
+    early = [f"!{start}{'?' * count}.*" for start in ("i-", "mi-") for count in range(len(_LONG))]
+    return [",".join((*one, *early, *_NO_SUFFIX)) for one in lists]
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -65,5 +71,5 @@ def matches_list(name: str, patterns: Sequence[str]) -> bool:
 
 def is_ours(name: str, suffixes: Iterable[str] = ()) -> bool:
     """True when a host of this name is reached through ssm-ssh by the rules that `id_patterns` and suffixes make."""
-    lists = (id_patterns(), suffix_patterns(suffixes))
-    return any(matches_list(name.lower(), one.split(",")) for one in lists if one)
+    lists = (id_patterns(), *suffix_patterns(suffixes))
+    return any(matches_list(name.lower(), one.split(",")) for one in lists)

@@ -68,10 +68,8 @@ def test_an_alias_is_an_instance_with_a_name(tmp_path: Path) -> None:
     assert bare["proxycommand"] == ask(tmp_path, PLAIN, IDS[0])["proxycommand"]
 
 
-def test_defaults_environment_and_suffixes_are_carried(tmp_path: Path) -> None:
+def test_environment_and_suffixes_are_carried(tmp_path: Path) -> None:
     managed = PLAIN._replace(
-        default_profile="prod eu",
-        default_region="eu-west-1",
         environment=(("XDG_DATA_HOME", "/d a"),),
         suffixes=("??-*-?",),
         options=(("Compression", "yes"),),
@@ -79,7 +77,6 @@ def test_defaults_environment_and_suffixes_are_carried(tmp_path: Path) -> None:
     for host in (IDS[0], f"{IDS[0]}.eu-west-1"):
         values = ask(tmp_path, managed, host)
         assert shlex.split(values["proxycommand"][0])[:2] == ["/usr/bin/env", "XDG_DATA_HOME=/d a"]
-        assert '--default-profile "prod eu" --default-region "eu-west-1"' in values["proxycommand"][0]
         assert values["compression"] == ["yes"]
 
 
@@ -149,18 +146,12 @@ _ALIASES = st.lists(
 
 @given(
     _ALIASES,
-    st.one_of(st.just(""), _WORD),
-    st.sampled_from(["", "eu-west-1"]),
     st.frozensets(st.sampled_from(["folder", "config"])),
     st.sampled_from([(), ("??-*-?",)]),
 )
-def test_what_is_stored_is_read_back(
-    aliases: list[Alias], profile: str, region: str, made: frozenset[str], suffixes: tuple[str, ...]
-) -> None:
-    managed = PLAIN._replace(
-        aliases=tuple(aliases), default_profile=profile, default_region=region, made=made, suffixes=suffixes
-    )
-    assert read(render(managed)) == Stored(profile, region, tuple(aliases), made)
+def test_what_is_stored_is_read_back(aliases: list[Alias], made: frozenset[str], suffixes: tuple[str, ...]) -> None:
+    managed = PLAIN._replace(aliases=tuple(aliases), made=made, suffixes=suffixes)
+    assert read(render(managed)) == Stored(tuple(aliases), made)
 
 
 @given(st.text())

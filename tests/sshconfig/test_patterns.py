@@ -60,14 +60,22 @@ def test_what_cannot_be_a_suffix_is_refused(suffix: str) -> None:
 
 def test_ssh_itself_agrees(tmp_path: Path) -> None:
     config = tmp_path / "config"
-    lists = (patterns.id_patterns(), patterns.suffix_patterns(SUFFIXES))
+    lists = (patterns.id_patterns(), *patterns.suffix_patterns(SUFFIXES))
     config.write_text("".join(f'Match host "{one}"\n  User ours\n' for one in lists) + "Match all\n  User others\n")
-    assert max(map(len, config.read_text().split("\n"))) < 1024, "the longest line that OpenSSH 7.6 reads"
     for name in ("i-0123456789abcdef0", "I-0A1B2C3D", "mi-0123456789abcdef0", *SUFFIXED, *FOREIGN):
         said = subprocess.run([SSH, "-F", config, "-G", name], capture_output=True, text=True).stdout
         # ssh refuses a quote in a host name since 9.6, and such a name is nobody's then.
         user = "user ours\n" in said
         assert user == patterns.is_ours(name, SUFFIXES), name
+
+
+def test_no_line_is_longer_than_old_versions_read() -> None:
+    profiles = [f"profile-number-{number}" for number in range(40)]
+    suffixes = ["*-*-?", *(f"{one}{more}" for one in profiles for more in ("", ".*-*-?"))]
+    lists = patterns.suffix_patterns(suffixes)
+    assert len(lists) > 1
+    assert max(map(len, [patterns.id_patterns(), *lists])) < 4000
+    assert patterns.is_ours("i-0123456789abcdef0.profile-number-39.eu-west-1", suffixes)
 
 
 _ANY = st.text("ab.*?!\n", max_size=8)
