@@ -6,11 +6,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from ssm_ssh.errors import NetworkError, SessionEnded, SsmSshError
+from ssm_ssh.errors import NetworkError, SessionEnded, SsmSshError, StateError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.api import Api
+    from ssm_ssh.aws.settings import AwsSettings
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.gateway import Gateway
     from ssm_ssh.log import Log
@@ -29,18 +30,15 @@ class Connection:
     def __init__(
         self,
         target: Target,
+        settings: AwsSettings,
         *,
-        profile: str | None = None,
-        region: str | None = None,
         document: str = "AWS-StartSSHSession",
         push: str = "auto",
         host_keys: str = "record",
         spelled: str = "",
         log: Log,
     ) -> None:
-        """Read the AWS settings; raises UsageError where they are not usable. Calls nothing yet."""
-        from ssm_ssh.aws.settings import load
-
+        """`settings`: the account and region to ask; `spelled`: the host's name as ssh knows it. Calls nothing yet."""
         self.session_id = ""
         self._target = target
         self._document = document
@@ -48,7 +46,7 @@ class Connection:
         self._require = host_keys == "require"
         self._spelled = spelled or target.instance_id
         self._log = log
-        self._settings = load(profile=profile, region=region)
+        self._settings = settings
         self._api: Api | None = None
         self._cancelled = False
         self._public_key = ""
@@ -127,7 +125,9 @@ class Connection:
         self._log.info(f"session {session.session_id} started as {self._target.user}")
         if self._cancelled:
             raise NetworkError("given up, for ssh has ended")
-        return gateway.enter(session, channel)
+        socket = gateway.enter(session, channel)
+        self._remember()
+        return socket
 
     def resume(self, channel: Channel) -> WebSocket:
         """Connect to the session again, with a new token and the same numbers."""
@@ -181,6 +181,18 @@ class Connection:
     @property
     def _pushes(self) -> bool:
         return self._push == "eic" or (self._push == "auto" and not self._target.hybrid)
+
+    def _remember(self) -> None:
+        """Note by which profile, in which region the instance was reached; keys of the environment have no name."""
+        from ssm_ssh import learned
+
+        settings = self._settings
+        if settings.explicit_profile or not settings.env.get("AWS_ACCESS_KEY_ID"):
+            known = learned.Learned(self._target.instance_id, settings.profile_name, settings.region)
+            try:
+                learned.remember([known])
+            except StateError as error:
+                self._log.info(f"not remembered: {error.sentence()}")
 
     def _calls(self) -> Api:
         with self._lock:

@@ -34,17 +34,21 @@ class HostName(NamedTuple):
     region: str = ""
 
 
+def instance_of(host: str) -> str:
+    """Return the instance id that `host` begins with, or `host` itself where it begins with none."""
+    first = host.lower().partition(".")[0]
+    return first if is_instance_id(first) else host
+
+
 def parse(host: str, profiles: Callable[[], Iterable[str]], is_region: Callable[[str], bool]) -> HostName:
     """Return what `host` (ssh's `%h`) says. `profiles` gives the configured ones; it is called for labels alone.
 
     A name whose first label is no instance id comes back whole, for `parse_target` to refuse. Raises UsageError for
     labels that mean nothing, or more than one thing.
     """
-    name = host.lower()
-    instance_id, dot, rest = name.partition(".")
-    if not is_instance_id(instance_id):
-        return HostName(host, host)
-    if not dot:
+    instance_id = instance_of(host)
+    _, dot, rest = host.lower().partition(".")
+    if not dot or not is_instance_id(instance_id):
         return HostName(host, instance_id)
     configured = list(profiles())
     meanings: list[tuple[str, str]] = []

@@ -25,6 +25,14 @@ class Located(NamedTuple):
     aws: AwsSettings
     choice: Choice
 
+    def plan(self) -> list[str]:
+        """Return what would be called to find the instance, one line a place."""
+        return [
+            f"ssm:DescribeInstanceInformation for profile {one.profile}, region {one.region or 'of the profile'}: "
+            f"is {self.name.instance_id} there?"
+            for one in self.choice.search
+        ]
+
 
 def locate(
     host: str,
@@ -38,7 +46,8 @@ def locate(
 ) -> Located:
     """Return where the instance that `host` (ssh's `%h`) names is asked for. Calls AWS only to search for it.
 
-    Raises UsageError for labels, profiles and regions that cannot be, and what `search.find` raises.
+    Without leave to search (`may_search`) the first place stands for all. Raises UsageError for labels, profiles and
+    regions that cannot be, and what `search.find` raises.
     """
     from ssm_ssh import learned
     from ssm_ssh.aws.endpoints import is_region
@@ -73,7 +82,11 @@ def locate(
         except StateError as error:
             if debug:
                 debug(f"not remembered: {error.sentence()}")
-    return Located(name, aws_settings(choice, env, files.get()), choice)
+    meant = choice
+    if choice.search:
+        first = choice.search[0]
+        meant = choice._replace(profile=first.profile, region=first.region)
+    return Located(name, aws_settings(meant, env, files.get()), choice)
 
 
 def aws_settings(choice: Choice, env: Mapping[str, str], files: SharedFiles | None = None) -> AwsSettings:

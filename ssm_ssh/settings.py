@@ -126,11 +126,15 @@ def _is_profile(text: str) -> bool:
 
 def _text(allowed: Callable[[str], object]) -> Callable[[Any], Value]:
     def check(value: Any) -> Value:  # noqa: ANN401
-        if not isinstance(value, str) or (value and not allowed(value)):
+        if not isinstance(value, str) or not allowed(value):
             raise ValueError(value)
         return value
 
     return check
+
+
+def _maybe(allowed: Callable[[str], object]) -> Callable[[Any], Value]:
+    return _text(lambda value: not value or allowed(value))
 
 
 def _choice(*choices: str) -> Callable[[Any], Value]:
@@ -166,14 +170,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "default_profile",
         "",
-        _text(_is_profile),
+        _maybe(_is_profile),
         "the name of an AWS profile",
         "AWS profile where neither host name nor environment nor memory choose one",
     ),
     Setting(
         "default_region",
         "",
-        _text(_REGION.fullmatch),
+        _maybe(_REGION.fullmatch),
         "the name of a region, such as eu-central-1",
         "AWS region where neither host name, environment, memory nor the profile choose one",
     ),
@@ -203,7 +207,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "user",
         "",
-        _text(_USER.fullmatch),
+        _maybe(_USER.fullmatch),
         "the name of a user",
         "user of every alias that sync writes, instead of the platform's usual one",
     ),

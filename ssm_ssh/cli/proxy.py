@@ -6,8 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.arguments import Arguments, seconds
-from ssm_ssh.errors import SsmSshError, UsageError
+from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.errors import SsmSshError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
@@ -20,9 +20,11 @@ The key of ssm-ssh is pushed through EC2 Instance Connect for each connection an
 """
 
 _EPILOG = """\
+HOST may say region and profile: i-0123456789abcdef0.eu-west-1.prod, in any order. Otherwise AWS_PROFILE and
+AWS_REGION decide, then where the instance was last reached, then the defaults, then a search.
+
 environment: AWS_PROFILE, AWS_REGION and everything else that the AWS CLI reads, HTTPS_PROXY, NO_PROXY,
-AWS_CA_BUNDLE; SSM_SSH_DOCUMENT, SSM_SSH_PUSH, SSM_SSH_HOST_KEYS and SSM_SSH_RESUME_LIMIT stand in for the options of
-those names.
+AWS_CA_BUNDLE; SSM_SSH_PUSH for --push, and so on for each option that `ssm-ssh config` lists.
 """
 
 
@@ -50,34 +52,26 @@ def _parser() -> Arguments:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    env = os.environ.get
-    parser.add_argument("host", metavar="HOST", help="instance id: i-... or mi-...")
+    parser.add_argument("host", metavar="HOST", help="instance id, and after dots a region, a profile, or both")
     parser.add_argument("port", metavar="PORT", nargs="?", default="22", help="sshd's port there (22)")
     parser.add_argument("user", metavar="USER", nargs="?", default="ec2-user", help="user there (ec2-user)")
     parser.add_argument("--profile", help="AWS profile")
     parser.add_argument("--region", help="AWS region")
-    parser.add_argument("--default-profile", metavar="P", help="profile where the environment chooses none")
-    parser.add_argument("--default-region", metavar="R", help="region where the environment chooses neither")
-    parser.add_argument("--document", default=env("SSM_SSH_DOCUMENT") or "AWS-StartSSHSession", help="session document")
+    parser.add_argument("--default-profile", metavar="P", help="profile where neither name nor environment choose one")
+    parser.add_argument("--default-region", metavar="R", help="region where nothing else chooses one")
+    parser.add_argument("--search", metavar="PLACES", help="where to look for an unknown instance: 'P:R,R P ...'")
+    parser.add_argument("--document", metavar="NAME", help="session document (AWS-StartSSHSession)")
     parser.add_argument(
         "--push",
-        choices=("auto", "eic", "none"),
-        default=env("SSM_SSH_PUSH") or "auto",
+        metavar="WAY",
         help="how the key gets there: auto, eic (EC2 Instance Connect), none (it is there already)",
     )
     parser.add_argument(
         "--host-keys",
-        choices=("record", "require"),
-        default=env("SSM_SSH_HOST_KEYS") or "record",
+        metavar="POLICY",
         help="a first host key that nothing may confirm: record it and say so, or require that it is verified",
     )
-    parser.add_argument(
-        "--resume-limit",
-        type=seconds,
-        default=env("SSM_SSH_RESUME_LIMIT") or "900",
-        metavar="S",
-        help="how long to try to get a lost connection back (900 seconds)",
-    )
+    parser.add_argument("--resume-limit", metavar="S", help="how long to try to get a lost connection back (900 s)")
     parser.add_argument("--dry-run", action="store_true", help="print what would be called with what, call nothing")
     parser.add_argument("--debug", action="store_true", help="tell every step on stderr")
     parser.add_argument("--log-file", metavar="PATH", help="write the log there")
@@ -87,38 +81,39 @@ def _parser() -> Arguments:
 def _proxy(options: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from ssm_ssh import settings
     from ssm_ssh.connect import Connection
-    from ssm_ssh.defaults import choose
+    from ssm_ssh.hostname import instance_of
+    from ssm_ssh.locate import locate
     from ssm_ssh.log import open_log
     from ssm_ssh.target import parse_target
 
     _open_standard_descriptors()
-    if options.host_keys not in ("record", "require"):
-        raise UsageError("SSM_SSH_HOST_KEYS is neither 'record' nor 'require'", "Set it to one of them, or unset it")
-    target = parse_target(options.host, options.port, options.user)
+    target = parse_target(instance_of(options.host), options.port, options.user)
+    chosen = settings.load(vars(options))
     log_file = Path(options.log_file) if options.log_file else None
     log = open_log(log_file, debug=options.debug, subject=target.instance_id)
-    chosen = choose(
-        os.environ,
+    located = locate(
+        options.host,
+        chosen,
         profile=options.profile or "",
         region=options.region or "",
-        default_profile=options.default_profile or "",
-        default_region=options.default_region or "",
+        debug=log.debug,
+        may_search=not options.dry_run,
     )
     connection = Connection(
         target,
-        profile=chosen.profile or None,
-        region=chosen.region or None,
-        document=options.document,
-        push=options.push,
-        host_keys=options.host_keys,
-        spelled=options.host,
+        located.aws,
+        document=chosen.text("document"),
+        push=chosen.text("push"),
+        host_keys=chosen.text("host_keys"),
+        spelled=located.name.spelled,
         log=log,
     )
     if options.dry_run:
-        print("\n".join(connection.plan()))
+        print("\n".join([*located.plan(), *connection.plan()]))
         return 0
-    return connection.carry(resume_limit=options.resume_limit)
+    return connection.carry(resume_limit=chosen.seconds("resume_limit"))
 
 
 def _open_standard_descriptors() -> None:
