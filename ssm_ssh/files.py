@@ -65,6 +65,15 @@ class Folder:
         except OSError as error:
             raise self._unusable(name, error) from error
 
+    def modified(self, name: str) -> float | None:
+        """Return when the file `name` was last written, in seconds since the epoch; None where there is none."""
+        try:
+            return os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mtime
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unusable(name, error) from error
+
     def append_to(self, name: str) -> int:
         """Return a descriptor that appends to `name`, made if missing; the caller closes it."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
