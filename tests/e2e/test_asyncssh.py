@@ -12,7 +12,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_commands_and_files(world: World) -> None:
-    # The first connection makes the key where there is none, and asyncssh reads keys before it connects.
+    # The first connection makes the key and learns the host key; asyncssh reads both before it connects.
     world.ssh("true")
     config = world.config(world.web.instance_id, 22, "ec2-user")
     before = set(world.sessions(world.web))

@@ -52,10 +52,12 @@ def ansible(world: World, host: str, env: dict[str, str], folder: Path) -> Done:
 
 
 def asyncssh(world: World, host: str, env: dict[str, str], folder: Path) -> Done:
+    world.ssh("true")  # libraries read the key and known_hosts before they connect, so both must be there
     return world.python("use_asyncssh.py", world.config(host, 22, "ec2-user"), host, env=env, expect=1)
 
 
 def paramiko(world: World, host: str, env: dict[str, str], folder: Path) -> Done:
+    world.ssh("true")
     return world.python("use_paramiko.py", world.config(host, 22, "ec2-user"), host, env=env, expect=1)
 
 

@@ -264,7 +264,7 @@ def test_an_instance_is_a_jump_host_to_another_machine(world: World) -> None:
         "ssh",
         f"-J{world.web.destination}",
         f"-p{port}",
-        f"-oHostKeyAlias={world.db.instance_id}",
+        f"-oHostKeyAlias=[{world.db.instance_id}]:2222",
         f"{world.db.users[0]}@127.0.0.1",
         "id -un; cat",
         stdin=data,
