@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _LABELS = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 # Regions end in a hyphen and a digit: us-east-1, us-gov-west-1.
 _REGION_PATTERN = "*-*-?"
-# With three patterns for a profile and two kinds of id, as many as a line of ssh's configuration can hold well.
-_MOST_PROFILES = 40
+# Each profile adds three patterns for two kinds of id to what ssh reads at every start.
+_MOST_PROFILES = 250
 _SHOWN = 8
 
 

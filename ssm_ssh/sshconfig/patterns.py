@@ -53,8 +53,13 @@ def suffix_patterns(suffixes: Iterable[str]) -> list[str]:
 
 def matches(name: str, pattern: str) -> bool:
     """True when ssh's match_pattern() says so: `*` any run, `?` any character, nothing else is special."""
+    return translate(pattern).fullmatch(name) is not None
+
+
+def translate(pattern: str) -> re.Pattern[str]:
+    """Return the regular expression that means what `pattern` does."""
     parts = [".*" if c == "*" else "." if c == "?" else re.escape(c) for c in re.sub(r"\*+", "*", pattern)]
-    return re.fullmatch("".join(parts), name, re.DOTALL) is not None
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def matches_list(name: str, patterns: Sequence[str]) -> bool:
