@@ -116,8 +116,8 @@ class Relay:
         from ssm_ssh.signals import catching
 
         with catching(self._waker):
+            self._open()  # first, for it has the longest way to go
             self._authorizing = Task(self._line.authorize, self._waker)
-            self._open()
             while self._state != "over":
                 ready = self._wait()
                 now = time.monotonic()
