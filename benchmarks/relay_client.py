@@ -41,6 +41,14 @@ class DirectLine:
     def authorize(self) -> str:
         return ""
 
+    def authorized(self) -> bool:
+        return True
+
+    def explain_wait(self) -> str:
+        return ""
+
+    def ended(self, login: object) -> None: ...
+
     def check_host_key(self, key: HostKey, *, judged_by_ssh: bool) -> str:
         return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import statistics
@@ -82,6 +83,10 @@ def running(process: subprocess.Popen[bytes]) -> Iterator[tuple[int, int]]:
     """The ends of a client's stdin and stdout; it is ended afterwards."""
     assert process.stdin is not None
     assert process.stdout is not None
+    for pipe in (process.stdin, process.stdout):
+        # So that neither waits for this process to be scheduled, on a machine that is not alone.
+        with contextlib.suppress(OSError, AttributeError):  # not on Linux
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
     try:
         yield process.stdin.fileno(), process.stdout.fileno()
     finally:
@@ -105,6 +110,7 @@ def _feed(fd: int, size: int) -> None:
 def upload(peer: Peer, process: subprocess.Popen[bytes], size: int) -> Result:
     with running(process) as (stdin, stdout):
         _greet(stdin, stdout)
+        _expect(stdout, lean.READY)
         feeder = threading.Thread(target=_feed, args=(stdin, size), daemon=True)
         feeder.start()
         peer.event("begin")
