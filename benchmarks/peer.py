@@ -43,6 +43,8 @@ _BACKLOG = 256 * 1024
 MORE_MESSAGES = 10_000
 """A client need not fill each message."""
 
+ECHO = b"x"
+
 READY = b"ready"
 """What a sink says when the bytes may come."""
 
@@ -316,19 +318,16 @@ class Session:
         say(event="checked", right=True)  # by whoever reads the client's output
 
     def echo(self) -> None:
+        """Give back each byte, at once and made in advance: what is measured is the client."""
+        made = [acknowledgement(self.expected + i) + self.output(1, ECHO) for i in range(MORE_MESSAGES)]
+        made.reverse()
+        connection = self.connection
         say(event="begin")
-        while True:
-            answers: list[bytes] = []
-            data = self.connection.buffer
-            echoes = [
-                self.output(1, unmasked(data[start : start + length], mask))
-                for kind, start, length, mask in self.inputs(answers)
-                if kind == 1
-            ]
-            if answers:
-                self.connection.send(b"".join(answers + echoes))
-            if not self.connection.turn():
-                return
+        while connection.turn():
+            data = connection.buffer
+            for _, mask, start, length in connection.frames():
+                if length == 121 and data[start + 4] ^ mask[0] == _INPUT[0]:
+                    connection.send(made.pop())
 
 
 def stream(size: int) -> bytes:

@@ -198,8 +198,8 @@ def echo(clients: Clients, peer: Peer, *, rounds: int) -> Row:
         for turn in range(rounds + 20):
             for name, (stdin, stdout) in (("relay", relay), ("null", null)):
                 begin = time.perf_counter()
-                os.write(stdin, b"x")
-                _expect(stdout, b"x")
+                os.write(stdin, lean.ECHO)
+                _expect(stdout, lean.ECHO)
                 if turn >= 20:
                     times[name].append(time.perf_counter() - begin)
                 time.sleep(0.002)  # a person does not type while acknowledgements are still on their way
