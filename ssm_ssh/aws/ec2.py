@@ -5,6 +5,7 @@ https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.errors import ProtocolError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 VERSION = "2016-11-15"
 CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
+_UNSPEAKABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|&#([0-9]{1,9}|[xX][0-9a-fA-F]{1,8});")
 # No answer of EC2's is nested more than a dozen levels.
 _DEEPEST = 32
 
@@ -53,11 +55,21 @@ def decode(body: bytes) -> dict[str, Any] | None:
         return None
     try:
         parser = XMLParser()  # noqa: S314 -- nothing is left in it that could grow or reach out
-        parser.feed(text)
+        parser.feed(_UNSPEAKABLE.sub(_stand_in, text))
         found = _value(parser.close(), 0)
     except (ParseError, ValueError, ProtocolError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _stand_in(found: re.Match[str]) -> str:
+    """Return what stands for a character, or a reference to one, that XML may not hold: a tag can have any."""
+    digits = found[1]
+    if digits is not None:
+        code = int(digits[1:], 16) if digits[0] in "xX" else int(digits)
+        if code in (9, 10, 13) or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code < 0x110000:
+            return found[0]
+    return "\ufffd"
 
 
 def error(body: bytes) -> tuple[str, str]:

@@ -13,6 +13,9 @@ from ssm_ssh.text import printable
 COMMANDS = {
     "setup": "make ssh, scp, sftp, rsync and git reach instances by their ids",
     "status": "show what is set up, whether ssh would use it, and what to mind",
+    "list": "list the instances there are, and whether they can be reached",
+    "sync": "give each instance that has a name an alias for ssh",
+    "config": "show the settings in force, and where each comes from",
     "proxy": "be ssh's ProxyCommand: carry one SSH connection to an instance",
     "host-keys": "show, refresh, accept and remove the host keys that ssh is to trust",
     "lab": "run an AWS of your own on this machine, to try ssm-ssh without an account",

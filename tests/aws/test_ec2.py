@@ -131,3 +131,8 @@ def test_an_answer_that_is_not_xml_is_an_error(calls: Calls, aws: FakeAws, answe
     aws.answers = [answer(200, b"{}")]
     with pytest.raises(ProtocolError, match="not XML"):
         calls.api.call("ec2", "GetConsoleOutput", {"InstanceId": "i-1"})
+
+
+def test_what_xml_cannot_say_spoils_nothing_else() -> None:
+    body = "<R><a>x\x1b[2J\x00\uffff</a><b>&#27;&#x1B;&#xD800;&#999999999;&#65;&#x41;&#10;&amp;</b></R>"
+    assert ec2.decode(body.encode()) == {"a": "x\ufffd[2J\ufffd\ufffd", "b": "\ufffd" * 4 + "AA\n&"}

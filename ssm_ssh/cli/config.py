@@ -1,0 +1,114 @@
+"""`ssm-ssh config`: the settings in force and where they come from, and what would be chosen for a host."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.errors import SsmSshError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from ssm_ssh.settings import Settings
+
+_DESCRIPTION = """\
+Show each setting, its value and where that comes from, then the AWS profile and region that hold, for HOST if one is
+named: an instance id, with or without region and profile behind it. Nothing is changed and AWS is not called.
+
+  ssm-ssh config
+  ssm-ssh config i-0123456789abcdef0.eu-west-1
+"""
+
+_EPILOG = """\
+A setting is taken from the option of that name, else from SSM_SSH_NAME in the environment, else from the settings file.
+Lists are words in the environment: SSM_SSH_SEARCH='prod:eu-west-1,us-east-1 dev'. The file is TOML, for example:
+
+  default_profile = "prod"
+  search = ["prod:eu-west-1,us-east-1", "dev"]
+  push = "eic"
+
+settings:
+"""
+
+
+def run(argv: list[str]) -> int:
+    """Run the command; returns its exit status."""
+    options = _parser().parse_args(argv)
+    from ssm_ssh import settings
+
+    found = settings.load()
+    rows = [(one.name, found.value(one.name), found.origin(one.name)) for one in settings.SETTINGS]
+    chosen = _chosen(found, options.host or "")
+    if options.json:
+        import json
+
+        both = [*rows, *chosen]
+        print(json.dumps({"file": str(found.path), **{n: {"value": v, "origin": o} for n, v, o in both}}, indent=1))
+        return 0
+    from ssm_ssh.cli.table import table
+
+    lines = [(name, _shown(value), origin) for name, value, origin in [*rows, *chosen]]
+    print("\n".join(table(("SETTING", "VALUE", "ORIGIN"), lines, width=None, keep=frozenset())))
+    print(f"\nThe settings file is {found.path}{'' if found.path.exists() else ', which does not exist'}.")
+    return 0
+
+
+def _parser() -> Arguments:
+    import argparse
+
+    from ssm_ssh.settings import SETTINGS
+
+    lines = [f"  {one.name}\n      {one.help}\n      allowed: {one.allowed}" for one in SETTINGS]
+    parser = Arguments(
+        prog="ssm-ssh config",
+        description=_DESCRIPTION,
+        epilog=_EPILOG + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("host", metavar="HOST", nargs="?", help="what would be chosen for this host")
+    parser.add_argument("--json", action="store_true", help="for programs: one object")
+    return parser
+
+
+def _chosen(settings: Settings, host: str) -> list[tuple[str, object, str]]:
+    """Return profile, region and, where there is one, the search, as they hold for `host` ("": none in particular)."""
+    from ssm_ssh import choice, learned
+    from ssm_ssh.aws.endpoints import is_region
+    from ssm_ssh.aws.ini import SharedFiles
+    from ssm_ssh.hostname import parse
+    from ssm_ssh.locate import aws_settings
+    from ssm_ssh.target import parse_target
+
+    files = SharedFiles(os.environ)
+    name = parse(host, lambda: files.profiles, is_region) if host else None
+    if name:
+        parse_target(name.instance_id, "22", "ec2-user")
+    found = choice.choose(
+        settings,
+        os.environ,
+        name=name,
+        recall=lambda: learned.recall(name.instance_id) if name else None,
+        configured=lambda: files.profiles,
+    )
+    if found.search:
+        where = tuple(f"{one.profile}:{one.region}".rstrip(":") for one in found.search)
+        return [("looked for in", where, settings.origin("search"))]
+    profile = os.environ.get(found.profile_from, "") if found.by_environment else found.profile or "default"
+    if found.profile_from == "AWS_ACCESS_KEY_ID":
+        profile = ""
+    rows: list[tuple[str, object, str]] = [("AWS profile", profile, found.profile_from or "default")]
+    try:
+        aws = aws_settings(found, os.environ, files)
+    except SsmSshError as error:
+        return [*rows, ("AWS region", "", error.sentence())]
+    own = files.profiles.get(aws.profile_name, {}).get("region") == aws.region
+    by = found.region_from or (f"the profile in {files.config_path}" if own else found.fallback_from)
+    return [*rows, ("AWS region", aws.region, by)]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return printable(f"{value:g}" if isinstance(value, float) else value)

@@ -1,0 +1,185 @@
+"""`ssm-ssh sync`: an alias in ssh's configuration for each instance that has a name."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from ssm_ssh.cli import places
+from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.errors import StateError, UsageError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from ssm_ssh.aws.discovery import Found, Node
+    from ssm_ssh.cli.places import Asked
+    from ssm_ssh.sshconfig.managed import Alias
+    from ssm_ssh.sshconfig.place import Place
+
+_DESCRIPTION = """\
+Give each instance that Systems Manager knows an alias for ssh, by its Name tag:
+
+  ssm-ssh sync prod:eu-west-1,us-east-1 dev
+  ssh web-1                                 # the right instance, user, profile and region
+
+The aliases are those of this call: what is gone, renamed or not chosen any more goes. A place that could not be asked
+keeps the aliases it had. They stand in ssm-ssh's own file; your ssh configuration is not touched.
+"""
+
+_EPILOG = f"""\
+{places.WHERE}
+A name becomes an alias as it is, if it is plain: letters, digits, - and _, at most 63. It never is one for which your
+ssh configuration, known_hosts or /etc/hosts has a meaning already; and where several instances have the same name, each
+of them has a part of its id behind it (web-9abcdef0), and none the bare name. An alias that leads to another instance
+than before is reported. The user is the platform's usual one, or the `user` setting.
+
+From cron: put places and tags into the settings (sync, sync_tags), and run `ssm-ssh sync --quiet`, which says nothing
+unless something is to be known. Nothing is written where nothing has changed.
+
+exit status: 0 done, or nothing to do; 1 a place could not be asked, or it could not be written; 2 the call was wrong.
+"""
+
+# A list longer than this is for a file, not for a person.
+_SHOWN = 10
+
+
+class Change(NamedTuple):
+    """What becomes of the aliases, and which instances get none (name, id, reason)."""
+
+    before: dict[str, Alias]
+    after: dict[str, Alias]
+    skipped: list[tuple[str, str, str]]
+
+    @property
+    def rebound(self) -> list[tuple[Alias, Alias]]:
+        """The aliases that lead to another instance than before."""
+        both = [(self.before[name], one) for name, one in self.after.items() if name in self.before]
+        return [(old, new) for old, new in both if old.instance_id != new.instance_id]
+
+
+def run(argv: list[str]) -> int:
+    """Run the command; returns its exit status."""
+    options = _parser().parse_args(argv)
+    from ssm_ssh import settings
+    from ssm_ssh.sshconfig import compose, place, proof
+
+    where, ssh = place.find_place(), proof.find_ssh()
+    asked = places.ask(options, tags=settings.load().words("sync_tags"))
+    changes: list[Change] = []
+
+    def change(before: tuple[Alias, ...]) -> tuple[Alias, ...]:
+        changes.append(plan(asked, before, where))
+        return tuple(changes[-1].after.values())
+
+    done = compose.update_aliases(where, ssh, change, dry_run=options.dry_run)
+    _tell(changes[-1], wrote=bool(done.plan.changes), dry_run=options.dry_run, quiet=options.quiet)
+    if not options.dry_run:
+        _remember(asked)
+    places.complain(asked.answers)
+    return 0 if len(_named(asked)) == len(asked.answers) else 1
+
+
+def _parser() -> Arguments:
+    import argparse
+
+    parser = Arguments(
+        prog="ssm-ssh sync",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    places.add_options(parser)
+    parser.add_argument("--user", metavar="U", help="the user of every alias, instead of the platform's usual one")
+    parser.add_argument("--dry-run", action="store_true", help="say what would change, change nothing")
+    parser.add_argument("--quiet", action="store_true", help="say only what leads elsewhere now, and what failed")
+    return parser
+
+
+def plan(asked: Asked, before: tuple[Alias, ...], where: Place) -> Change:
+    """Return which aliases there are to be, given those that are there."""
+    from ssm_ssh import aliases
+    from ssm_ssh.sshconfig.managed import Alias, check_alias
+    from ssm_ssh.sshconfig.meanings import meanings
+
+    nodes = {node.instance_id: node for one in reversed(_named(asked)) for node in one.nodes}
+    kept = [one for one in before if one.instance_id not in nodes and _unasked(one, asked)]
+    taken = {one.name.lower(): one for one in kept}
+    taken |= {aliases.base_of(one.name, one.instance_id).lower(): one for one in kept}
+    known = meanings(where)
+
+    def meaning(name: str) -> str:
+        one = taken.get(name.lower())
+        return f"an alias of {one.instance_id}, which could not be asked for" if one else known(name)
+
+    chosen = aliases.choose((aliases.Named(one.instance_id, one.name) for one in nodes.values()), meaning)
+    skipped = [(one.name, one.instance_id, one.reason) for one in chosen.skipped if one.name]
+    after = {one.name: one for one in kept}
+    own = asked.settings.text("user")
+    for instance_id, name in chosen.aliases.items():
+        node = nodes[instance_id]
+        try:
+            after[name] = check_alias(
+                Alias(name, instance_id, own or node.user, _profile(node, asked), node.region),
+            )
+        except UsageError as error:
+            skipped.append((name, instance_id, error.message))
+    ordered = dict(sorted(after.items(), key=lambda one: (one[0].lower(), one[0])))
+    return Change({one.name: one for one in before}, ordered, sorted(skipped))
+
+
+def _named(asked: Asked) -> list[Found]:
+    """Return what the places told that told names."""
+    return [one.found for one in asked.answers if one.found is not None and not one.found.nameless]
+
+
+def _unasked(alias: Alias, asked: Asked) -> bool:
+    """Return whether `alias` may be of a place that could not tell what it has; nothing named is anything."""
+    return any(
+        (not alias.profile or one.spot.profile in ("", alias.profile)) and one.spot.region in ("", alias.region)
+        for one in asked.answers
+        if one.found is None or one.found.nameless
+    )
+
+
+def _profile(node: Node, asked: Asked) -> str:
+    """Return the profile to write down: keys of the environment have no name, and decide anew at each connection."""
+    if node.profile or os.environ.get("AWS_ACCESS_KEY_ID"):
+        return node.profile
+    return "default" if "default" in asked.files.profiles else ""
+
+
+def _remember(asked: Asked) -> None:
+    from ssm_ssh import learned
+
+    known = []
+    for one in reversed(asked.answers):
+        for node in one.found.nodes if one.found else ():
+            profile = _profile(node, asked)
+            if profile:
+                known.append(learned.Learned(node.instance_id, profile, node.region, node.user))
+    try:
+        learned.remember(known)
+    except StateError as error:
+        print(f"Mind: {error.sentence()}")
+
+
+def _tell(change: Change, *, wrote: bool, dry_run: bool, quiet: bool) -> None:
+    for old, new in change.rebound:
+        print(f"Mind: {new.name} now leads to {new.instance_id}, before to {old.instance_id}")
+    if quiet:
+        return
+    for name, instance_id, reason in change.skipped[:_SHOWN]:
+        print(f"No alias for {instance_id}, named '{printable(name, 60)}': {printable(reason, 160)}")
+    if len(change.skipped) > _SHOWN:
+        print(f"... and for {len(change.skipped) - _SHOWN} more")
+    for verb, these, those in (("New", change.after, change.before), ("Gone", change.before, change.after)):
+        names = sorted(set(these) - set(those))
+        if names:
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            print(f"{verb}: {', '.join(names[:_SHOWN])}{more}")
+    total = f"{len(change.after)} alias{'' if len(change.after) == 1 else 'es'}"
+    if not wrote:
+        print(f"Nothing to do: {total}, all current.")
+    else:
+        print(f"{'There would be' if dry_run else 'There are'} {total} now.")

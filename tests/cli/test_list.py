@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh.cli import list as command
+from ssm_ssh.cli.main import main
+from tests.fleet import Fleet, Instance, an_id, running
+
+HOSTILE = "\x1b]0;owned\x07\r\nroot@host# "
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+    with running() as fleet:
+        env = fleet.environment(tmp_path, {"prod": "eu-west-1", "dev": "us-east-1", "none": None})
+        for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_REGION"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("CONFIG", "STATE", "DATA"):
+            monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        fleet.places = {
+            ("AKPROD", "eu-west-1"): [
+                Instance(an_id(1), "web", tags={"Env": "prod"}),
+                Instance(an_id(2), "Db", "Amazon Linux", tags={"Env": "prod"}),
+                Instance(f"mi-{3:017x}", "edge", "Debian GNU/Linux", ping="ConnectionLost"),
+            ],
+            ("AKDEV", "us-east-1"): [Instance(an_id(4), "web"), Instance(an_id(5), state="stopped", ping="Inactive")],
+        }
+        yield fleet
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> tuple[list[str], str]:
+    assert main(["list", *words]) == status
+    said = capsys.readouterr()
+    return said.out.splitlines(), said.err
+
+
+def ids(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+    lines, _ = run(capsys, "--json", *words)
+    return [one["instance_id"] for one in json.loads("\n".join(lines))]
+
+
+def test_the_table(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    lines, errors = run(capsys, "prod", "dev")
+    assert errors == ""
+    assert lines[0].split() == ["NAME", "ID", "PLATFORM", "USER", "AGENT", "PING", "ADDRESS", "PROFILE/REGION"]
+    prod, dev = "10.0.0.4  prod/eu-west-1", "10.0.0.4  dev/us-east-1"
+    assert lines[1:] == [
+        f"Db    i-00000000000000002   Amazon Linux 24.04      ec2-user  3.3.1611.0  Online              {prod}",
+        f"edge  mi-00000000000000003  Debian GNU/Linux 24.04  admin     3.3.1611.0  ConnectionLost      {prod}",
+        f"web   i-00000000000000001   Ubuntu 24.04            ubuntu    3.3.1611.0  Online              {prod}",
+        f"web   i-00000000000000004   Ubuntu 24.04            ubuntu    3.3.1611.0  Online              {dev}",
+        f"      i-00000000000000005   Ubuntu 24.04            ubuntu    3.3.1611.0  Inactive (stopped)  {dev}",
+    ]
+
+
+def test_the_terminals_width(fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    lines, _ = run(capsys, "prod")
+    assert max(map(len, lines)) <= 100
+    assert "i-00000000000000002" in lines[1]
+    assert "..." in lines[1]
+
+
+def test_for_programs(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    lines, _ = run(capsys, "--json", "--tag", "Env=prod,test", "prod")
+    assert json.loads("\n".join(lines))[1] == {
+        "name": "web",
+        "instance_id": an_id(1),
+        "platform": "Ubuntu 24.04",
+        "user": "ubuntu",
+        "agent_version": "3.3.1611.0",
+        "ping_status": "Online",
+        "private_address": "10.0.0.4",
+        "state": "running",
+        "profile": "prod",
+        "region": "eu-west-1",
+    }
+
+
+def test_whose_instances(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    prod, dev = [an_id(2), f"mi-{3:017x}", an_id(1)], [an_id(4), an_id(5)]
+    assert ids(capsys, "--profile", "prod") == prod
+    assert ids(capsys, "--profile", "dev", "--profile", "prod", "--region", "us-east-1,ap-south-1") == dev
+    assert ids(capsys, "prod:us-east-1", "dev:us-east-1") == dev
+    assert ids(capsys, "prod", "--online") == [an_id(2), an_id(1)]
+    monkeypatch.setenv("AWS_PROFILE", "dev")
+    assert ids(capsys) == dev
+    assert ids(capsys, "--region", "eu-west-1") == []
+    monkeypatch.setenv("SSM_SSH_SEARCH", "prod:eu-west-1")
+    assert ids(capsys) == prod
+    monkeypatch.setenv("SSM_SSH_DEFAULT_PROFILE", "dev")
+    assert set(ids(capsys)) == {*prod, *dev}
+    monkeypatch.setenv("SSM_SSH_SYNC", "dev")
+    assert ids(capsys) == dev
+
+
+def test_the_default_region_is_that_of_the_default_profile(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSM_SSH_DEFAULT_PROFILE", "none")
+    monkeypatch.setenv("SSM_SSH_DEFAULT_REGION", "us-east-1")
+    assert ids(capsys) == []
+    assert next((one.key, one.region) for one in fleet.calls) == ("AKNONE", "us-east-1")
+    assert ids(capsys, "--profile", "prod")[0] == an_id(2)
+
+
+def test_a_place_that_fails_does_not_hide_the_others(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.answers["DescribeInstanceInformation"] = lambda call: (
+        (400, "AccessDeniedException") if call.key == "AKDEV" else None
+    )
+    lines, errors = run(capsys, "prod", "dev", "gone", "none", status=1)
+    assert len(lines) == 4
+    assert [line.split(":")[1] for line in errors.splitlines()] == [" dev", " gone", " none"]
+    assert "DescribeInstanceInformation is denied" in errors
+    assert "no AWS region" in errors
+
+
+def test_no_names_without_ec2(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.answers["DescribeInstances"] = lambda _: (403, "UnauthorizedOperation")
+    lines, errors = run(capsys, "prod")
+    assert len(lines) == 4
+    assert "ssm-ssh: prod: no names: DescribeInstances" in errors
+
+
+def test_hostile_names_stay_in_their_line(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.places = {("AKPROD", "eu-west-1"): [Instance(an_id(1), HOSTILE, HOSTILE)]}
+    lines, _ = run(capsys, "prod")
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
+    lines, _ = run(capsys, "prod", "--json")
+    assert all(line.isprintable() for line in lines)
+
+
+def test_nothing_is_there(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.places = {}
+    lines, errors = run(capsys, "prod")
+    assert lines == []
+    assert "No instance" in errors
+    assert ids(capsys, "prod") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["prod:"], "'prod:' is no place"),
+        (["prod:EU"], "is no place"),
+        (["--tag", "=x"], "'=x' is no tag"),
+        (["prod", "--profile", "dev"], "exclude each other"),
+        (["--nothing"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_calls(fleet: Fleet, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
+    _, errors = run(capsys, *words, status=2)
+    assert said in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_help_names_what_it_needs() -> None:
+    text = command._parser().format_help()
+    assert "ec2:DescribeInstances" in text
+    assert "exit status" in text
