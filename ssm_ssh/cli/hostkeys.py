@@ -24,7 +24,7 @@ Each instance's host key is looked up when you first connect, and ssh trusts it 
   ssm-ssh host-keys accept i-... [SHA256:...]
                                          trust the key that was refused when you last connected
   ssm-ssh host-keys remove i-...         forget its keys
-  ssm-ssh host-keys prune                forget those of terminated instances
+  ssm-ssh host-keys prune                forget those of instances that are no more, in one account and region
 """
 
 
@@ -44,7 +44,7 @@ def run(argv: list[str]) -> int:
     if action == "show":
         return _show(instance_id)
     if action == "refresh":
-        return _refresh(options, instance_id)
+        return _refresh(options, words[0], instance_id)
     if action == "accept":
         return _accept(instance_id, words[1] if len(words) == 2 else "")
     return _remove(instance_id)
@@ -66,18 +66,29 @@ def _parser() -> Arguments:
 
 
 def _instance(word: str) -> str:
+    from ssm_ssh.hostname import instance_of
     from ssm_ssh.target import parse_target
 
-    return parse_target(word.lower().partition(".")[0], "22", "ec2-user").instance_id
+    return parse_target(instance_of(word), "22", "ec2-user").instance_id
 
 
-def _api(options: argparse.Namespace) -> Api:
+def _api(options: argparse.Namespace, host: str = "") -> Api:
+    """Return the way to AWS for `host`, "" for no instance in particular."""
+    import os
+
     from ssm_ssh.aws.api import Api
-    from ssm_ssh.aws.settings import load
+    from ssm_ssh.choice import choose
+    from ssm_ssh.locate import aws_settings, locate
     from ssm_ssh.log import Log
+    from ssm_ssh.settings import load
 
-    log = Log(None, debug=options.debug)
-    return Api(load(profile=options.profile, region=options.region), debug=log.debug)
+    log, settings = Log(None, debug=options.debug), load()
+    profile, region = options.profile or "", options.region or ""
+    if host:
+        found = locate(host, settings, profile=profile, region=region, debug=log.debug).aws
+    else:
+        found = aws_settings(choose(settings, os.environ, profile=profile, region=region), os.environ)
+    return Api(found, debug=log.debug)
 
 
 def _show(instance_id: str) -> int:
@@ -93,10 +104,10 @@ def _show(instance_id: str) -> int:
     return 0
 
 
-def _refresh(options: argparse.Namespace, instance_id: str) -> int:
+def _refresh(options: argparse.Namespace, host: str, instance_id: str) -> int:
     from ssm_ssh import hostkeys
 
-    api = _api(options)
+    api = _api(options, host)
     ways = hostkeys.sources(lambda: api, instance_id, commands=not options.no_commands)
     keys, by = hostkeys.refresh(instance_id, ways, hostkeys.origin(api.settings))
     for key in sorted(keys):

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh import hostkeys, knownhosts
+from ssm_ssh.cli import main
+from ssm_ssh.knownhosts import KNOWN, REFUSED, HostFile
+from ssm_ssh.ssh.hostkey import HostKey
+from tests.ssh.streams import ed25519
+
+INSTANCE, NODE = "i-0123456789abcdef0", "mi-0123456789abcdef1"
+KEY, OTHER = ed25519(1), ed25519(2)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knownhosts, "data_folder", lambda: tmp_path / "data")
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+
+
+def know(name: str, key: HostKey, file: str = KNOWN) -> None:
+    HostFile(file).record([name], {key}, "console, 2026-01-01, eu-central-1 default")
+
+
+def run(*words: str) -> int:
+    return main.main(["host-keys", *words])
+
+
+def test_all_or_one_instance_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    assert capsys.readouterr().out == "no host key is known\n"
+    know(INSTANCE, KEY)
+    know(f"[{NODE}]:2222", OTHER)
+    comment = "console, 2026-01-01, eu-central-1 default"
+    first = f"256 {KEY.fingerprint} {INSTANCE} (ED25519)  {comment}\n"
+    second = f"256 {OTHER.fingerprint} [{NODE}]:2222 (ED25519)  {comment}\n"
+    for words, out in (((), first + second), ((INSTANCE,), first), (("show", f"{NODE}.eu-west-1"), second)):
+        assert run(*words) == 0
+        assert capsys.readouterr().out == out
+
+
+def test_what_was_refused_is_shown_and_can_be_accepted(capsys: pytest.CaptureFixture[str]) -> None:
+    know(INSTANCE, KEY, REFUSED)
+    assert run(INSTANCE) == 0
+    assert "not trusted" in capsys.readouterr().out
+    assert run("accept", INSTANCE, OTHER.fingerprint) == 1
+    assert run("accept", INSTANCE, KEY.fingerprint) == 0
+    assert f"256 {KEY.fingerprint} {INSTANCE} (ED25519)  accepted\n" in capsys.readouterr().out
+    assert HostFile(KNOWN).keys(INSTANCE) == {KEY}
+
+
+def test_removing_says_how_many(capsys: pytest.CaptureFixture[str]) -> None:
+    know(INSTANCE, KEY)
+    assert run("remove", INSTANCE) == 0
+    assert run("remove", INSTANCE) == 0
+    assert capsys.readouterr().out == f"1 host key of {INSTANCE} removed\n0 host keys of {INSTANCE} removed\n"
+
+
+def test_refreshing_and_pruning_go_by_region_and_profile(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def refresh(instance_id: str, ways: object, origin: str) -> tuple[frozenset[HostKey], str]:
+        seen.append((instance_id, origin))
+        return frozenset({KEY}), "console"
+
+    monkeypatch.setattr(hostkeys, "refresh", refresh)
+    monkeypatch.setattr(hostkeys, "prune", lambda api, origin: seen.append(("prune", origin)) or [INSTANCE])
+    assert run("refresh", f"{INSTANCE}.us-east-1") == 0
+    assert run("prune", "--region", "eu-west-1") == 0
+    assert seen == [(INSTANCE, "us-east-1 default"), ("prune", "eu-west-1 default")]
+    assert KEY.fingerprint in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("accept",),
+        ("refresh",),
+        ("remove",),
+        ("web",),
+        ("remove", "web"),
+        ("show", INSTANCE, "x"),
+        ("accept", INSTANCE, "a", "b"),
+        ("prune", INSTANCE),
+        ("--nonsense",),
+        ("remove", INSTANCE + "\x1b[2J"),
+    ],
+)
+def test_wrong_calls_are_said_in_one_line(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*words) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert said.err.rstrip("\n").isprintable()
