@@ -91,7 +91,7 @@ def _parser() -> Arguments:
     )
     places.add_options(parser)
     parser.add_argument("--user", metavar="U", help="the user of every alias, instead of the platform's usual one")
-    parser.add_argument("--dry-run", action="store_true", help="say what would change, change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="say what would change, and who gets none")
     parser.add_argument("--quiet", action="store_true", help="say only what leads elsewhere now, and what failed")
     return parser
 
@@ -169,10 +169,11 @@ def _tell(change: Change, *, wrote: bool, dry_run: bool, quiet: bool) -> None:
         print(f"Mind: {new.name} now leads to {new.instance_id}, before to {old.instance_id}")
     if quiet:
         return
-    for name, instance_id, reason in change.skipped[:_SHOWN]:
+    most = len(change.skipped) if dry_run else _SHOWN
+    for name, instance_id, reason in change.skipped[:most]:
         print(f"No alias for {instance_id}, named '{printable(name, 60)}': {printable(reason, 160)}")
-    if len(change.skipped) > _SHOWN:
-        print(f"... and for {len(change.skipped) - _SHOWN} more")
+    if len(change.skipped) > most:
+        print(f"No alias for {len(change.skipped) - most} more; --dry-run names them")
     for verb, these, those in (("New", change.after, change.before), ("Gone", change.before, change.after)):
         names = sorted(set(these) - set(those))
         if names:

@@ -6,10 +6,8 @@ nothing of AWS. Every option here is understood by OpenSSH 7.6 and later.
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
-import shlex
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -170,9 +168,12 @@ def read(text: str) -> Stored:
     """Return what a file that `render` wrote keeps for the next one; parts that cannot be read are left out."""
     lines = text.split("\n")
     made = next((line[len(_MADE) :].split() for line in lines if line.startswith(_MADE)), [])
-    conf = _sshconf(re.sub(r"^Match .*$", f"Host {_STAND_IN}", text, flags=re.MULTILINE))
+    hosts_only = re.sub(r"^Match .*$", f"Host {_STAND_IN}", text, flags=re.MULTILINE)
     aliases = []
-    for name in conf.hosts():
+    # Each block by itself: sshconf goes through all lines for each host.
+    for block in re.split(r"^(?=Host )", hosts_only, flags=re.MULTILINE)[1:]:
+        conf = _sshconf(block)
+        name = conf.hosts()[0]
         values = conf.host(name)
         if name.startswith(_STAND_IN) or not isinstance(values.get("hostname"), str):
             continue
@@ -217,11 +218,7 @@ def _fields(lines: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _chosen(values: dict[str, Any], *options: str) -> tuple[str, ...]:
-    try:
-        words = shlex.split(str(values.get("proxycommand", "")))
-    except ValueError:
-        words = []
-    following = dict(itertools.pairwise(words))
+    following = dict(re.findall(r'(--[a-z-]+) "([^"]*)"', str(values.get("proxycommand", ""))))
     return tuple(following.get(option, "") for option in options)
 
 
