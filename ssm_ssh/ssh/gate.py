@@ -1,9 +1,11 @@
 """What the server sends before its keys are in use, and the gate that it passes.
 
 Before the SSH banner everything is held back, so that a refusal (sshd's MaxStartups, a closed port) can be retried or
-be said in an SSH packet of our own. The banner and the server's SSH_MSG_KEXINIT pass at once: a client's patience
-(ConnectTimeout) ends with the banner. Then comes the packet with the host key, which is held until the key has been
-judged and the user's key is in place. From NEWKEYS on everything passes.
+be said in an SSH packet of our own. Lines before the banner never pass: clients ignore them, but differ in where such a
+line ends, so that one of them could see a banner, and another key exchange, where we do not. The banner and the
+server's SSH_MSG_KEXINIT pass at once: a client's patience (ConnectTimeout) ends with the banner. Then comes the packet
+with the host key, which is held until the key has been judged and the user's key is in place. From NEWKEYS on
+everything passes.
 
     banner --> negotiation --> reply --> held --> newkeys --> open
 
@@ -13,6 +15,7 @@ is not what SSH's rules allow at its place is an error, never passed on unread: 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import ProtocolError
@@ -24,6 +27,7 @@ from ssm_ssh.ssh.kex import (
     NEWKEYS,
     KexInit,
     Packets,
+    is_group,
     negotiated,
     read_kexinit,
     reply_host_key,
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 # Bytes before the banner and of it. RFC 4253, 4.2: a server MAY send other lines first. OpenSSH's client takes 1024
 # lines of up to 8192 bytes; no server comes near.
 LARGEST_PREFACE = 64 * 1024
+# RFC 4253, 4.2: 255 bytes with the line's end at most. What stands in a name is not ours to judge.
+_BANNER = re.compile(rb"SSH-(?:2\.0|1\.99)-[^\0\r\n]{0,245}\r?\n")
 # Bytes in clear that may pass, and bytes that may wait behind the held packet: a handshake has a few KiB.
 MOST_CLEAR = 1024 * 1024
 MOST_HELD = 1024 * 1024
@@ -144,10 +150,13 @@ class Gate:
             raise ProtocolError("what answers on that port does not speak SSH", "Name sshd's port: ssh -p PORT")
         if not end:
             return b""
-        preface, self._preface = self._preface, b""
+        banner, rest = self._preface[start:end], self._preface[end:]
+        if not _BANNER.fullmatch(banner):
+            raise ProtocolError("the server's SSH banner is not one of SSH 2")
+        self._preface = b""
         self._stage = "negotiation"
-        self._server.feed(preface[end:])
-        return preface[:end] + self._go_on()
+        self._server.feed(rest)
+        return banner + self._go_on()
 
     def _go_on(self) -> bytes:
         out = b""
@@ -192,6 +201,8 @@ class Gate:
             self._stage = "held"
             return False
         if self._reply_number == GEX_REPLY and packet.kind == GEX_GROUP and not self._group_seen:
-            self._group_seen = True
-            return True
+            # It passes unjudged, so it must not be what a client of another mind takes for a reply.
+            self._group_seen = is_group(packet.payload)
+            if self._group_seen:
+                return True
         raise ProtocolError(f"the server sent SSH message {packet.kind} where it has no place")

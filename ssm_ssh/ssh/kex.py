@@ -22,6 +22,8 @@ ANYWHERE = frozenset({DISCONNECT, IGNORE, UNIMPLEMENTED, DEBUG})
 LARGEST_PACKET = 256 * 1024
 _BLOCK = 8
 _LISTS = 10
+# MAX_PROP of OpenSSH's match.c, which looks at no more names of a list.
+_MOST_NAMES = 40
 # Exchanges whose packets say other things under the same numbers: RFC 4462 (Kerberos), RFC 4432.
 _OTHER_EXCHANGES = ("gss-", "rsa1024-", "rsa2048-")
 
@@ -90,11 +92,20 @@ def read_kexinit(payload: bytes) -> KexInit:
     lists = strings(payload[17:tail])
     if len(lists) != _LISTS or any(b"\0" in names for names in lists):
         raise ProtocolError("an SSH_MSG_KEXINIT holds other than ten lists")
-    return KexInit(tuple(lists[0].decode("ascii", "replace").split(",")), guesses=payload[tail] != 0)
+    exchanges = tuple(lists[0].decode("ascii", "replace").split(","))
+    # RFC 4251, 5. OpenSSH takes an empty name for the end of the list, others do not.
+    if not all(exchanges):
+        raise ProtocolError("a key exchange in an SSH_MSG_KEXINIT has no name")
+    return KexInit(exchanges, guesses=payload[tail] != 0)
 
 
 def negotiated(client: KexInit, server: KexInit) -> str:
-    """Return the key exchange that both sides will do: the client's first that the server has; "" for none."""
+    """Return the key exchange that both sides will do: the client's first that the server has; "" for none.
+
+    Raises ProtocolError for a server whose list is so long that clients differ in what they see of it.
+    """
+    if len(server.exchanges) > _MOST_NAMES:
+        raise ProtocolError("the server offers more key exchanges than clients read")
     return next((name for name in client.exchanges if name in server.exchanges), "")
 
 
@@ -109,6 +120,11 @@ def reply_number(exchange: str) -> int:
             "Use another: ssh -o KexAlgorithms=..., -o GSSAPIKeyExchange=no",
         )
     return GEX_REPLY if exchange.startswith("diffie-hellman-group-exchange-") else KEX_REPLY
+
+
+def is_group(payload: bytes) -> bool:
+    """Whether the payload of message 31 is the group of a group exchange (two numbers), and can be no reply."""
+    return len(strings(payload[1:])) == 2
 
 
 def reply_host_key(payload: bytes) -> HostKey:

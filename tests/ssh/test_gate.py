@@ -136,13 +136,34 @@ def test_a_refusal_is_held_and_can_be_read() -> None:
     assert not held.banner_seen
 
 
-def test_other_lines_may_stand_before_the_banner() -> None:
+def test_other_lines_may_stand_before_the_banner_and_do_not_pass() -> None:
     held = gate(b"")
     assert held.feed(b"welcome, SSH-lovers\r\nSSH") == b""
     assert held.feed(b"-2.0-x\r") == b""
     assert not held.banner_seen
-    assert held.feed(b"\n") == b"welcome, SSH-lovers\r\nSSH-2.0-x\r\n"
+    assert held.feed(b"\n") == b"SSH-2.0-x\r\n"
     assert held.banner_seen
+
+
+def test_nothing_that_a_client_could_take_for_an_earlier_banner_passes() -> None:
+    hidden = b"x" * 255 + b"SSH-2.0-hidden\r\n" + kexinit() + reply(ed25519().blob)
+    assert gate().feed(hidden + b"\n" + BANNER + kexinit()) == BANNER + kexinit()
+
+
+@pytest.mark.parametrize(
+    "banner",
+    [
+        b"SSH-\n",
+        b"SSH-1.5-x\r\n",
+        b"SSH-2.0\n",
+        b"SSH-2.0-a\0b\r\n",
+        b"SSH-2.0-a\rb\n",
+        b"SSH-2.0-" + b"x" * 250 + b"\n",
+    ],
+)
+def test_a_banner_that_clients_read_differently_is_an_error(banner: bytes) -> None:
+    with pytest.raises(ProtocolError, match="SSH 2"):
+        gate().feed(banner + kexinit())
 
 
 def test_the_banner_does_not_wait_for_the_client() -> None:
@@ -197,7 +218,7 @@ def test_a_reply_before_the_client_has_begun_is_an_error() -> None:
 def test_in_a_group_exchange_31_is_the_group() -> None:
     exchange = "diffie-hellman-group-exchange-sha256"
     held = gate(BANNER + kexinit(exchange))
-    group = reply(ed25519().blob)  # as a group, it may look like anything
+    group = packet(bytes([31]) + string(b"prime") + string(b"\2"))
     assert held.feed(BANNER + kexinit(exchange) + group) == BANNER + kexinit(exchange) + group
     assert held.host_key is None
     assert held.feed(reply(ed25519(2).blob, 33)) == b""
@@ -205,6 +226,21 @@ def test_in_a_group_exchange_31_is_the_group() -> None:
     held = gate(BANNER + kexinit(exchange))
     with pytest.raises(ProtocolError):
         held.feed(BANNER + kexinit(exchange) + group * 2)
+
+
+# OpenSSH reads a list up to an empty name, or 40 names of it, so it would choose group14, whose 31 is the reply.
+@pytest.mark.parametrize("between", ["", ",".join(f"x{number}" for number in range(40))])
+def test_no_list_makes_a_reply_look_like_a_group(between: str) -> None:
+    ours, theirs = "diffie-hellman-group-exchange-sha256", "diffie-hellman-group14-sha256"
+    held = gate(BANNER + kexinit(f"{ours},{theirs}"))
+    with pytest.raises(ProtocolError):
+        held.feed(BANNER + kexinit(f"{theirs},{between},{ours}") + reply(ed25519().blob))
+
+
+def test_what_could_be_a_reply_is_no_group() -> None:
+    exchange = "diffie-hellman-group-exchange-sha256"
+    with pytest.raises(ProtocolError, match="no place"):
+        gate(BANNER + kexinit(exchange)).feed(BANNER + kexinit(exchange) + reply(ed25519().blob))
 
 
 @pytest.mark.parametrize("stream", [reply(ed25519(2).blob), kexinit(), packet(bytes([5]) + b"x"), b"\0\0\0\x01"])

@@ -77,6 +77,20 @@ def test_the_clients_first_common_choice_wins() -> None:
     assert negotiated(client, KexInit(("d",), guesses=False)) == ""
 
 
+@pytest.mark.parametrize("names", ["", ",", "a,,b", "a,", ",a"])
+def test_an_exchange_without_a_name_is_refused(names: str) -> None:
+    with pytest.raises(ProtocolError, match="no name"):
+        read_kexinit(payload_of(kexinit(names)))
+
+
+def test_a_list_longer_than_clients_read_is_refused() -> None:
+    client = KexInit(("a",), guesses=False)
+    names = tuple(f"x{number}" for number in range(39))
+    assert negotiated(client, KexInit((*names, "a"), guesses=False)) == "a"
+    with pytest.raises(ProtocolError, match="more key exchanges"):
+        negotiated(client, KexInit((*names, "x", "a"), guesses=False))
+
+
 def test_which_message_shows_the_host_key() -> None:
     assert reply_number("curve25519-sha256") == 31
     assert reply_number("mlkem768x25519-sha256") == 31
