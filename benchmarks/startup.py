@@ -169,6 +169,7 @@ def world(folder: Path, comparators: Path) -> Iterator[World]:
     try:
         options = LabOptions(
             instances=1,
+            pacing=False,
             stream_origin=f"wss://127.0.0.1:{forwarder.gateway}",
             early_frames=True,
             agent={"start_delay": 0},

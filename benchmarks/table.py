@@ -68,9 +68,9 @@ def main() -> int:
         folder = Path(name)
         told("start")
         with startup.world(folder, options.comparators) as one:
-            rows += startup.starts(one, 3 if quick else 11)
+            rows += startup.starts(one, 3 if quick else 9)
             told("round trips")
-            rows.append(startup.round_trips(one, 2 if quick else 5))
+            rows.append(startup.round_trips(one, 1 if quick else 3))
             told("memory")
             rows += startup.memory(one, 4 if quick else 16)
         rows.append(startup.help_text(9 if quick else 25))
@@ -78,12 +78,12 @@ def main() -> int:
         peer = throughput.Peer(folder)
         try:
             clients = throughput.Clients(peer, options.comparators)
-            rows += throughput.rates(peer, clients, size=(16 if quick else 64) << 20, runs=2 if quick else 5)
+            rows += throughput.rates(peer, clients, size=(32 if quick else 64) << 20, runs=3 if quick else 9)
             rows.append(throughput.echo(clients, peer, rounds=200 if quick else 1000))
         finally:
             peer.stop()
         told("scp")
-        rows += copies(folder, 4 if quick else 16)
+        rows += copies(folder, 2 if quick else 8)
     return 0 if show(rows) else 1
 
 
