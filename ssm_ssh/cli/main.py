@@ -16,6 +16,7 @@ COMMANDS = {
     "list": "list the instances there are, and whether they can be reached",
     "sync": "give each instance that has a name an alias for ssh",
     "config": "show the settings in force, and where each comes from",
+    "completion": "print what makes a shell complete commands, options and instances",
     "proxy": "be ssh's ProxyCommand: carry one SSH connection to an instance",
     "host-keys": "show, refresh, accept and remove the host keys that ssh is to trust",
     "lab": "run an AWS of your own on this machine, to try ssm-ssh without an account",
@@ -62,7 +63,7 @@ def main(argv: list[str]) -> int:
 
 def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
-        lines = "".join(f"  {name:<10} {text}\n" for name, text in COMMANDS.items())
+        lines = "".join(f"  {name:<11} {text}\n" for name, text in COMMANDS.items())
         print(HELP.format(commands=lines), end="")
         return 0 if argv else 2
     if argv[0] in ("--version", "-V"):
