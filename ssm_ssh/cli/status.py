@@ -99,20 +99,17 @@ def _configuration(where: Place, ssh: Ssh) -> bool:
 
 
 def _choice() -> None:
-    from ssm_ssh import choice, settings
-    from ssm_ssh.aws import settings as aws_settings
+    from ssm_ssh import choice, locate, settings
 
     chosen = choice.choose(settings.load(), os.environ)
     _row("profile", f"{chosen.profile or 'default'}{_from(chosen.profile_from)}")
     try:
-        found = aws_settings.load(profile=chosen.profile or None, region=chosen.region or None, env=os.environ)
+        found = locate.aws_settings(chosen, os.environ)
     except SsmSshError as error:
-        if chosen.fallback:
-            _row("region", chosen.fallback + _from(chosen.fallback_from))
-        else:
-            _row("region", error.sentence())
+        _row("region", error.sentence())
         return
-    _row("region", found.region + _from(chosen.region_from or f"the profile in {found.files.config_path}"))
+    fallback = chosen.fallback_from if found.region == chosen.fallback else ""
+    _row("region", found.region + _from(chosen.region_from or fallback or f"the profile in {found.files.config_path}"))
 
 
 def _from(origin: str) -> str:

@@ -29,7 +29,7 @@ STANDARD = ("github.com", "localhost", "192.0.2.1", "host.example.com", "i-love.
 # Seconds. One ssh -G takes milliseconds; a `Match exec` may look something up.
 _LIMIT = 60.0
 # Proving thousands of hosts one by one would take minutes; our rules cannot tell these apart anyway.
-MOST_HOSTS = 400
+MOST_HOSTS = 200
 
 
 class Outcome(NamedTuple):
@@ -114,8 +114,9 @@ def wrapper(user_file: Path, system_file: str | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def some_of(names: Sequence[str], most: int = MOST_HOSTS) -> list[str]:
-    """Return at most `most` of `names`, evenly spread."""
+def some_of(names: Sequence[str], most: int | None = None) -> list[str]:
+    """Return at most `most` (None: MOST_HOSTS) of `names`, evenly spread."""
+    most = MOST_HOSTS if most is None else most
     if len(names) <= most:
         return list(names)
     return [names[len(names) * number // most] for number in range(most)]

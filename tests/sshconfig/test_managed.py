@@ -72,12 +72,12 @@ def test_environment_and_suffixes_are_carried(tmp_path: Path) -> None:
     managed = PLAIN._replace(
         environment=(("XDG_DATA_HOME", "/d a"),),
         suffixes=("??-*-?",),
-        options=(("Compression", "yes"),),
+        options=(("ConnectTimeout", "99"),),
     )
     for host in (IDS[0], f"{IDS[0]}.eu-west-1"):
         values = ask(tmp_path, managed, host)
         assert shlex.split(values["proxycommand"][0])[:2] == ["/usr/bin/env", "XDG_DATA_HOME=/d a"]
-        assert values["compression"] == ["yes"]
+        assert values["connecttimeout"] == ["99"]
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish"])

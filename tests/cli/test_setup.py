@@ -1,0 +1,103 @@
+"""The command as a user runs it, in a home of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.sshconfig.home import Home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+def test_it_says_what_it_did_and_then_that_there_is_nothing_to_do(home: Home) -> None:
+    home.write("Host web\n")
+    said = home.run("setup")
+    for part in ("Made", "Changed", "Kept the configuration as it was in", "other hosts stay as they were"):
+        assert part in said
+    before = home.contents()
+    assert home.run("setup") == "Nothing to do: ssh is set up, and everything is current.\n"
+    assert home.contents() == before
+    assert "Removed" in home.run("setup", "--remove")
+    assert "Nothing to remove" in home.run("setup", "--remove")
+    assert home.contents() == {"config": b"Host web\n"}
+
+
+def test_a_dry_run_prints_a_diff_and_leaves_everything(home: Home) -> None:
+    home.write(b"Host web\x1b[31m\r\n")
+    said = home.run("setup", "--dry-run")
+    assert f"--- {home.config}\n+++ {home.config}\n" in said
+    assert f'+Include "{home.place.managed}"\\r\n' in said
+    assert "--- /dev/null\n" in said
+    assert "\x1b" not in said
+    assert home.contents() == {"config": b"Host web\x1b[31m\r\n"}
+    assert not (home.path / ".local" / "share").exists(), "a key was made"
+    home.run("setup")
+    said = home.run("setup", "--remove", "--dry-run")
+    assert f'-Include "{home.place.managed}"\\r\n' in said
+    assert home.line in home.config.read_bytes()
+
+
+def test_the_way_stays_until_another_is_asked_for(home: Home) -> None:
+    home.write("Host web\n")
+    home.run("setup", "--inline")
+    assert set(home.contents()) == {"config"}
+    assert "Nothing to do" in home.run("setup")
+    home.run("setup", "--no-inline")
+    assert home.config.read_bytes() == home.line + b"\nHost web\n"
+    home.run("setup", "--remove")
+    assert home.contents() == {"config": b"Host web\n"}
+
+
+def test_defaults_go_to_the_settings(home: Home) -> None:
+    (home.path / ".aws").mkdir()
+    (home.path / ".aws" / "config").write_text("[profile prod]\nregion = eu-west-3\n")
+    home.run("setup", "--profile", "prod", "--region", "eu-west-1", "--search", "prod:eu-west-1,eu-west-2")
+    settings = home.path / ".config" / "ssm-ssh" / "config.toml"
+    assert 'default_profile = "prod"' in settings.read_text()
+    assert "eu-west-1 (from " in home.run("status")
+    home.run("setup")
+    assert 'default_region = "eu-west-1"' in settings.read_text()
+    home.run("setup", "--region", "")
+    assert "default_region" not in settings.read_text()
+
+
+def test_a_profile_that_is_not_there_changes_nothing(home: Home) -> None:
+    assert "profile 'prod' is not in" in home.run("setup", "--profile", "prod", expect=2)
+    assert "not the name of a region" in home.run("setup", "--region", "Eu West", expect=2)
+    assert home.contents() == {}
+    assert not (home.path / ".config").exists()
+
+
+def test_what_ssh_rejects_is_said_in_one_line(home: Home) -> None:
+    home.write("\ufeffHost web\n")
+    said = home.run("setup", expect=2)
+    assert said.startswith("ssm-ssh: ssh does not accept its configuration as it is, so nothing was changed: ")
+    assert said.count("\n") == 1
+
+
+def test_a_home_that_is_not_the_users_own_is_refused(home: Home) -> None:
+    said = home.run("setup", expect=2, SSM_SSH_LAB="")
+    assert "ssh goes by the password database" in said
+    assert home.contents() == {}
+
+
+def test_without_ssh_it_says_so(home: Home) -> None:
+    assert "no ssh on the PATH" in home.run("setup", expect=2, PATH=str(home.path / "nowhere"))
+
+
+def test_under_sudo_it_says_whose_configuration_it_was(home: Home) -> None:
+    said = home.run("setup", SUDO_USER="alice")
+    assert ("not that of alice" in said) == (os.geteuid() == 0)
+
+
+def test_folders_that_a_shell_sets_are_set_for_the_program_too(home: Home) -> None:
+    home.run("setup", XDG_DATA_HOME=str(home.path / "d a t a"))
+    command = home.ssh.ask("i-0a1b2c3d").value("proxycommand")
+    assert command.startswith(f'/usr/bin/env "XDG_DATA_HOME={home.path}/d a t a" "')
+    assert str(home.path / "d a t a") in home.ssh.ask("i-0a1b2c3d").value("identityfile")

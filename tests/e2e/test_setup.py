@@ -1,0 +1,214 @@
+"""From an empty home to a shell on an instance: `ssm-ssh setup`, then plain ssh, as a user who has nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh.lab import Lab
+from tests.e2e.world import LIMIT, World, until
+
+pytestmark = pytest.mark.e2e
+
+PROGRAM = (sys.executable, "-I", "-m", "ssm_ssh")
+SHELLS = ("sh", "bash", "zsh", "fish")
+# What of the lab's environment leads to its AWS. The rest (HOME, XDG_*, the wrappers) stays away.
+_AWS = ("AWS_", "SSM_SSH_DEBUG")
+
+
+# The first is enough; a container may have the second alone.
+_CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert found is not None, f"{name} is missing"
+    return found
+
+
+def _bounding() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("CapBnd:")[1].split()[0], 16)
+
+
+class Somebody:
+    """A user with an empty home, whose path has spaces and letters beyond ASCII, and who knows the lab's AWS.
+
+    Where the tests are root, the user is a real one, made for the test. Elsewhere it is the tester with the home of
+    the lab, where the lab's wrappers make ssh look.
+    """
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.name = ""
+        self.folder = folder
+        self._prefix: list[str] = []
+        aws = {name: value for name, value in lab.env.items() if name.startswith(_AWS)}
+        # The lab's folder is closed to others.
+        ca = folder / "ca.pem"
+        shutil.copy(lab.ca_file, ca)
+        ca.chmod(0o644)
+        aws |= {name: str(ca) for name, value in aws.items() if value == str(lab.ca_file)}
+        aws = {name: value for name, value in aws.items() if not value.startswith(str(lab.folder))}
+        self.env = {**aws, "LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"], "TERM": "dumb"}
+        if os.geteuid() == 0:
+            self.home = folder / "a höme" / "of mine"
+            self._make_user()
+        else:
+            self.home = lab.folder / "home"
+            shutil.rmtree(self.home / ".ssh", ignore_errors=True)
+            self.env |= {"SSM_SSH_LAB": str(lab.folder), "PATH": f"{lab.folder / 'bin'}:{self.env['PATH']}"}
+        self.env["HOME"] = str(self.home)
+        self.here = folder / "cloned"
+        self.here.mkdir()
+        for module in ("json", "ssl", "socket", "ssm_ssh", "platformdirs"):
+            (self.here / f"{module}.py").write_text("import os\nos.write(2, b'imported from here')\nos._exit(66)\n")
+
+    def _make_user(self) -> None:
+        name = f"st{uuid.uuid4().hex[:8]}"
+        self.home.parent.mkdir()
+        self.home.mkdir(mode=0o700)
+        command = [_tool("useradd"), "--no-create-home", "--home-dir", str(self.home), "--shell", "/bin/sh", name]
+        subprocess.run(command, check=True, capture_output=True)
+        self.name = name
+        shutil.chown(self.home, name, name)
+        self._prefix = [_tool("runuser"), "-u", name, "--"]
+        if subprocess.run([*self._prefix, *PROGRAM, "--version"], capture_output=True, cwd="/").returncode:
+            # Root's own Python, in a folder that is closed to others: this user may look into such, but write nowhere.
+            able = next(cap for cap, number in _CAPABILITIES.items() if _bounding() >> number & 1)
+            self._prefix = [_tool("setpriv"), f"--reuid={name}", f"--regid={name}", "--init-groups"]
+            # access(2), by which fish judges a program, would leave the capability out of account.
+            self._prefix += ["--securebits=+no_setuid_fixup", f"--inh-caps=+{able}", f"--ambient-caps=+{able}", "--"]
+
+    def run(self, *command: str, expect: int | None = 0, **more: str) -> str:
+        """Run a program as that user, in a folder with a hostile json.py and PYTHONPATH leading there."""
+        done = subprocess.run(
+            [*self._prefix, *command],
+            env={**self.env, "PYTHONPATH": ".", **more},
+            cwd=self.here,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=LIMIT,
+        )
+        said = done.stdout.decode(errors="replace")
+        assert expect is None or done.returncode == expect, said
+        return said
+
+    def setup(self, *words: str, expect: int | None = 0) -> str:
+        return self.run(*PROGRAM, "setup", *words, expect=expect)
+
+    def close(self) -> None:
+        if self.name:
+            subprocess.run([_tool("userdel"), "--force", self.name], check=False, capture_output=True)
+
+
+def _open(world: World) -> set[str]:
+    return {one["SessionId"] for one in world.lab.sessions() if one["Status"] != "Terminated"}
+
+
+@pytest.fixture
+def somebody(world: World) -> Iterator[Somebody]:
+    with tempfile.TemporaryDirectory(prefix="ssm-ssh-setup-") as folder:
+        Path(folder).chmod(0o711)
+        somebody = Somebody(world.lab, Path(folder))
+        try:
+            yield somebody
+            # The tunnels end their sessions behind ssh's back, and need home and certificate for it.
+            until(lambda: _open(world) <= world.abandoned, "the end of every session")
+        finally:
+            somebody.close()
+
+
+@pytest.mark.parametrize("way", [(), ("--inline",)], ids=["include", "inline"])
+def test_from_an_empty_home_to_an_instance(world: World, somebody: Somebody, way: tuple[str, ...]) -> None:
+    said = somebody.setup(*way)
+    assert "other hosts stay as they were" in said
+    for shell in SHELLS:
+        found = shutil.which(shell)
+        assert found is not None, f"{shell} is missing"
+        assert somebody.run("ssh", world.web.destination, "id -un", SHELL=found).endswith(f"{world.web.users[0]}\n"), (
+            shell
+        )
+    assert "uses it" in somebody.run(*PROGRAM, "status")
+    assert "Nothing to do" in somebody.setup()
+    somebody.setup("--remove")
+    assert not (somebody.home / ".ssh").exists()
+
+
+def test_without_a_path_as_from_cron_or_a_desktop(world: World, somebody: Somebody) -> None:
+    somebody.setup()
+    ssh = shutil.which("ssh", path=somebody.env["PATH"]) or "ssh"
+    assert somebody.run(ssh, world.web.destination, "echo there", PATH="/nowhere").endswith("there\n")
+
+
+def test_the_other_programs_follow(world: World, somebody: Somebody) -> None:
+    somebody.setup()
+    web = world.web.destination
+    source = somebody.folder / "data"
+    source.write_bytes(os.urandom(100_000))
+    source.chmod(0o644)
+    with world.folder_on(world.web) as there:
+        somebody.run("scp", "-q", str(source), f"{web}:{there}/scp")
+        somebody.run("rsync", str(source), f"{web}:{there}/rsync")
+        (somebody.folder / "batch").write_text(f'put "{source}" "{there}/sftp"\n')
+        (somebody.folder / "batch").chmod(0o644)
+        somebody.run("sftp", "-q", "-b", str(somebody.folder / "batch"), web)
+        for name in ("scp", "rsync", "sftp"):
+            assert (there / name).read_bytes() == source.read_bytes(), name
+        somebody.run("ssh", web, f"git init -q --bare {there}/repo")
+        assert somebody.run("git", "ls-remote", f"{web}:{there}/repo").strip() == ""
+
+
+_PARAMIKO = """
+import os, sys, paramiko
+config = paramiko.SSHConfig.from_path(os.path.expanduser("~/.ssh/config")).lookup(sys.argv[1])
+client = paramiko.SSHClient()
+client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+client.connect(config["hostname"], username=sys.argv[2], key_filename=config["identityfile"][0].strip('"'),
+    sock=paramiko.ProxyCommand(config["proxycommand"].replace("%r", sys.argv[2])), look_for_keys=False)
+print(client.exec_command("id -un")[1].read().decode())
+client.close()
+"""
+_ASYNCSSH = """
+import asyncio, glob, os, sys, asyncssh
+# It wants every IdentityFile to exist, where ssh passes over one that does not: so it is told which does.
+keys = sorted(glob.glob(os.path.expanduser("~/.local/share/ssm-ssh/id_*")))[:1]
+config = [os.path.expanduser("~/.ssh/config")]
+async def main():
+    async with asyncssh.connect(sys.argv[1], username=sys.argv[2], config=config, client_keys=keys) as c:
+        print((await c.run("id -un", check=True)).stdout)
+asyncio.run(main())
+"""
+
+
+def test_paramiko_finds_what_stands_inline(world: World, somebody: Somebody) -> None:
+    somebody.setup("--inline")
+    somebody.run("ssh", world.web.destination, "true")
+    said = somebody.run(sys.executable, "-I", "-c", _PARAMIKO, world.web.instance_id, world.web.users[0])
+    assert world.web.users[0] in said.split()
+
+
+@pytest.mark.parametrize("way", [(), ("--inline",)], ids=["include", "inline"])
+def test_asyncssh_reads_it(world: World, somebody: Somebody, way: tuple[str, ...]) -> None:
+    somebody.setup(*way)
+    somebody.run("ssh", world.web.destination, "true")
+    until(lambda: _open(world) <= world.abandoned, "the end of ssh's session")
+    said = somebody.run(sys.executable, "-I", "-c", _ASYNCSSH, world.web.instance_id, world.web.users[0])
+    assert world.web.users[0] in said.split()
+    # It ends a ProxyCommand with SIGKILL, so nobody may be left to end the session.
+    world.abandoned |= _open(world)
+
+
+def test_an_error_is_readable(world: World, somebody: Somebody) -> None:
+    somebody.setup()
+    said = somebody.run("ssh", "ec2-user@i-0123456789abcdef0", "true", expect=255)
+    assert "i-0123456789abcdef0" in said
+    assert "Received disconnect" in said
