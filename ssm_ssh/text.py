@@ -1,4 +1,4 @@
-"""The one function that every string from outside passes before a terminal, a log or an SSH packet."""
+"""The functions that every string from outside passes before a terminal, a log or an SSH packet."""
 
 from __future__ import annotations
 
@@ -18,3 +18,11 @@ def printable(text: object, limit: int = LIMIT) -> str:
     )
     out = " ".join(out.split())
     return out if len(out) <= limit else out[: limit - 3] + "..."
+
+
+def surprise(error: BaseException) -> str:
+    """Return type and text of an error that nobody foresaw (not printable yet).
+
+    Never its repr: that of a UnicodeError holds all of the text in question, a request with its token, say.
+    """
+    return f"{type(error).__name__}: {error}"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_ssh.text import LIMIT, printable
+from ssm_ssh.text import LIMIT, printable, surprise
 
 
 @given(st.text())
@@ -36,3 +36,12 @@ def test_what_a_terminal_would_obey_becomes_a_space(text: str, said: str) -> Non
 
 def test_a_huge_text_is_cut_before_it_is_looked_at() -> None:
     assert len(printable("a" * 10_000_000)) == LIMIT
+
+
+def test_a_surprise_says_its_kind_and_not_all_that_it_holds() -> None:
+    assert surprise(KeyError("x")) == "KeyError: 'x'"
+    with pytest.raises(UnicodeEncodeError) as failure:
+        "token CANARY\u2026".encode("latin-1")
+    assert "CANARY" in repr(failure.value)
+    assert surprise(failure.value).startswith("UnicodeEncodeError: ")
+    assert "CANARY" not in surprise(failure.value)

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.credentials import create_credential_resolver
 from botocore.utils import JSONFileCache
 
-from ssm_ssh.aws.credentials import Credentials
+from ssm_ssh.aws.credentials import Credentials, usable
 from ssm_ssh.aws.ini import expand
 from ssm_ssh.aws.mfa import ask
 from ssm_ssh.errors import CredentialsError, NetworkError, SsmSshError
@@ -58,7 +58,7 @@ def open_chain(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credenti
         if not frozen.access_key or not frozen.secret_key:
             raise _missing(settings)
         end = getattr(found, "_expiry_time", None)
-        return Credentials(
+        return usable(
             frozen.access_key,
             frozen.secret_key,
             frozen.token or None,

@@ -154,7 +154,7 @@ def _from_environment(env: Mapping[str, str]) -> Credentials:
             "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not", "Set both, or unset AWS_ACCESS_KEY_ID"
         )
     end = env.get("AWS_CREDENTIAL_EXPIRATION")
-    return _usable(
+    return usable(
         env["AWS_ACCESS_KEY_ID"],
         env["AWS_SECRET_ACCESS_KEY"],
         # In this order in botocore too; the first is the older name.
@@ -174,7 +174,7 @@ def _static(values: Mapping[str, object], path: str, profile: str) -> Credential
             "It needs aws_access_key_id and aws_secret_access_key; run: aws configure --profile " + profile,
         )
     token = values["aws_security_token"] if "aws_security_token" in values else values.get("aws_session_token")
-    return _usable(
+    return usable(
         access_key,
         secret_key,
         token if isinstance(token, str) and token else None,
@@ -182,7 +182,7 @@ def _static(values: Mapping[str, object], path: str, profile: str) -> Credential
     )
 
 
-def _usable(
+def usable(
     access_key: str, secret_key: str, token: str | None, *, expires: float | None = None, source: str
 ) -> Credentials:
     """Return the Credentials, unless they hold what no key holds and what no header may: line breaks, say."""

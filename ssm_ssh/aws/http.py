@@ -95,13 +95,13 @@ def ask(
     Raises NetworkError when the answer does not come or breaks off, ProtocolError when it is not HTTP or too large.
     """
     lines = [f"POST {endpoint.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    if any("\n" in line or "\r" in line for line in lines):
+    if any("\n" in line or "\r" in line or not line.isascii() for line in lines):
         sock.close()
-        raise ProtocolError("a header of the request would hold a line break")
+        raise ProtocolError("a header of the request would hold a line break or a character that is not ASCII")
     try:
         lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
         sock.settimeout(deadlines.limit(deadlines.read))
-        sock.sendall("\r\n".join(lines).encode("latin-1") + body)
+        sock.sendall("\r\n".join(lines).encode("ascii") + body)
         reader = _Reader(sock, deadlines)
         head = reader.head()
         while head.status < 200:

@@ -95,6 +95,17 @@ def test_process_that_fails(home: Path, body: str) -> None:
     assert "aws sts get-caller-identity --profile p" in error.hint
 
 
+@pytest.mark.parametrize("token", ["CANARY\u2026", "CANARY\n", "CANARY\u00a0", "CANARY x"])
+def test_process_that_gives_what_no_header_can_hold(home: Path, token: str) -> None:
+    answer = {"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "s", "SessionToken": token}
+    (home / "answer").write_text(json.dumps(answer))
+    config(home, f"[profile p]\ncredential_process = /bin/cat {home / 'answer'}\n")
+    error = failure("p")
+    assert isinstance(error, CredentialsError)
+    assert "no key has" in error.message
+    assert "CANARY" not in error.sentence()
+
+
 @pytest.mark.parametrize("chained", [False, True])
 def test_process_gets_nothing_of_the_ssh_stream(home: Path, aws: FakeAws, certificate: Path, chained: bool) -> None:
     (home / "give.py").write_text(

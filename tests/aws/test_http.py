@@ -148,6 +148,13 @@ def test_a_line_break_never_becomes_a_header() -> None:
         ask([], X="a\r\nY: b")
 
 
+@pytest.mark.parametrize("character", ["\xa0", "\u2026", "\U0001f511"])
+def test_a_header_that_cannot_be_sent_is_not_shown(character: str) -> None:
+    with pytest.raises(ProtocolError, match="not ASCII") as failure:
+        ask([], Token=f"CANARY{character}")
+    assert "CANARY" not in repr(failure.value)
+
+
 def test_repr_of_an_answer_hides_the_body() -> None:
     assert "CANARY" not in repr(http.Answer(200, {"x": "CANARY"}, b"CANARY"))
 
