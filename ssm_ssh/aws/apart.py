@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 from ssm_ssh import errors
 from ssm_ssh.aws.credentials import Credentials
 from ssm_ssh.errors import CredentialsError, SsmSshError
+from ssm_ssh.text import surprise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ssm_ssh.aws.settings import AwsSettings
 
+# Seconds that a process which nobody waits for any more may take to leave the terminal as it was.
+_UNWIND = 2.0
 _SETTINGS = ("profile", "explicit_profile", "region", "ca_bundle", "connect_timeout", "read_timeout", "max_attempts")
 
 
@@ -83,9 +86,17 @@ def _answer(line: bytes) -> dict[str, Any]:
     except SsmSshError as error:
         return {"error": error.message, "hint": error.hint, "kind": type(error).__name__}
     except Exception as error:
-        said = f"unexpected error while AWS credentials were looked for: {error!r}"
+        said = f"unexpected error while AWS credentials were looked for: {surprise(error)}"
         return {"error": said, "hint": "", "kind": "CredentialsError"}
     return {name: getattr(found, name) for name in Credentials.__slots__}
+
+
+class _Interrupted(BaseException):
+    """Nobody waits for the answer any more."""
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise _Interrupted
 
 
 def main() -> None:
@@ -93,20 +104,29 @@ def main() -> None:
     import os
     import signal
     import threading
+    import time
 
     # Ctrl-C is for ssh to judge (it may be in the background by now); without it stdin ends. A handler, unlike an
     # ignored signal, is not handed on to the programs that a profile names.
     signal.signal(signal.SIGINT, lambda *_: None)
+    # An end from outside unwinds, for the terminal may be asking for an MFA code just now, without echo.
+    signal.signal(signal.SIGTERM, _interrupt)
+    asking = threading.get_ident()
     out = os.dup(1)
     os.dup2(2, 1)  # what anybody prints is no answer
     line = sys.stdin.buffer.readline()
 
     def leave() -> None:
         sys.stdin.buffer.read()
+        signal.pthread_kill(asking, signal.SIGTERM)
+        time.sleep(_UNWIND)
         os._exit(1)
 
     threading.Thread(target=leave, daemon=True).start()
-    answer = json.dumps(_answer(line)).encode()
+    try:
+        answer = json.dumps(_answer(line)).encode()
+    except _Interrupted:
+        os._exit(1)
     while answer:
         answer = answer[os.write(out, answer) :]
     os._exit(0)

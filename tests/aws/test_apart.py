@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -127,3 +128,47 @@ def test_the_process_ends_with_the_one_that_asks(home: Path) -> None:
         assert child.wait(60) == 1
     assert child.stdout is not None
     child.stdout.close()
+
+
+# Runs the process on a terminal of its own, until it asks there for an MFA code; then nobody waits for it any more.
+ABANDONS = """
+import fcntl, json, os, subprocess, sys, termios
+terminal = os.open(sys.argv[1], os.O_RDWR)
+fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+child = subprocess.Popen([sys.executable, "-I", "-m", "ssm_ssh.aws.apart"], stdin=subprocess.PIPE)
+child.stdin.write(sys.argv[2].encode() + b"\\n")
+child.stdin.flush()
+sys.stdin.read()
+child.stdin.close()
+sys.exit(child.wait())
+"""
+
+
+def test_the_terminal_is_left_as_it_was(home: Path) -> None:
+    (home / ".aws/config").write_text(
+        "[profile p]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = s\nmfa_serial = me\n"
+        "[profile s]\naws_access_key_id = AKIDS\naws_secret_access_key = s\n"
+    )
+    question = {"profile": "p", "explicit_profile": False, "region": "eu-west-1", "ca_bundle": None}
+    question |= {"connect_timeout": 5.0, "read_timeout": 5.0, "max_attempts": 1}
+    asked = json.dumps({"settings": question, "may_ask": True})
+    screen, terminal = os.openpty()
+    try:
+        before = termios.tcgetattr(terminal)
+        with subprocess.Popen(
+            [sys.executable, "-I", "-c", ABANDONS, os.ttyname(terminal), asked],
+            stdin=subprocess.PIPE,
+            env=dict(settings(home, "p").env),
+            start_new_session=True,
+        ) as owner:
+            seen = b""
+            while b"MFA" not in seen:
+                seen += os.read(screen, 1024)
+            assert not termios.tcgetattr(terminal)[3] & termios.ECHO
+            assert owner.stdin is not None
+            owner.stdin.close()
+            assert owner.wait(60) == 1
+        assert termios.tcgetattr(terminal) == before
+    finally:
+        os.close(screen)
+        os.close(terminal)
