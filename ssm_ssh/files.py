@@ -45,7 +45,10 @@ class Folder:
             raise self._unusable(name, error) from error
         with os.fdopen(fd, "rb") as file:
             self._check_file(name, fd)
-            return file.read(_LARGEST)
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:  # half of it must never be written back
+            raise StateError(f"{self.path / name} is larger than {_LARGEST >> 20} MiB", "Remove it")
+        return content
 
     def write(self, name: str, content: bytes) -> None:
         """Make `name` hold `content`: a temporary file, fsync, rename; StateError leaves what was there."""

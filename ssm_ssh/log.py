@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ssm_ssh.errors import SsmSshError, UsageError
 from ssm_ssh.files import open_folder
 from ssm_ssh.paths import state_folder
-from ssm_ssh.text import printable
+from ssm_ssh.text import printable, surprise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 NAME = "ssm-ssh.log"
 _LARGEST = 1 << 20  # a few thousand connections; one older file is kept beside it
 _LONGEST_LINE = 2000
+# Bytes of one connection: whoever is at the other end writes some of its lines. Hours of trouble take a tenth of it.
+_MOST = 1 << 20
 
 
 class Log:
@@ -29,6 +31,7 @@ class Log:
         self._fd = fd
         self._debug = debug
         self._subject = subject
+        self._left = _MOST
 
     def info(self, text: str) -> None:
         """Record an event."""
@@ -42,7 +45,7 @@ class Log:
     def failure(self, error: BaseException) -> None:
         """Record an error that nobody foresaw, with its traceback under --debug."""
         if not self._debug:
-            self._write(f"unexpected {error!r}")
+            self._write(f"unexpected {surprise(error)}")
             return
         import traceback
 
@@ -54,9 +57,15 @@ class Log:
         if self._fd is not None:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             line = f"{stamp} {os.getpid()} {self._subject} {said}\n"
+            self._left -= len(line)
+            if self._left < 0:
+                said_last = "too much to log: the rest of this connection is left out"
+                line = f"{stamp} {os.getpid()} {self._subject} {said_last}\n"
             try:
                 os.write(self._fd, line.encode("ascii"))
             except OSError:  # a full disk must not end a connection
+                self._fd = None
+            if self._left < 0:
                 self._fd = None
         if self._debug:
             try:

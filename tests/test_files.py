@@ -101,6 +101,16 @@ def test_a_fifo_or_a_file_that_others_may_write_is_refused(home: Path) -> None:
             folder.read("open")
 
 
+def test_a_file_beyond_measure_is_refused_and_not_cut(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_LARGEST", 10)
+    with open_folder(home) as folder:
+        folder.write("name", b"x" * 10)
+        assert folder.read("name") == b"x" * 10
+        folder.write("name", b"x" * 11)
+        with pytest.raises(StateError, match="larger"):
+            folder.read("name")
+
+
 def test_a_lock_is_held_by_one(home: Path) -> None:
     import fcntl
 

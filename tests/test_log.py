@@ -50,6 +50,16 @@ def test_a_large_log_is_kept_once(state_home: Path) -> None:
     assert "new" in (state_home / NAME).read_text()
 
 
+def test_whoever_writes_lines_from_afar_fills_no_disk(tmp_path: Path) -> None:
+    opened = open_log(tmp_path / "log", debug=False, subject="x")
+    for _ in range(1000):
+        opened.info("stderr: " + "y" * 5000)
+    content = (tmp_path / "log").read_text()
+    assert len(content) < (1 << 20) + 200
+    assert content.endswith("too much to log: the rest of this connection is left out\n")
+    assert content.count("left out") == 1
+
+
 def test_a_full_disk_silences_the_log_only() -> None:
     full = Log(os.open("/dev/full", os.O_WRONLY), subject="x")
     full.info("one")
@@ -60,9 +70,9 @@ def test_a_full_disk_silences_the_log_only() -> None:
 def test_unforeseen_errors_bring_their_traceback_only_under_debug(debug: bool, tmp_path: Path) -> None:
     opened = open_log(tmp_path / "log", debug=debug, subject="x")
     try:
-        raise KeyError("surprise")
-    except KeyError as error:
+        "surprise\u2026".encode("latin-1")
+    except UnicodeEncodeError as error:
         opened.failure(error)
     content = (tmp_path / "log").read_text()
-    assert "surprise" in content
+    assert "UnicodeEncodeError: 'latin-1' codec" in content
     assert ("Traceback" in content) == debug

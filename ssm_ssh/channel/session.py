@@ -44,6 +44,7 @@ class Channel:
         "_epoch",
         "_established",
         "_online",
+        "_port_closed",
         "_random_bits",
         "_receiver",
         "_refused",
@@ -70,6 +71,7 @@ class Channel:
         self._complete_at = 0.0
         self._established = False
         self._refused = False
+        self._port_closed = False
         self._closed = False
         self._agent_version = ""
         self._broken = 0
@@ -238,7 +240,8 @@ class Channel:
         elif kind == wire.EXIT_CODE:
             if payload.isdigit() and len(payload) <= 10:
                 events.append(ExitCode(int(payload)))
-        elif kind == wire.FLAG and payload == wire.CONNECT_TO_PORT_ERROR:
+        elif kind == wire.FLAG and payload == wire.CONNECT_TO_PORT_ERROR and not self._port_closed:
+            self._port_closed = True  # however often it is repeated: whoever hears it prints it
             events.append(Notice("The agent could not connect to the port on the instance"))
 
     def _handshake(self, payload: bytes, events: list[Event]) -> None:
