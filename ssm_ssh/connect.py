@@ -15,13 +15,19 @@ if TYPE_CHECKING:
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.gateway import Gateway
     from ssm_ssh.log import Log
+    from ssm_ssh.login import Login
+    from ssm_ssh.push.sharing import Pushed
+    from ssm_ssh.push.ways import Wish
     from ssm_ssh.ssh.hostkey import HostKey
     from ssm_ssh.target import Target
     from ssm_ssh.transport.websocket import WebSocket
+    from ssm_ssh.userkey import UserKey
 
 # AWS asks session clients for at least this plugin version; agents switch features on by it.
 CLIENT_VERSION = "1.2.764.0"
 _TERMINATE = 1.8
+# Seconds that a key has to be accepted for yet when ssh is let on: a login on a slow network.
+_LOGIN = 12.0
 
 
 class Connection:
@@ -33,23 +39,34 @@ class Connection:
         settings: AwsSettings,
         *,
         document: str = "AWS-StartSSHSession",
-        push: str = "auto",
+        wish: Wish | None = None,
+        key: str = "",
+        key_age: float = 86400.0,
         host_keys: str = "record",
         spelled: str = "",
         log: Log,
     ) -> None:
-        """`settings`: the account and region to ask; `spelled`: the host's name as ssh knows it. Calls nothing yet."""
+        """Read nothing and call nothing yet.
+
+        `settings`: the account and region to ask; `spelled`: the host's name as ssh knows it; `wish`: how the key gets
+        there; `key`: which one (see userkey); `key_age`: for how many seconds a pair of ours serves.
+        """
+        from ssm_ssh.push.ways import Wish
+
         self.session_id = ""
         self._target = target
         self._document = document
-        self._push = push
+        self._wish = wish or Wish()
+        self._key_wanted = key
+        self._key_age = key_age
         self._require = host_keys == "require"
         self._spelled = spelled or target.instance_id
         self._log = log
         self._settings = settings
         self._api: Api | None = None
         self._cancelled = False
-        self._public_key = ""
+        self._key: UserKey | None = None
+        self._pushed: Pushed | None = None
         self._lock = threading.Lock()
 
     # --- before anything is called ------------------------------------------------------------------------------------
@@ -58,19 +75,19 @@ class Connection:
         """Return what would be called with what, one line a call."""
         from ssm_ssh.aws.plan import describe
 
-        return describe(self._settings, self._target, document=self._document, push=self._pushes)
+        return describe(self._settings, self._target, document=self._document, way=self._likely_way)
 
     def carry(self, *, resume_limit: float) -> int:
         """Carry the connection on stdin and stdout until it ends; returns the exit status."""
         import random
 
+        from ssm_ssh import userkey
         from ssm_ssh.channel.session import Channel
-        from ssm_ssh.keys import public_key
         from ssm_ssh.pipes import Pipes
         from ssm_ssh.relay import Relay
 
-        if self._push != "none":
-            self._public_key = public_key()
+        if self._wish.way != "none":
+            self._key = userkey.choose(self._key_wanted, max_age=self._key_age, env=self._settings.env)
         client_id = _uuid(random.SystemRandom().getrandbits(128))
 
         def make_channel() -> Channel:
@@ -84,19 +101,25 @@ class Connection:
     # --- the key, the session, the gateway: each blocks, in a thread of its own ---------------------------------------
 
     def authorize(self) -> str:
-        """Push our public key, which the instance then accepts for 60 seconds. Returns a notice, "" for none."""
-        if not self._pushes:
-            self._log.info(
-                "no key pushed: EC2 Instance Connect does not know managed nodes (mi-)"
-                if self._push != "none"
-                else "no key pushed, as asked"
-            )
-            return ""
-        from ssm_ssh.aws.keypush import push_key
+        """Have the instance accept our public key for a minute. Returns a notice, "" for none."""
+        from ssm_ssh.push import ways
 
-        push_key(self._calls(), self._target, self._public_key)
-        self._log.debug("the key is in place")
-        return ""
+        if self._key is None:
+            self._log.info("no key pushed, as asked")
+            return ""
+        self._pushed = pushed = ways.authorize(self._calls, self._target, self._key, self._wish, self._log)
+        if pushed is None:
+            return ""
+        self._log.debug(f"the key is in place ({pushed.way})")
+        return pushed.notice
+
+    def authorized(self) -> bool:
+        """Whether the key that was pushed is accepted for long enough to log in."""
+        return self._pushed is None or self._pushed.until - time.time() > _LOGIN
+
+    def explain_wait(self) -> str:
+        """Say what is being waited for while the key is put in place."""
+        return f"waiting until {self._target.instance_id} has taken the key"
 
     def check_host_key(self, key: HostKey, *, judged_by_ssh: bool) -> str:
         """Compare the server's host key with what is known of it, asking AWS where that is needed.
@@ -110,7 +133,7 @@ class Connection:
             self._calls,
             self._target.instance_id,
             # Who says how the key is to get there, and not by command, wants no commands there.
-            commands=self._push in ("auto", "send-command"),
+            commands=self._wish.way in ("auto", "send-command"),
             wanted=lambda: not self._cancelled,
         )
         return hostkeys.check(where, key, ways, require=self._require, judged_by_ssh=judged_by_ssh, log=self._log)
@@ -147,6 +170,22 @@ class Connection:
         terminate_session(self._calls(), session_id, deadline=time.monotonic() + _TERMINATE)
         self._log.info(f"session {session_id} terminated")
 
+    def ended(self, login: Login) -> None:
+        """Have somebody find out whether EC2 Instance Connect works there, where this login looks as if it did not."""
+        import os
+
+        from ssm_ssh import probe
+
+        pushed = self._pushed
+        by_eic = self._wish.way == "auto" and pushed is not None and pushed.way == "eic"
+        if not by_eic or not login.looks_refused or os.environ.get(probe.MARK):
+            return
+        self._log.info("that looks like a refused login: finding out whether EC2 Instance Connect works there")
+        try:
+            probe.start(self._target, self._spelled, self._settings, self._document)
+        except OSError as error:
+            self._log.info(f"not found out: {error}")
+
     def cancel(self) -> None:
         """Stop a running `open` or `resume` at its next step."""
         self._cancelled = True
@@ -179,8 +218,10 @@ class Connection:
     # --- how ----------------------------------------------------------------------------------------------------------
 
     @property
-    def _pushes(self) -> bool:
-        return self._push == "eic" or (self._push == "auto" and not self._target.hybrid)
+    def _likely_way(self) -> str:
+        if self._wish.way == "auto":
+            return "send-command" if self._target.hybrid else "eic"
+        return self._wish.way
 
     def _remember(self) -> None:
         """Note by which profile, in which region the instance was reached; keys of the environment have no name."""

@@ -2,11 +2,15 @@
 
 ssh opens its IdentityFiles while the proxy starts beside it. So a pair may appear under a name that was free, and then
 serves that very connection, but none may change under a name that an ssh has read. There are two names, and ssh is
-given both: a new pair goes to the free one, the old one is deleted when no connection that began with it can still be
-about to use it, and its name stays unused for just as long.
+given both: a new pair goes to the other one, and the old one's private half is deleted when no connection that began
+with it can still be about to use it.
 
-    name 1:  [ current ............ ][ retired: grace ](free: grace)            [ current ...
-    name 2:                         [ current ......................... ][ retired: grace ](free ...
+    name 1: [ current ...... ][ retired, grace ](public half alone ......)[ resting ][ current ......
+    name 2: (nothing)         [ current ............................................ ][ retired, grace ](nothing
+
+The public half stays under the first name, for ssh would complain of a file that is missing there at each connection;
+an ssh may have read it, so a pair that is made there is not used before those have logged in. The second name is tried
+only after the first has been refused: there nothing stays, and a new pair is of use at once.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from ssm_ssh.files import Folder
 
 SLOTS = ("id_ed25519", "id_ed25519_2")
-_LOCK = "key.lock"
+_LOCK, _FREED = "key.lock", "key.freed"
 # Seconds. A pair serves for a day. A connection logs in within minutes of its start: sshd waits for two, and what comes
 # before (MFA, a held key exchange, refusals by sshd that are tried again) is bounded too.
 MAX_AGE = 86400.0
@@ -57,91 +61,106 @@ def public_key(*, max_age: float = MAX_AGE, now: float | None = None) -> str:
     now = time.time() if now is None else now
     with open_folder(data_folder()) as folder:
         pairs = _pairs(folder)
-        if _settled(pairs, max_age, now):
-            return pairs[-1].line
+        if pairs and not _due(pairs, max_age, now) and not _expired(pairs, now):
+            return _current(pairs, now).line
         with folder.lock(_LOCK):
-            _delete_retired(folder, now)
-            pairs = _pairs(folder)
-            if not pairs or now - pairs[-1].made > max_age:
-                slot = _free_slot(folder, pairs, now)
-                if slot:
-                    return _make(folder, slot)
-            return pairs[-1].line
+            pairs = _delete_retired(folder, now)
+            if not pairs or (_due(pairs, max_age, now) and _free(folder, pairs, now)):
+                _make(folder, _free_slot(pairs))
+                pairs = _pairs(folder)
+            return _current(pairs, now).line
 
 
 def show(*, now: float | None = None) -> list[tuple[Pair, str]]:
-    """Return the pairs that are there with what they are: `current`, or `retired`."""
+    """Return the pairs that are there with what they are: `current`, `retired`, or `resting` before it is current."""
+    now = time.time() if now is None else now
     with open_folder(data_folder()) as folder:
         pairs = _pairs(folder)
-    return [(pair, "current" if pair is pairs[-1] else "retired") for pair in pairs]
+    if not pairs:
+        return []
+    current = _current(pairs, now)
+    return [
+        (pair, "current" if pair == current else "resting" if pair.made > current.made else "retired") for pair in pairs
+    ]
 
 
-def renew(*, now: float | None = None) -> str:
-    """Make a new pair current at once, and return its public half.
+def renew(*, now: float | None = None) -> float:
+    """Make a new pair; returns in how many seconds it will be current (0: it is).
 
     Raises UsageError while both names are taken, for a pair is never replaced in place.
     """
     now = time.time() if now is None else now
     with open_folder(data_folder()) as folder, folder.lock(_LOCK):
-        _delete_retired(folder, now)
-        pairs = _pairs(folder)
-        slot = _free_slot(folder, pairs, now)
-        if not slot:
+        pairs = _delete_retired(folder, now)
+        if pairs and not _free(folder, pairs, now):
             raise UsageError(
                 "the key was renewed minutes ago, and connections may still be about to use the one before it",
                 f"Try again in {GRACE / 60:.0f} minutes, or remove both: ssm-ssh key remove",
             )
-        return _make(folder, slot)
+        slot = _free_slot(pairs)
+        _make(folder, slot)
+        return GRACE if pairs and slot == SLOTS[0] else 0.0
 
 
 def remove() -> int:
     """Delete every pair, also for connections that are just starting; returns how many there were."""
     with open_folder(data_folder()) as folder, folder.lock(_LOCK):
-        found = [slot for slot in SLOTS if folder.read(slot) is not None or folder.read(f"{slot}.pub") is not None]
-        for slot in found:
-            _delete(folder, slot)
+        found = 0
         for slot in SLOTS:
-            folder.remove(f"{slot}.freed")
-        return len(found)
+            # The private half first: what is left after an interruption is of no use to anybody.
+            found += folder.remove(slot)
+            folder.remove(f"{slot}.pub")
+        folder.remove(_FREED)
+        return found
 
 
-def _settled(pairs: list[Pair], max_age: float, now: float) -> bool:
-    """Whether there is nothing to make and nothing to delete."""
-    return bool(pairs) and now - pairs[-1].made <= max_age and not _expired(pairs, now)
+def _current(pairs: list[Pair], now: float) -> Pair:
+    """The newest, unless it rests yet."""
+    newest = pairs[-1]
+    rests = len(pairs) > 1 and newest.slot == SLOTS[0] and 0 <= now - newest.made < GRACE
+    return pairs[0] if rests else newest
+
+
+def _due(pairs: list[Pair], max_age: float, now: float) -> bool:
+    """Whether the newest pair has served long enough."""
+    return now - pairs[-1].made > max_age
 
 
 def _expired(pairs: list[Pair], now: float) -> list[Pair]:
-    """The pairs that were retired, by the one made after them, longer ago than the grace period."""
-    return [pair for pair in pairs[:-1] if now - pairs[-1].made > GRACE]
+    """The pairs that were retired longer ago than the grace period, by the one that is current since."""
+    current = _current(pairs, now)
+    since = current.made + (GRACE if len(pairs) > 1 and current.slot == SLOTS[0] else 0)
+    return [pair for pair in pairs if pair.made < current.made and now - since > GRACE]
 
 
-def _delete_retired(folder: Folder, now: float) -> None:
-    for pair in _expired(_pairs(folder), now):
-        _delete(folder, pair.slot)
-        folder.write(f"{pair.slot}.freed", f"{now:.0f}\n".encode("ascii"))
+def _delete_retired(folder: Folder, now: float) -> list[Pair]:
+    """Delete what has been retired for long enough; returns the pairs that are left."""
+    pairs = _pairs(folder)
+    for pair in _expired(pairs, now) if pairs else ():
+        folder.remove(pair.slot)
+        if pair.slot != SLOTS[0]:
+            folder.remove(f"{pair.slot}.pub")
+            folder.write(_FREED, f"{now:.0f}\n".encode("ascii"))
+    return _pairs(folder)
 
 
-def _delete(folder: Folder, slot: str) -> None:
-    # The private half first: what is left after an interruption is of no use to anybody.
-    folder.remove(slot)
-    folder.remove(f"{slot}.pub")
+def _free_slot(pairs: list[Pair]) -> str:
+    return SLOTS[1] if any(pair.slot == SLOTS[0] for pair in pairs) else SLOTS[0]
 
 
-def _free_slot(folder: Folder, pairs: list[Pair], now: float) -> str:
-    """Return a name under which no ssh that is just starting can have read a pair; "" for none."""
-    taken = {pair.slot for pair in pairs}
-    for slot in SLOTS:
-        if slot in taken:
-            continue
-        freed = (folder.read(f"{slot}.freed") or b"").decode("ascii", "replace").strip()
-        # A time ahead of now is a clock that was wrong.
-        if not freed.isdigit() or not 0 <= now - float(freed[:12]) <= GRACE:
-            return slot
-    return ""
+def _free(folder: Folder, pairs: list[Pair], now: float) -> bool:
+    """Whether a new pair can be made, under a name that no ssh can still be about to use."""
+    if len(pairs) > 1:
+        return False
+    if _free_slot(pairs) == SLOTS[0]:
+        return True
+    freed = (folder.read(_FREED) or b"").decode("ascii", "replace").strip()
+    # A time ahead of now is a clock that was wrong.
+    return not freed.isdigit() or not 0 <= now - float(freed[:12]) <= GRACE
 
 
 def _pairs(folder: Folder) -> list[Pair]:
-    """Return the pairs that are there, the newest last. One without a public half is still being made."""
+    """Return the pairs that are there, the newest last; one half alone is none."""
     found = []
     for slot in SLOTS:
         public = folder.read(f"{slot}.pub")
@@ -155,11 +174,13 @@ def _pairs(folder: Folder) -> list[Pair]:
     return sorted(found, key=lambda pair: (pair.made, pair.slot))
 
 
-def _make(folder: Folder, slot: str) -> str:
+def _make(folder: Folder, slot: str) -> None:
+    """Make a pair under a name where none is."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     content = folder.read(slot)
+    folder.remove(f"{slot}.pub")
     if content is None:
         key = Ed25519PrivateKey.generate()
         folder.write(
@@ -179,4 +200,3 @@ def _make(folder: Folder, slot: str) -> str:
         public = loaded.public_key()
     line = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     folder.write(f"{slot}.pub", line + b" ssm-ssh\n")
-    return line.decode("ascii")

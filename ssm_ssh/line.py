@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.errors import SsmSshError
+    from ssm_ssh.login import Login
     from ssm_ssh.ssh.hostkey import HostKey
     from ssm_ssh.transport.websocket import WebSocket
 
@@ -19,6 +20,12 @@ class Line(Protocol):
 
     def authorize(self) -> str:
         """Make the instance accept our key. Returns a notice for the user, "" for none."""
+
+    def authorized(self) -> bool:
+        """Whether the instance still accepts our key for long enough to log in. Does not block."""
+
+    def explain_wait(self) -> str:
+        """Say what is being waited for while our key is put in place. Does not block."""
 
     def check_host_key(self, key: HostKey, *, judged_by_ssh: bool) -> str:
         """Judge the server's host key before the client sees it. Returns a notice for the user, "" for none.
@@ -38,6 +45,9 @@ class Line(Protocol):
 
     def cancel(self) -> None:
         """Make a running `open` or `resume` stop at its next step. Does not block."""
+
+    def ended(self, login: Login) -> None:
+        """Take note of how the connection looked, after all of it has ended and nothing of ssh's is held."""
 
     def explain_end(self, reason: str) -> SsmSshError:
         """Say why the session ended before the server spoke, in words that a person can act on."""

@@ -20,6 +20,7 @@ from ssm_ssh.backoff import Backoff
 from ssm_ssh.channel.events import Closed, Established, Notice, Output, Refused, StdErr
 from ssm_ssh.errors import NetworkError, ProtocolError, SessionEnded, SessionGone, SsmSshError, TargetMissing
 from ssm_ssh.liveness import Liveness
+from ssm_ssh.login import Login
 from ssm_ssh.poller import BROKEN, GONE, READ, WRITE, Poller
 from ssm_ssh.recovery import Recovery
 from ssm_ssh.ssh.disconnect import disconnect
@@ -60,6 +61,8 @@ _SECOND_OPINION = 1.0
 # An agent whose connection to the port is not up leaves our first bytes unacknowledged, and one that found nobody
 # listening crashes without a word (3.3): after this long the silence is taken for that.
 _SPEECHLESS = 6.0
+# After this long somebody before a screen wants to know what is being waited for.
+_UNTOLD = 1.5
 # ssh dies of the same Ctrl-C within a millisecond, unless it had left the terminal.
 _INTERRUPT_GRACE = 0.2
 
@@ -86,6 +89,8 @@ class Relay:
         self._waker = Waker()
         self._channel = make_channel()
         self._gate = Gate()
+        self._login = Login()
+        self._held_at: float | None = None
         self._replay = bytearray()
         self._socket: WebSocket | None = None
         self._parent = os.getppid()
@@ -130,6 +135,8 @@ class Relay:
                 self._pump(now)
         if self._socket is not None:
             self._socket.close()
+        if self._gate.open and not self._status:
+            self._line.ended(self._login)
         return self._status
 
     def _wait(self) -> dict[int, int]:
@@ -177,6 +184,8 @@ class Relay:
             times.append(max(now + 0.5, self._established_at + _SPEECHLESS))
         if self._errors:
             times.append(self._errors[0][0] + _SECOND_OPINION)
+        if self._held_at is not None:
+            times.append(self._held_at + _UNTOLD)
         if self._state == "parting":
             times.append(self._parting_since + _PART)
         if self._state == "closing":
@@ -188,12 +197,13 @@ class Relay:
     def _on_signals(self, ready: dict[int, int], now: float) -> None:
         if not ready.get(self._waker.fd):
             return
-        from ssm_ssh.signals import INTERRUPT, name_of
+        from ssm_ssh.signals import HANGUP, INTERRUPT, name_of
 
         for number in self._waker.drain():
             if not number or self._state == "closing":
                 continue
             self._log.info(f"signal {name_of(number)}")
+            self._login.interrupted |= number != HANGUP  # with that ssh ends its proxy whenever it ends
             if number == INTERRUPT and self._gate.open:
                 # Ctrl-C reaches the whole process group, and with it the tunnel of an ssh that has gone into the
                 # background (ControlPersist, -f) and wants to live on.
@@ -257,6 +267,8 @@ class Relay:
                     return
                 if not self._gate.banner_seen:
                     self._replay += data
+            else:
+                self._login.sent(len(data), now)
             self._channel.send(data, now)
         elif self._pipes.ended:
             self._log.debug("ssh has closed its end")
@@ -281,8 +293,12 @@ class Relay:
                         else:
                             self._on_event(event, now)
                 if output and self._state == "open":
-                    self._pass(self._gate.feed(b"".join(output)), now)
-                    self._check(now)
+                    data = b"".join(output)
+                    self._pass(self._gate.feed(data), now)
+                    if self._gate.open:
+                        self._login.heard(len(data), now)
+                    else:
+                        self._check(now)
         except NetworkError as error:
             self._lost(error, now)
         except ProtocolError as error:
@@ -327,6 +343,10 @@ class Relay:
             if os.getppid() == self._parent:
                 self._close(now)
                 return
+        if self._held_at is not None and now >= self._held_at + _UNTOLD:
+            self._held_at = None
+            if self._gate.held and self._authorizing is not None:
+                self._notify(self._line.explain_wait())
         if self._errors and (not self._asking or now >= self._errors[0][0] + _SECOND_OPINION):
             self._fail(self._errors[0][1], now)
             return
@@ -444,6 +464,7 @@ class Relay:
         key = self._gate.host_key
         if self._judged or self._checking is not None or key is None or not self._gate.held or self._errors:
             return
+        self._held_at = now
         self._log.debug(f"host key {key.kind} {key.fingerprint}")
         openssh = self._client_is_openssh
         self._checking = Task(lambda: self._line.check_host_key(key, judged_by_ssh=openssh), self._waker)
@@ -451,6 +472,10 @@ class Relay:
     def _release(self, now: float) -> None:
         """Let the server's host key pass, when it has been judged and ours is in place."""
         if not (self._judged and self._authorized) or self._state in ("parting", "closing"):
+            return
+        if self._gate.held and not self._line.authorized():  # its minute was over before the server came that far
+            self._authorized = False
+            self._authorizing = Task(self._line.authorize, self._waker)
             return
         self._recovery.limit = self._resume_limit
         try:

@@ -27,6 +27,8 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}\$?")
 _LONGEST = 1024
 # A day. What is away for longer does not come back: credentials have ended by then.
 _LONGEST_SECONDS = 86400.0
+# remote.script.LONGEST_LIFETIME
+_LONGEST_PUSH = 600.0
 
 
 class Place(NamedTuple):
@@ -150,6 +152,13 @@ def _seconds(value: Any) -> Value:  # noqa: ANN401
     return number
 
 
+def _lifetime(value: Any) -> Value:  # noqa: ANN401
+    number = _seconds(value)
+    if not isinstance(number, float) or not number.is_integer() or not 1 <= number <= _LONGEST_PUSH:
+        raise ValueError(value)
+    return number
+
+
 def _words(parse: Callable[[str], object]) -> Callable[[Any], Value]:
     def check(value: Any) -> Value:  # noqa: ANN401
         words = value.split() if isinstance(value, str) else value
@@ -190,6 +199,35 @@ SETTINGS: tuple[Setting, ...] = (
         "session document that carries SSH",
     ),
     Setting("push", "auto", _choice(*_PUSH), ", ".join(_PUSH), "how the public key gets to the instance"),
+    Setting(
+        "push_after_denied",
+        "no",
+        _choice("no", "yes"),
+        "no, yes",
+        "whether send-command, which is root there, may do what EC2 Instance Connect is denied",
+    ),
+    Setting(
+        "push_document",
+        "AWS-RunShellScript",
+        _text(_DOCUMENT.fullmatch),
+        "the name or ARN of a command document",
+        "command document of send-command: AWS-RunShellScript, or the one of docs/push-document.md",
+    ),
+    Setting(
+        "push_lifetime",
+        60.0,
+        _lifetime,
+        "seconds from 1 to 600",
+        "how long a key that send-command puts in place is accepted",
+    ),
+    Setting(
+        "key",
+        "",
+        _text(str.isprintable),
+        "a public key file, agent, agent:COMMENT or agent:SHA256:...",
+        "the key that is let in, instead of ssm-ssh's own",
+    ),
+    Setting("key_age", 86400.0, _seconds, "seconds from 0 to 86400", "how long a key pair of ssm-ssh's own serves"),
     Setting(
         "host_keys",
         "record",

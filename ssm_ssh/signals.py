@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ssm_ssh.tasks import Waker
 
 INTERRUPT = int(signal.SIGINT)
+HANGUP = int(signal.SIGHUP)
 _CAUGHT = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 

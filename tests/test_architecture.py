@@ -19,16 +19,16 @@ PACKAGE = Path(ssm_ssh.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"connect", "locate", "search", "sshconfig", "lab"},
-    {"gateway", "relay", "aws", "keys", "hostkeys"},
-    {"knownhosts", "line", "pipes", "poller", "signals", "tasks", "liveness", "recovery"},
+    {"connect", "locate", "search", "usual", "sshconfig", "lab"},
+    {"gateway", "relay", "aws", "push", "probe", "userkey", "keys", "hostkeys"},
+    {"knownhosts", "line", "pipes", "poller", "signals", "tasks", "liveness", "login", "recovery"},
     {"channel", "ssh", "transport", "remote"},
-    {"target", "paths", "files", "log", "backoff", "defaults", "errors", "text", "__init__"}
+    {"target", "paths", "files", "log", "backoff", "errors", "text", "__init__"}
     | {"hostname", "aliases", "choice", "settings", "settingsfile", "learned", "users"},
 )
 LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
 
-PURE = {"channel", "ssh", "liveness", "recovery", "target", "text", "defaults"}
+PURE = {"channel", "ssh", "liveness", "login", "recovery", "target", "text"}
 PURE |= {"hostname", "aliases", "choice", "users"}
 # What would bring in the outside world: sockets, files, clocks, threads, programs.
 IMPURE_MODULES = {

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from ssm_ssh import keys
 from ssm_ssh.errors import StateError, UsageError
@@ -74,8 +75,8 @@ def test_an_old_pair_is_retired_by_a_new_one_beside_it(data_home: Path) -> None:
     assert [(pair.line, what) for pair, what in keys.show()] == [(first, "retired"), (second, "current")]
 
 
-def test_a_retired_pair_is_deleted_after_the_grace_period_and_its_name_rests_as_long(data_home: Path) -> None:
-    keys.public_key()
+def test_the_private_half_of_a_retired_pair_is_deleted_after_the_grace_period(data_home: Path) -> None:
+    first = keys.public_key()
     aged(data_home, "id_ed25519", keys.MAX_AGE + 10)
     second = keys.public_key()
     now = (data_home / "id_ed25519_2").stat().st_mtime
@@ -83,31 +84,63 @@ def test_a_retired_pair_is_deleted_after_the_grace_period_and_its_name_rests_as_
     assert slots(data_home) == {"id_ed25519", "id_ed25519_2"}
     assert keys.public_key(now=now + keys.GRACE + 1) == second
     assert slots(data_home) == {"id_ed25519_2"}
-    # However short a pair's life is set: no name is used again while an ssh may have read what was there.
-    assert keys.public_key(max_age=0, now=now + keys.GRACE + 2) == second
-    assert keys.public_key(max_age=0, now=now + 2 * keys.GRACE + 10) != second
-    assert slots(data_home) == {"id_ed25519", "id_ed25519_2"}
+    # Its public half keeps ssh from complaining that a file is missing.
+    assert (data_home / "id_ed25519.pub").read_text().startswith(first)
 
 
-def test_a_pair_is_never_replaced_however_short_its_life(data_home: Path) -> None:
-    seen: dict[str, bytes] = {}
+def test_no_connection_can_lose_its_key_however_short_the_life_of_a_pair(data_home: Path) -> None:
+    """An ssh reads both names when it starts, and logs in within the grace period by what its proxy has pushed."""
     now = time.time()
-    freed: dict[str, float] = {}
-    for step in range(200):
+    began: list[tuple[float, dict[str, str], str]] = []
+    born: dict[str, float] = {}
+    for step in range(300):
         now += 97
-        keys.public_key(max_age=60, now=now)
+        before = {slot: read(data_home, slot) for slot in keys.SLOTS}
+        pushed = keys.public_key(max_age=60, now=now)
         for slot in keys.SLOTS:
             path = data_home / slot
             if path.exists():
-                content = path.read_bytes()
-                if slot not in seen:
-                    os.utime(path, (now, now))
-                    assert now - freed.get(slot, 0) > keys.GRACE
-                    seen[slot] = content
-                assert seen[slot] == content, step
-            elif slot in seen:
-                del seen[slot]
-                freed[slot] = now
+                when = born.setdefault(path.read_bytes().hex(), now)
+                os.utime(path, (when, when))
+        began.append((now, before, pushed))
+        began = [one for one in began if now - one[0] < keys.GRACE - 100]
+        for _, known, key in began:
+            # Each name is offered with the public half that was read, or with what was missing then and is there now.
+            slot = next(slot for slot in keys.SLOTS if (known[slot] or read(data_home, slot)) == key)
+            private = data_home / slot
+            assert private.exists(), step
+            shown = serialization.load_ssh_private_key(private.read_bytes(), None).public_key()
+            assert (
+                shown.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH) == key.encode()
+            )
+    assert len(born) > 10
+    assert keys.show(now=now)
+
+
+def public_half(path: Path) -> str:
+    shown = serialization.load_ssh_private_key(path.read_bytes(), None).public_key()
+    return shown.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+
+
+def read(folder: Path, slot: str) -> str:
+    path = folder / f"{slot}.pub"
+    return " ".join(path.read_text().split()[:2]) if path.exists() else ""
+
+
+def test_a_pair_that_was_made_under_the_first_name_rests_before_it_is_used(data_home: Path) -> None:
+    keys.public_key()
+    aged(data_home, "id_ed25519", keys.MAX_AGE + 10)
+    second = keys.public_key()
+    now = (data_home / "id_ed25519_2").stat().st_mtime + keys.GRACE + 1
+    assert keys.renew(now=now) == keys.GRACE
+    os.utime(data_home / "id_ed25519", (now, now))
+    assert keys.public_key(now=now + 1) == second
+    assert [what for _, what in keys.show(now=now + 1)] == ["current", "resting"]
+    assert keys.public_key(now=now + keys.GRACE) == read(data_home, "id_ed25519") != second
+    assert slots(data_home) == {"id_ed25519", "id_ed25519_2"}
+    keys.public_key(now=now + 2 * keys.GRACE + 1)
+    assert slots(data_home) == {"id_ed25519"}
+    assert not (data_home / "id_ed25519_2.pub").exists()
 
 
 def test_a_clock_that_went_back_makes_nothing_new(data_home: Path) -> None:
@@ -118,13 +151,15 @@ def test_a_clock_that_went_back_makes_nothing_new(data_home: Path) -> None:
 
 def test_renew_and_remove(data_home: Path) -> None:
     first = keys.public_key()
-    second = keys.renew()
-    assert first != second == keys.public_key()
+    assert keys.renew() == 0
+    second = keys.public_key()
+    assert first != second
     with pytest.raises(UsageError, match="minutes ago"):
         keys.renew()
     assert keys.remove() == 2
     assert keys.remove() == 0
     assert slots(data_home) == set()
+    assert keys.show() == []
     assert keys.public_key() not in (first, second)
 
 

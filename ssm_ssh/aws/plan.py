@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from ssm_ssh.aws.commands import SHELL_DOCUMENT
 from ssm_ssh.aws.endpoints import resolve
 from ssm_ssh.aws.keypush import push_payload
 from ssm_ssh.aws.sessions import SSH_DOCUMENT, start_payload
@@ -18,16 +19,19 @@ if TYPE_CHECKING:
 _SOME_KEY = "ssh-ed25519 " + "A" * 68
 
 
-def describe(settings: AwsSettings, target: Target, *, document: str = SSH_DOCUMENT, push: bool = True) -> list[str]:
+def describe(settings: AwsSettings, target: Target, *, document: str = SSH_DOCUMENT, way: str = "eic") -> list[str]:
     """Return one printable line for each call that connecting to `target` makes: operation, host, parameters.
 
-    `push`: whether a key is pushed by EC2 Instance Connect. Needs no credentials and shows none. Raises UsageError
+    `way`: how the key gets there: eic, send-command, none. Needs no credentials and shows none. Raises UsageError
     for whatever the real calls would refuse before they are sent.
     """
     lines = [f"profile {settings.profile_name}, region {settings.region}"]
-    if push:
+    if way == "eic":
         parameters = push_payload(target, _SOME_KEY) | {"SSHPublicKey": "(our public key)"}
         lines.append(_call(settings, "ec2-instance-connect", "SendSSHPublicKey", parameters))
+    elif way == "send-command":
+        parameters = {"InstanceIds": [target.instance_id], "DocumentName": SHELL_DOCUMENT}
+        lines.append(_call(settings, "ssm", "SendCommand", parameters | {"commands": "(puts our public key in place)"}))
     lines.append(_call(settings, "ssm", "StartSession", start_payload(target, document)))
     gateway = resolve(settings, "ssmmessages")
     lines.append(f"ssmmessages:OpenDataChannel at {gateway.authority}: the WebSocket that carries the session")

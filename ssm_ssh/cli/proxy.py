@@ -64,8 +64,11 @@ def _parser() -> Arguments:
     parser.add_argument(
         "--push",
         metavar="WAY",
-        help="how the key gets there: auto, eic (EC2 Instance Connect), none (it is there already)",
+        help="how the key gets there: auto, eic (EC2 Instance Connect), send-command, none (it is there already)",
     )
+    parser.add_argument("--push-document", metavar="NAME", help="command document of send-command (AWS-RunShellScript)")
+    parser.add_argument("--push-lifetime", metavar="S", help="how long send-command's keys are accepted (60 s)")
+    parser.add_argument("--key", metavar="KEY", help="the public key that is let in: a file, agent, agent:COMMENT")
     parser.add_argument(
         "--host-keys",
         metavar="POLICY",
@@ -86,6 +89,7 @@ def _proxy(options: argparse.Namespace) -> int:
     from ssm_ssh.hostname import instance_of
     from ssm_ssh.locate import locate
     from ssm_ssh.log import open_log
+    from ssm_ssh.push.ways import Wish
     from ssm_ssh.target import parse_target
 
     _open_standard_descriptors()
@@ -105,7 +109,14 @@ def _proxy(options: argparse.Namespace) -> int:
         target,
         located.aws,
         document=chosen.text("document"),
-        push=chosen.text("push"),
+        wish=Wish(
+            chosen.text("push"),
+            document=chosen.text("push_document"),
+            after_denied=chosen.text("push_after_denied") == "yes",
+            lifetime=int(chosen.seconds("push_lifetime")),
+        ),
+        key=chosen.text("key"),
+        key_age=chosen.seconds("key_age"),
         host_keys=chosen.text("host_keys"),
         spelled=located.name.spelled,
         log=log,

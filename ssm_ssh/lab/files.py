@@ -131,12 +131,13 @@ def program() -> list[str]:
     return [str(script)] if script.is_file() else [sys.executable, "-I", "-m", "ssm_ssh"]
 
 
-def ssh_config(folder: Path, identity_file: Path, known_hosts: Path) -> str:
-    """Return the lab's ssh_config; `identity_file` and `known_hosts` are those that ssm-ssh itself makes.
+def ssh_config(folder: Path, identity_files: Iterable[Path], known_hosts: Path) -> str:
+    """Return the lab's ssh_config; `identity_files` and `known_hosts` are those that ssm-ssh itself makes.
 
     What `ssm-ssh` has set up in the lab's home comes first, as it would for a user.
     """
     command = " ".join(f'"{part}"' for part in program())
+    identities = "\n".join(f'    IdentityFile "{path}"' for path in identity_files)
     return f"""\
 # Made for this lab only. The wrappers in {folder / "bin"} pass it to ssh with -F.
 Include "{folder / "home" / ".ssh" / "config"}"
@@ -145,7 +146,7 @@ Host i-* mi-*
     ProxyCommand {command} proxy '%h' '%p' '%r'
 
 Host *
-    IdentityFile "{identity_file}"
+{identities}
     IdentitiesOnly yes
     IdentityAgent none
     StrictHostKeyChecking yes

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from ssm_ssh import knownhosts
 from ssm_ssh.errors import SsmSshError
-from ssm_ssh.keys import identity_file
+from ssm_ssh.keys import identity_files
 from ssm_ssh.lab import files, lifeline, link
 from ssm_ssh.lab.api import Api
 from ssm_ssh.lab.ca import new_authority
@@ -248,7 +248,7 @@ class Server:
             self.folder / "known_hosts",
             files.known_hosts({one["instance_id"]: one["host_keys"] for one in instances}, ports),
         )
-        config = files.ssh_config(self.folder, identity_file(), knownhosts.path())
+        config = files.ssh_config(self.folder, identity_files(), knownhosts.path())
         files.write_private(self.folder / "ssh_config", config)
         files.wrappers(self.folder, self._system_path)
         agents = {one.instance_id: _keys(one.identity) for one in self.state.instances.values()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ssm_ssh import hostname, keys, knownhosts, settings
+from ssm_ssh import hostname, knownhosts, settings, userkey
 from ssm_ssh.aws.ini import SharedFiles
 from ssm_ssh.errors import UsageError
 from ssm_ssh.sshconfig import edit
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 def compose(place: Place, before: Stored) -> Managed:
     """Return what our file is to say, keeping what it stored `before`."""
+    chosen = settings.load()
     return Managed(
         program=program(),
-        identity_files=(keys.identity_file(),),
+        identity_files=userkey.identity_files(chosen.text("key"), env=os.environ),
         known_hosts=knownhosts.path(),
-        resume_limit=settings.load().seconds("resume_limit"),
+        resume_limit=chosen.seconds("resume_limit"),
         environment=environment(place.home),
         suffixes=hostname.suffixes(_profiles()),
         aliases=before.aliases,

@@ -32,6 +32,6 @@ def test_plan(tmp_path: Path, target: Target) -> None:
 def test_without_a_push(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "AWS_REGION": "eu-west-1"}
     target = parse_target("mi-0123456789abcdef0", "2222", "root")
-    assert len(describe(load(env=env), target, push=False)) == 4
+    assert len(describe(load(env=env), target, way="none")) == 4
     with pytest.raises(UsageError):
-        describe(load(env=env), target, push=True)
+        describe(load(env=env), target, way="eic")
