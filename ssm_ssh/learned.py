@@ -22,15 +22,20 @@ _LOCK = "instances.lock"
 # What a connection reads in about a millisecond per thousand. The longest untouched go first.
 MOST = 4000
 _LONGEST = 300
+_MOST_LOGINS = 8
 
 
 class Learned(NamedTuple):
-    """An instance, and how it was reached; `user` is the platform's usual one ("": not known)."""
+    """An instance, and how it was reached; `user` is the platform's usual one ("": not known).
+
+    `logins`: users that seem to have got in, the latest last.
+    """
 
     instance_id: str
     profile: str
     region: str
     user: str = ""
+    logins: tuple[str, ...] = ()
 
 
 def recall(instance_id: str) -> Learned | None:
@@ -53,9 +58,9 @@ def recall_all() -> list[Learned]:
 
 
 def remember(news: Iterable[Learned]) -> bool:
-    """Write down what is new in `news`; an empty `user` leaves a known one. Returns whether anything was written.
+    """Write down what is new in `news`: what is empty leaves what is known, `logins` are added.
 
-    Raises StateError where our folder cannot be used.
+    Returns whether anything was written. Raises StateError where our folder cannot be used.
     """
     wanted = list(news)
     with open_folder(state_folder()) as folder:
@@ -76,13 +81,18 @@ def _merge(content: dict[str, Any], news: list[Learned]) -> bool:
     changed = False
     for one in news:
         before = _from_json(one.instance_id, content.get(one.instance_id))
-        if before and not one.user:
-            one = one._replace(user=before.user)  # noqa: PLW2901
+        if before:
+            kept = {name: getattr(before, name) for name in ("profile", "region", "user") if not getattr(one, name)}
+            one = one._replace(**kept, logins=_added(before.logins, one.logins))  # noqa: PLW2901
         if one != before:
             content.pop(one.instance_id, None)
-            content[one.instance_id] = {"profile": one.profile, "region": one.region, "user": one.user}
+            content[one.instance_id] = {key: value for key, value in one._asdict().items() if key != "instance_id"}
             changed = True
     return changed
+
+
+def _added(before: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    return (*before, *(one for one in new if one not in before))[-_MOST_LOGINS:]
 
 
 def _load(content: bytes | None) -> dict[str, Any]:
@@ -98,6 +108,8 @@ def _from_json(instance_id: str, value: object) -> Learned | None:
     if not isinstance(value, dict) or not is_instance_id(instance_id):
         return None
     words = [value.get(name, "") for name in ("profile", "region", "user")]
-    if not all(isinstance(one, str) and len(one) <= _LONGEST for one in words):
+    logins = value.get("logins", [])
+    if not isinstance(logins, list) or not all(isinstance(one, str) and len(one) <= _LONGEST for one in words + logins):
         return None
-    return Learned(instance_id, *words)
+    profile, region, user = words
+    return Learned(instance_id, profile, region, user, tuple(logins))

@@ -48,6 +48,16 @@ def test_nothing_new_is_not_written(file: Path) -> None:
     assert recall(WEB) == Learned(WEB, "dev", "eu-west-1", "ubuntu")
 
 
+def test_logins_add_up_to_a_few() -> None:
+    remember([Learned(WEB, "prod", "eu-west-1", logins=("a",))])
+    assert not remember([Learned(WEB, "prod", "eu-west-1", logins=("a",))])
+    for number in range(9):
+        remember([Learned(WEB, "prod", "eu-west-1", logins=(f"u{number}",))])
+    found = recall(WEB)
+    assert found
+    assert found.logins == tuple(f"u{number}" for number in range(1, 9))
+
+
 def test_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learned, "MOST", 3)
     remember(Learned(an_id(number), "p", "r") for number in range(3))
@@ -68,6 +78,8 @@ def test_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
         json.dumps({"instances": {WEB: []}}).encode(),
         json.dumps({"instances": {WEB: {"profile": 1}}}).encode(),
         json.dumps({"instances": {WEB: {"profile": "x" * 1000}}}).encode(),
+        json.dumps({"instances": {WEB: {"profile": "p", "logins": "x"}}}).encode(),
+        json.dumps({"instances": {WEB: {"profile": "p", "logins": [1]}}}).encode(),
         json.dumps({"instances": {"github.com": {"profile": "p", "region": "r"}}}).encode(),
     ],
 )
@@ -98,9 +110,8 @@ def test_many_at_once_lose_nothing() -> None:
     assert {one.instance_id for one in recall_all()} == {an_id(number) for number in range(20)}
 
 
-entries = st.builds(
-    Learned, st.integers(0, 5).map(an_id), st.text(max_size=9), st.text(max_size=9), st.text(min_size=1, max_size=9)
-)
+words = st.text(max_size=9)
+entries = st.builds(Learned, st.integers(0, 5).map(an_id), words, words, words, st.lists(words, max_size=2).map(tuple))
 
 
 @effort(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
@@ -109,4 +120,12 @@ def test_the_latest_word_counts(file: Path, news: list[Learned]) -> None:
     file.unlink(missing_ok=True)
     for one in news:
         remember([one])
-    assert {one.instance_id: one for one in news} == {one.instance_id: one for one in recall_all()}
+    found = {one.instance_id: one for one in recall_all()}
+    assert set(found) == {one.instance_id for one in news}
+    for key, one in found.items():
+        about = [other for other in news if other.instance_id == key]
+        for name in ("profile", "region", "user"):
+            said = [getattr(other, name) for other in about if getattr(other, name)]
+            assert getattr(one, name) == (said[-1] if said else "")
+        assert set(one.logins) <= {login for other in about for login in other.logins}
+        assert set(about[-1].logins) <= set(one.logins)
