@@ -102,6 +102,13 @@ class Connection:
 
     def authorize(self) -> str:
         """Have the instance accept our public key for a minute. Returns a notice, "" for none."""
+        from ssm_ssh.usual import Usual, local_user
+
+        usual = Usual(self._target, self._calls, local_user()) if self._pushed is None else None
+        notice = self._push()
+        return ". ".join(filter(None, (notice, usual.advice() if usual else "")))
+
+    def _push(self) -> str:
         from ssm_ssh.push import ways
 
         if self._key is None:
@@ -175,7 +182,10 @@ class Connection:
         import os
 
         from ssm_ssh import probe
+        from ssm_ssh.usual import got_in
 
+        if not login.looks_refused and not login.interrupted:
+            got_in(self._target)
         pushed = self._pushed
         by_eic = self._wish.way == "auto" and pushed is not None and pushed.way == "eic"
         if not by_eic or not login.looks_refused or os.environ.get(probe.MARK):

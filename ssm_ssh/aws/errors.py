@@ -115,6 +115,13 @@ def explain(refusal: Refusal, settings: AwsSettings) -> SsmSshError:
         )
     if refusal.clock and re.search(r"expired|not yet current|skew|in the future", refusal.message, re.IGNORECASE):
         return CredentialsError("AWS refused the signature's time", "Set this computer's clock: it is wrong by minutes")
+    if kind == "InvalidSignature" and "scoped to a valid region" in refusal.message:
+        return _error(
+            AwsError,
+            refusal,
+            f"the endpoint that {refusal.operation} was sent to is not one of {where}",
+            "Check the region, and AWS_ENDPOINT_URL with its kind",
+        )
     if kind in {"InvalidSignature", "SignatureDoesNotMatch"}:
         return CredentialsError(
             f"the secret key in use does not belong to its access key, says {refusal.operation}",

@@ -143,3 +143,19 @@ def test_profile_names_are_printable_in_sentences(tmp_path: object) -> None:
         env={},
     )
     assert "\x1b" not in sentence(settings, "TargetNotConnected")
+
+
+def test_an_endpoint_of_another_region_is_told_from_a_wrong_key(settings: AwsSettings) -> None:
+    said = "Credential should be scoped to a valid region, not 'eu-west-1'. "
+    failure = explain(Refusal("StartSession", TARGET, 400, "InvalidSignatureException", said), settings)
+    assert type(failure) is errors.AwsError
+    assert "not one of eu-west-1 (profile 'work')" in failure.sentence()
+
+
+def test_how_profile_and_region_were_chosen_is_said(settings: AwsSettings) -> None:
+    chosen = load(
+        profile="work", region="eu-west-1", env=settings.env, origin="profile by AWS_PROFILE, region by the host name"
+    )
+    said = sentence(chosen, "TargetNotConnected")
+    assert "eu-west-1 (profile 'work': profile by AWS_PROFILE, region by the host name)" in said
+    assert "443" in said
