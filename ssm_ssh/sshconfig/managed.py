@@ -28,6 +28,8 @@ _MADE = "# made here: "
 _USERS = "*,!*\\,!*'*"
 # sshconf knows Host alone; names like this stand in for our Match lines while it writes and reads.
 _STAND_IN = "@"
+_OF_ALIAS = f"{_STAND_IN}{_STAND_IN}"
+_OF_ALIAS_BLOCK = re.compile(r'^Match originalhost "([^"\n]*)" .*\n +ProxyCommand (.*)$', re.MULTILINE)
 # Seconds between the probes with which ssh finds out whether the server is there.
 _ALIVE_INTERVAL = 30
 # ssh's patience beyond what the tunnel may take to come back.
@@ -140,19 +142,24 @@ def body(managed: Managed) -> list[tuple[str, str]]:
 def render(managed: Managed) -> str:
     """Return the whole file. Raises UsageError where a path, name or value cannot be written safely."""
     conf = _sshconf("")
+    matches = {}
     for alias in managed.aliases:
-        conf.add(check_alias(alias).name, **_fields(_alias_lines(managed, alias)))
-    matches = {
-        f"{_STAND_IN}{number}": patterns
-        for number, patterns in enumerate([id_patterns(), *suffix_patterns(managed.suffixes)])
-    }
-    for name in matches:
-        conf.add(name, **_fields(body(managed)))
+        conf.add(check_alias(alias).name, **_fields(_alias_lines(alias)))
+        options = _alias_options(alias)
+        if options:
+            name = f"{_OF_ALIAS}{alias.name}"
+            conf.add(name, ProxyCommand=[proxy_command(managed, *options)])
+            # Only where the lines above have led to the instance: for Match, upper case is lower case.
+            matches[name] = f'originalhost "{alias.name}" host "{alias.instance_id}"'
+    for number, patterns in enumerate([id_patterns(), *suffix_patterns(managed.suffixes)]):
+        conf.add(f"{_STAND_IN}{number}", **_fields(body(managed)))
+        matches[f"{_STAND_IN}{number}"] = f'host "{patterns}"'
     text = "\n".join(line for line in conf.config().split("\n") if line)
     # Blank lines part the blocks.
     text = re.sub(r"^Host ", "\nHost ", text, flags=re.MULTILINE)
-    for name, patterns in matches.items():
-        text = text.replace(f"Host {name}\n", f'Match host "{patterns}" user "{_USERS}"\n')
+    text = re.sub(
+        rf"^Host ({_STAND_IN}\S+)$", lambda one: f'Match {matches[one[1]]} user "{_USERS}"', text, flags=re.MULTILINE
+    )
     made = f"{_MADE}{' '.join(sorted(managed.made))}\n" if managed.made else ""
     return (
         f"{MARK} ({__version__}), which writes it anew: changes made here are lost.\n"
@@ -172,6 +179,7 @@ def read(text: str) -> Stored:
     lines = text.split("\n")
     made = next((line[len(_MADE) :].split() for line in lines if line.startswith(_MADE)), [])
     hosts_only = re.sub(r"^Match .*$", f"Host {_STAND_IN}", text, flags=re.MULTILINE)
+    chosen = dict(_OF_ALIAS_BLOCK.findall(text))
     aliases = []
     # Each block by itself: sshconf goes through all lines for each host.
     for block in re.split(r"^(?=Host )", hosts_only, flags=re.MULTILINE)[1:]:
@@ -180,7 +188,7 @@ def read(text: str) -> Stored:
         values = conf.host(name)
         if name.startswith(_STAND_IN) or not isinstance(values.get("hostname"), str):
             continue
-        profile, region = _chosen(values, "--profile", "--region")
+        profile, region = _chosen(chosen.get(name, ""), "--profile", "--region")
         alias = Alias(name, values["hostname"], str(values.get("user", "")), profile, region)
         try:
             aliases.append(check_alias(alias))
@@ -200,17 +208,16 @@ def check_alias(alias: Alias) -> Alias:
     return alias
 
 
-def _alias_lines(managed: Managed, alias: Alias) -> list[tuple[str, str]]:
+def _alias_lines(alias: Alias) -> list[tuple[str, str]]:
     # HostName makes the rules for ids apply as well; what stands here comes first and wins.
-    lines = [("HostName", alias.instance_id)]
-    if alias.user:
-        lines.append(("User", alias.user))
-    options = []
-    if alias.profile:
-        options += ["--profile", alias.profile]
-    if alias.region:
-        options += ["--region", alias.region]
-    return [*lines, ("ProxyCommand", proxy_command(managed, *options))] if options else lines
+    user = [("User", alias.user)] if alias.user else []
+    return [("HostName", alias.instance_id), *user]
+
+
+def _alias_options(alias: Alias) -> list[str]:
+    profile = ["--profile", alias.profile] if alias.profile else []
+    region = ["--region", alias.region] if alias.region else []
+    return [*profile, *region]
 
 
 def _fields(lines: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
@@ -220,8 +227,8 @@ def _fields(lines: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     return fields
 
 
-def _chosen(values: dict[str, Any], *options: str) -> tuple[str, ...]:
-    following = dict(re.findall(r'(--[a-z-]+) "([^"]*)"', str(values.get("proxycommand", ""))))
+def _chosen(command: str, *options: str) -> tuple[str, ...]:
+    following = dict(re.findall(r'(--[a-z-]+) "([^"]*)"', command))
     return tuple(following.get(option, "") for option in options)
 
 

@@ -51,8 +51,11 @@ def test_keep_alive_outlasts_the_resume_limit(tmp_path: Path, limit: float) -> N
 
 def test_a_user_name_with_a_quote_is_kept_from_the_shell(tmp_path: Path) -> None:
     config = tmp_path / "config"
-    config.write_text(render(PLAIN))
-    for user, name in (("o'x", IDS[0]), ("x\\", IDS[0]), ("x", "i-0a'b2c3d"), ("x", "i-0a2b2c3\\")):
+    aliases = (Alias("web", IDS[0]), Alias("app", IDS[0], "ubuntu", "prod", "eu-west-1"))
+    config.write_text(render(PLAIN._replace(aliases=aliases)))
+    names = (IDS[0], "web", "app")
+    pairs = [(user, name) for user in ("o'x", "x\\") for name in names]
+    for user, name in (*pairs, ("x", "i-0a'b2c3d"), ("x", "i-0a2b2c3\\")):
         assert "proxycommand" not in Ssh(SSH).ask(name, config, "-l", user).output
 
 
@@ -66,6 +69,13 @@ def test_an_alias_is_an_instance_with_a_name(tmp_path: Path) -> None:
     assert words == [*PROGRAM, "proxy", "--profile", "prod eu", "--region", "eu-west-1", "%h", "%p", "%r"]
     bare = ask(tmp_path, PLAIN._replace(aliases=(Alias("web-1", IDS[0]),)), "web-1")
     assert bare["proxycommand"] == ask(tmp_path, PLAIN, IDS[0])["proxycommand"]
+
+
+def test_an_alias_takes_no_other_name(tmp_path: Path) -> None:
+    managed = PLAIN._replace(aliases=(Alias("Web", IDS[0], "ubuntu", "prod", "eu-west-1"),))
+    assert "proxycommand" in ask(tmp_path, managed, "Web")
+    for other in ("web", "Web2", "xWeb", "Web.example.com"):
+        assert "proxycommand" not in ask(tmp_path, managed, other)
 
 
 def test_environment_and_suffixes_are_carried(tmp_path: Path) -> None:
