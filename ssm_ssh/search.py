@@ -23,8 +23,8 @@ else:
 
 # More than this at once would rather meet throttling than save time.
 _AT_ONCE = 16
-# Seconds that a place may take to say whether it has the instance: one call, with new credentials before it.
-_PATIENCE = 20.0
+# Seconds that a place may take to say whether it has the instance: a call, and before it a login that may ask a person.
+_PATIENCE = 60.0
 
 
 class Answer(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ _HINT = "Run any aws command with this profile in a terminal first: its cached s
 # Seconds to find the device and type six digits.
 _PATIENCE = 120.0
 _LONGEST = 64
+# Several profiles may need a code at the same time; a person answers one question after the other.
+_one_at_a_time = threading.Lock()
 
 
 def ask(prompt: str, *, terminal: str = "/dev/tty", patience: float = _PATIENCE) -> str:
@@ -31,7 +34,7 @@ def ask(prompt: str, *, terminal: str = "/dev/tty", patience: float = _PATIENCE)
     except OSError:
         raise CredentialsError("an MFA code is needed, and there is no terminal to ask on", _HINT) from None
     try:
-        with _unechoed(fd):
+        with _one_at_a_time, _unechoed(fd):
             os.write(fd, printable(prompt).encode("ascii") + b" ")
             try:
                 return _line(fd, time.monotonic() + patience)

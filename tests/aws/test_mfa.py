@@ -85,3 +85,27 @@ def test_no_terminal() -> None:
 def test_what_is_no_terminal() -> None:
     with pytest.raises(CredentialsError, match="cannot be used"):
         ask("x", terminal="/dev/null")
+
+
+def test_questions_are_asked_one_after_the_other() -> None:
+    program = (
+        "import sys, threading; from ssm_ssh.aws.mfa import ask; said = []\n"
+        "threads = [threading.Thread(target=lambda: said.append(ask('code:'))) for _ in range(2)]\n"
+        "[one.start() for one in threads]; [one.join() for one in threads]; print(*said, flush=True)"
+    )
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", program])
+    try:
+        for code in (b"111111\n", b"222222\n"):
+            seen = b""
+            while b": " not in seen:
+                seen += os.read(terminal, 1024)
+            assert seen.count(b"code:") == 1
+            os.write(terminal, code)
+        while b"\n" not in seen.partition(b"222222")[2]:
+            seen += os.read(terminal, 1024)
+        assert b"111111 222222" in seen
+    finally:
+        os.waitpid(pid, 0)
+        os.close(terminal)
