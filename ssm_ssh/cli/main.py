@@ -8,7 +8,7 @@ import sys
 
 from ssm_ssh import __version__
 from ssm_ssh.errors import SsmSshError, UsageError
-from ssm_ssh.text import printable
+from ssm_ssh.text import printable, surprise
 
 COMMANDS = {
     "setup": "make ssh, scp, sftp, rsync and git reach instances by their ids",
@@ -18,6 +18,7 @@ COMMANDS = {
     "config": "show the settings in force, and where each comes from",
     "completion": "print what makes a shell complete commands, options and instances",
     "proxy": "be ssh's ProxyCommand: carry one SSH connection to an instance",
+    "key": "show, renew and remove the key pair of ssm-ssh's own",
     "host-keys": "show, refresh, accept and remove the host keys that ssh is to trust",
     "lab": "run an AWS of your own on this machine, to try ssm-ssh without an account",
 }
@@ -55,9 +56,11 @@ def main(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if "--debug" in argv:
-            raise
-        print(f"ssm-ssh: unexpected error: {printable(repr(error))}. Add --debug to see where", file=sys.stderr)
+        from ssm_ssh.log import Log
+
+        # Not raised again: a traceback of Python's own shows what outside text holds, escapes included.
+        Log(None, debug="--debug" in argv).failure(error)
+        print(f"ssm-ssh: unexpected error: {printable(surprise(error))}. Add --debug to see where", file=sys.stderr)
         return 1
 
 

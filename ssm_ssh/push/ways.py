@@ -192,6 +192,13 @@ def send(api: Api, target: Target, data: str, wish: Wish) -> script.Placed:
     return script.result(output.stdout, output.stderr, target.instance_id)
 
 
+def sweep(api: Api, target: Target, wish: Wish, *, clock: Callable[[], float] = time.time) -> None:
+    """Take every expired entry of ours out of the account's file, by Run Command, and note that. Raises as a push."""
+    data = script.request("sweep", target.user, f"ssh-none {'A' * 40}", "0" * 16)
+    send(api, target, data, wish)
+    memory.swept(target.instance_id, target.user, clock())
+
+
 def _cannot(error: AwsError) -> bool:
     kind = error.code
     for suffix in ("Exception", "Error", "Fault"):

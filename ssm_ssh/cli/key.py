@@ -1,0 +1,128 @@
+"""`ssm-ssh key`: the key pair of ssm-ssh's own, and the entries that were put into authorized_keys files."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from typing import TYPE_CHECKING
+
+from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.errors import UsageError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from ssm_ssh.settings import Settings
+
+_ACTIONS = ("show", "renew", "remove", "sweep")
+
+_DESCRIPTION = """\
+ssm-ssh makes an Ed25519 key pair of its own, and another one each day. Only the public half leaves this computer.
+
+  ssm-ssh key                  show the pairs, and entries on instances whose removal has not been confirmed
+  ssm-ssh key renew            make a new pair now
+  ssm-ssh key remove           delete all pairs, also for connections that are just starting
+  ssm-ssh key sweep i-... [USER]
+                               take expired entries of ssm-ssh's out of USER's authorized_keys there (send-command)
+"""
+
+
+def run(argv: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    options = _parser().parse_args(argv)
+    words: list[str] = options.words
+    action = words.pop(0) if words else "show"
+    if action not in _ACTIONS:
+        raise UsageError(f"'{printable(action, 80)}' is not an action of key", f"Actions: {', '.join(_ACTIONS)}")
+    most = 2 if action == "sweep" else 0
+    if len(words) > most:
+        raise UsageError(f"'{printable(words[most], 80)}' is too much", "See: ssm-ssh key --help")
+    if action == "sweep":
+        return _sweep(options, words)
+    return {"show": _show, "renew": _renew, "remove": _remove}[action]()
+
+
+def _parser() -> Arguments:
+    parser = Arguments(
+        prog="ssm-ssh key",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("words", metavar="ACTION", nargs="*", help="; ".join(_ACTIONS))
+    parser.add_argument("--profile", help="AWS profile (sweep)")
+    parser.add_argument("--region", help="AWS region (sweep)")
+    return parser
+
+
+def _show() -> int:
+    from ssm_ssh import keys, settings, userkey
+    from ssm_ssh.paths import data_folder
+    from ssm_ssh.push import memory
+
+    chosen = settings.load()
+    if key := chosen.text("key"):
+        used = userkey.choose(key, max_age=0.0, env=os.environ)
+        print(f"let in: {used.line}\n  {printable(key)}, by {chosen.origin('key')}; not ssm-ssh's own pair")
+    pairs = keys.show()
+    for pair, state in pairs:
+        print(f"{state}: {pair.line}")
+        print(f"  {data_folder() / pair.slot}, {_fingerprint(pair.line)}, {_made(pair.made, chosen)}")
+    if not pairs:
+        print("no key pair yet: the first connection makes one")
+    now = time.time()
+    for entry in memory.entries():
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.expires))
+        where = printable(f"{entry.user} on {entry.instance_id}")
+        if entry.expires < now:
+            print(f"removal not confirmed: entry {entry.entry_id} of {where}, due {when}")
+            print(f"  confirm with: ssm-ssh key sweep {printable(entry.instance_id)} {printable(entry.user)}")
+        else:
+            print(f"in place: entry {entry.entry_id} of {where}, until {when}")
+    return 0
+
+
+def _fingerprint(line: str) -> str:
+    from ssm_ssh.ssh.hostkey import from_line
+
+    key = from_line(line)
+    return key.fingerprint if key is not None else "no fingerprint"
+
+
+def _made(made: float, chosen: Settings) -> str:
+    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(made + chosen.seconds("key_age")))
+    return f"made {time.strftime('%Y-%m-%d %H:%M', time.localtime(made))}, serves until {until}"
+
+
+def _renew() -> int:
+    from ssm_ssh import keys
+
+    wait = keys.renew()
+    print(f"a new pair is made; it is used in {wait / 60:.0f} minutes" if wait else "a new pair is made, and in use")
+    return 0
+
+
+def _remove() -> int:
+    from ssm_ssh import keys
+
+    count = keys.remove()
+    print(f"{count} key pair{'' if count == 1 else 's'} removed")
+    return 0
+
+
+def _sweep(options: argparse.Namespace, words: list[str]) -> int:
+    from ssm_ssh import settings
+    from ssm_ssh.aws.api import Api
+    from ssm_ssh.hostname import instance_of
+    from ssm_ssh.locate import locate
+    from ssm_ssh.push.ways import Wish, sweep
+    from ssm_ssh.target import parse_target
+
+    if not words:
+        raise UsageError("which instance?", "For example: ssm-ssh key sweep i-0123456789abcdef0 ec2-user")
+    target = parse_target(instance_of(words[0]), "22", words[1] if len(words) > 1 else "ec2-user")
+    chosen = settings.load(vars(options))
+    located = locate(words[0], chosen, profile=options.profile or "", region=options.region or "", debug=lambda _: None)
+    sweep(Api(located.aws), target, Wish(document=chosen.text("push_document")))
+    print(f"no expired entry of ssm-ssh's is left for {target.user} on {target.instance_id}")
+    return 0
