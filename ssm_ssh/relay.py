@@ -26,7 +26,7 @@ from ssm_ssh.recovery import Recovery
 from ssm_ssh.ssh.disconnect import disconnect
 from ssm_ssh.ssh.gate import Gate
 from ssm_ssh.tasks import Task, Waker
-from ssm_ssh.text import printable
+from ssm_ssh.text import printable, surprise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -524,7 +524,7 @@ class Relay:
     def _failed(self, error: BaseException, now: float) -> None:
         if not isinstance(error, SsmSshError):
             self._log.failure(error)
-            error = SsmSshError(f"unexpected error: {error!r}", "Add --debug to the ProxyCommand to see where")
+            error = SsmSshError(f"unexpected error: {surprise(error)}", "Add --debug to the ProxyCommand to see where")
         self._errors.append((now, error))
         self._errors.sort(key=lambda entry: not isinstance(entry[1], TargetMissing))
         if not self._asking:

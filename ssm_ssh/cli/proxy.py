@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.cli.arguments import Arguments
 from ssm_ssh.errors import SsmSshError
-from ssm_ssh.text import printable
+from ssm_ssh.text import printable, surprise
 
 if TYPE_CHECKING:
     import argparse
@@ -36,9 +36,10 @@ def run(argv: list[str]) -> int:
     except SsmSshError as error:
         _say_in_band(error.sentence())
     except Exception as error:
-        if "--debug" in argv:
-            raise
-        _say_in_band(f"unexpected error: {printable(repr(error))}. Add --debug to the ProxyCommand to see where")
+        from ssm_ssh.log import Log
+
+        Log(None, debug="--debug" in argv).failure(error)
+        _say_in_band(f"unexpected error: {printable(surprise(error))}. Add --debug to the ProxyCommand to see where")
     return 1
 
 
