@@ -128,8 +128,8 @@ class Machine:
         self.keys.write_bytes(content)
         self.give(self.keys, mode)
 
-    def program(self, data: str, shell: str) -> str:
-        text = script(data, shell=str(self.folder / "shells" / shell / "sh"))
+    def program(self, data: str, shell: str, text: str | None = None) -> str:
+        text = text or script(data, shell=str(self.folder / "shells" / shell / "sh"))
         return re.sub(r"(?<![\w/])/run/ssm-ssh", str(self.run_folder), text)
 
     def run(  # noqa: PLR0917
@@ -143,6 +143,7 @@ class Machine:
         *,
         needs_expiry: bool = False,
         data: str | None = None,
+        text: str | None = None,
         path: str | None = None,
         env: dict[str, str] | None = None,
     ) -> Done:
@@ -150,7 +151,7 @@ class Machine:
         if data is None:
             data = request(action, user or self.user, key, entry_id, lifetime=lifetime, needs_expiry=needs_expiry)
         file = self.folder / f"script-{secrets.token_hex(4)}"
-        file.write_text(self.program(data, shell))
+        file.write_text(self.program(data, shell, text))
         done = subprocess.run(
             [self.folder / "shells" / shell / "sh", file],
             capture_output=True,

@@ -147,7 +147,7 @@ def test_no_sshd(machine: Machine, shell: str) -> None:
         source = machine.bin / name
         (tools / name).symlink_to(source if source.exists() else shutil.which(name) or "/nonexistent")
     text = machine.program
-    machine.program = lambda data, shell: re.sub(r"^PATH=\$PATH:.*$", "", text(data, shell), flags=re.MULTILINE)  # type: ignore[method-assign]
+    machine.program = lambda *words: re.sub(r"^PATH=\$PATH:.*$", "", text(*words), flags=re.MULTILINE)  # type: ignore[method-assign]
     try:
         assert machine.run(shell, path=str(tools)).last == "ssm-ssh error no-sshd sshd is not installed"
     finally:

@@ -1,0 +1,44 @@
+"""The least-privilege command document: the script with one parameter, for who may not run just anything as root."""
+
+from __future__ import annotations
+
+import json
+
+from ssm_ssh.remote.script import script
+
+NAME = "SsmSsh-PushKey"
+# The one parameter is base64 (see script.request) and nothing else, so it cannot end the quotes that it stands in.
+_PARAMETER = "{{ Data }}"
+_PATTERN = "^[A-Za-z0-9+/]{1,12000}={0,2}$"
+
+
+def document() -> str:
+    """Return the document as JSON, for `aws ssm create-document --document-type Command`.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-syntax-data-elements-parameters.html
+    """
+    return (
+        json.dumps(
+            {
+                "schemaVersion": "2.2",
+                "description": "ssm-ssh: let one public key in for at most ten minutes, or take expired ones out",
+                "parameters": {
+                    "Data": {
+                        "type": "String",
+                        "description": "base64 of: ACTION USER KEY-TYPE KEY ID SECONDS FLAGS",
+                        "allowedPattern": _PATTERN,
+                    }
+                },
+                "mainSteps": [
+                    {
+                        "action": "aws:runShellScript",
+                        "name": "PushKey",
+                        "precondition": {"StringEquals": ["platformType", "Linux"]},
+                        "inputs": {"timeoutSeconds": "90", "runCommand": script(_PARAMETER).rstrip("\n").split("\n")},
+                    }
+                ],
+            },
+            indent=2,
+        )
+        + "\n"
+    )
