@@ -4,7 +4,7 @@
 
 It serves one TLS connection after the other, and says on stdout, in JSON lines, what happens: first `port` and `plain`
 (a bare TCP echo; ca.pem in FOLDER is to be trusted), then for each connection `begin` (the first payload) and `end`
-(the last byte, or the last acknowledgement). What a connection is for stands in its path: /sink/BYTES, /source/BYTES
+(the last acknowledgement of what it sent). What a connection is for stands in its path: /sink/BYTES, /source/BYTES
 or /echo.
 
 Hand-written for speed: it unmasks only the header of a message, joins many frames into one TLS write, and checks what
@@ -42,6 +42,9 @@ _READ = 256 * 1024
 _BACKLOG = 256 * 1024
 MORE_MESSAGES = 10_000
 """A client need not fill each message."""
+
+DONE = b"done"
+"""What a sink says last."""
 
 ECHO = b"x"
 
@@ -291,13 +294,13 @@ class Session:
             self.expected = expected
             if answers and not begin:
                 begin = time.monotonic()
-                say(event="begin")
+                say(event="begin", at=begin)
             if answers:
                 self.connection.send(b"".join(answers))
             if received < size and not self.connection.turn():
                 raise ConnectionError
-        seconds = time.monotonic() - begin
-        say(event="end", seconds=seconds, bytes=received, duplicates=self.duplicates)
+        # Behind all acknowledgements: it arrives when the client has dealt with them.
+        self.connection.send(self.output(1, DONE))
         say(event="checked", right=b"".join(unmasked(data, mask) for mask, data in kept) == stream(size))
 
     def source(self, size: int) -> None:
@@ -307,15 +310,14 @@ class Session:
         batches = [b"".join(frames[start : start + 64]) for start in range(0, wanted, 64)]
         batches.reverse()
         begin = time.monotonic()
-        say(event="begin")
+        say(event="begin", at=begin)
         while acknowledged < wanted:
             while batches and self.connection.backlog < _BACKLOG:
                 self.connection.send(batches.pop())
             if not self.connection.turn():
                 raise ConnectionError
             acknowledged += sum(1 for opcode, _, _, length in self.connection.frames() if opcode == 2 and length > 200)
-        say(event="end", seconds=time.monotonic() - begin, bytes=size, duplicates=0)
-        say(event="checked", right=True)  # by whoever reads the client's output
+        say(event="end", at=time.monotonic())
 
     def echo(self) -> None:
         """Give back each byte, at once and made in advance: what is measured is the client."""
@@ -343,6 +345,12 @@ def plain_echo(server: socket.socket) -> None:
                 sock.sendall(data)
 
 
+def leave() -> None:
+    """End with the process that started this one, which holds the other end of stdin."""
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     authority = new_authority(folder)
@@ -350,8 +358,8 @@ def main() -> None:
     server, plain = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=plain_echo, args=(plain,), daemon=True).start()
     say(port=server.getsockname()[1], plain=plain.getsockname()[1])
-    parent = os.getppid()
-    while os.getppid() == parent:
+    threading.Thread(target=leave, daemon=True).start()
+    while True:
         sock, _ = server.accept()
         try:
             connection = Connection(sock, authority.server_context)

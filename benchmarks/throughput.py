@@ -29,6 +29,7 @@ class Peer:
         self.ca_file = folder / "ca.pem"
         self._process = subprocess.Popen(
             [sys.executable, "-I", HERE / "isolated.py", "peer", folder],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(dict(os.environ)),
         )
@@ -113,14 +114,14 @@ def upload(peer: Peer, process: subprocess.Popen[bytes], size: int) -> Result:
         _expect(stdout, lean.READY)
         feeder = threading.Thread(target=_feed, args=(stdin, size), daemon=True)
         feeder.start()
-        peer.event("begin")
+        begin = peer.event("begin")["at"]
         cpu = cpu_seconds(process.pid)
-        end = peer.event("end")
-        cpu = cpu_seconds(process.pid) - cpu
+        _expect(stdout, lean.DONE)
+        seconds, cpu = time.monotonic() - begin, cpu_seconds(process.pid) - cpu
         feeder.join()
         if not peer.event("checked")["right"]:
             raise RuntimeError("what arrived is not what was sent")
-    return Result(size, end["seconds"], cpu)
+    return Result(size, seconds, cpu)
 
 
 def download(peer: Peer, process: subprocess.Popen[bytes], size: int) -> Result:
@@ -136,15 +137,14 @@ def download(peer: Peer, process: subprocess.Popen[bytes], size: int) -> Result:
 
         taker = threading.Thread(target=take, daemon=True)
         taker.start()
-        peer.event("begin")
+        begin = peer.event("begin")["at"]
         cpu = cpu_seconds(process.pid)
-        end = peer.event("end")
+        seconds = peer.event("end")["at"] - begin
         cpu = cpu_seconds(process.pid) - cpu
         taker.join()
-        peer.event("checked")
     if b"".join(got) != lean.stream(size):
         raise RuntimeError("what arrived is not what was sent")
-    return Result(size, end["seconds"], cpu)
+    return Result(size, seconds, cpu)
 
 
 def _greet(stdin: int, stdout: int) -> None:
