@@ -59,6 +59,19 @@ def test_a_user_name_with_a_quote_is_kept_from_the_shell(tmp_path: Path) -> None
         assert "proxycommand" not in Ssh(SSH).ask(name, config, "-l", user).output
 
 
+@pytest.mark.parametrize("name", [IDS[0], "web", "app"])
+@pytest.mark.parametrize("user", ["o'x", "x\\\\"])
+def test_so_is_one_that_ssh_does_not_refuse_by_itself(tmp_path: Path, user: str, name: str) -> None:
+    # From 9.6 on ssh refuses such a user of its command line, and none of a configuration.
+    aliases = (Alias("web", IDS[0]), Alias("app", IDS[0], "", "prod", "eu-west-1"))
+    config = tmp_path / "config"
+    for one, expected in ((user, False), ("plain", True)):
+        config.write_text(f'Host *\n  User "{one}"\n' + render(PLAIN._replace(aliases=aliases)))
+        outcome = Ssh(SSH).ask(name, config)
+        assert outcome.status == 0, outcome.error
+        assert ("proxycommand" in outcome.output) == expected
+
+
 def test_an_alias_is_an_instance_with_a_name(tmp_path: Path) -> None:
     alias = Alias("web-1", IDS[0], "ubuntu", "prod eu", "eu-west-1")
     values = ask(tmp_path, PLAIN._replace(aliases=(alias,)), "web-1")
