@@ -1,0 +1,79 @@
+"""A hundred first connections at once: one key pair, few pushes, no known_hosts line twice; and around a retirement."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh import keys
+from ssm_ssh.lab import InstanceOptions, Lab, LabOptions
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+CROWD = 100
+
+
+def connect(lab: Lab, numbers: range, spread: int) -> list[tuple[str, str]]:
+    """Connect that often at once, to the first `spread` instances by turns."""
+    started = [
+        subprocess.Popen(
+            ["ssh", lab.instances[number % spread].destination, f"echo {number}"],
+            env=lab.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in numbers
+    ]
+    return [process.communicate(timeout=500) for process in started]
+
+
+def outputs(said: list[tuple[str, str]]) -> list[str]:
+    assert all(stdout for stdout, _ in said), [stderr for stdout, stderr in said if not stdout][:5]
+    return [stdout for stdout, _ in said]
+
+
+def pairs(lab: Lab) -> list[str]:
+    folder = Path(lab.env["XDG_DATA_HOME"]) / "ssm-ssh"
+    return sorted(path.name for path in folder.iterdir() if path.name in keys.SLOTS)
+
+
+def trusted(lab: Lab) -> list[str]:
+    return (Path(lab.env["XDG_DATA_HOME"]) / "ssm-ssh" / "known_hosts").read_text().splitlines()
+
+
+def pushes(lab: Lab, operation: str) -> list[str]:
+    """The parameter with the key, of each call that pushed one."""
+    calls = [call["parameters"] for call in lab.calls(operation)]
+    keyed = [one for one in calls if "SSHPublicKey" in one or "data=" in str(one)]
+    return [str(one.get("SSHPublicKey") or one["Parameters"]) for one in keyed]
+
+
+@pytest.mark.parametrize("hybrid", [False, True], ids=["EC2 Instance Connect", "send-command"])
+def test_to_one_instance_from_nothing(tmp_path_factory: pytest.TempPathFactory, hybrid: bool) -> None:
+    options = LabOptions(instances=(InstanceOptions(hybrid=hybrid, eic=not hybrid),), sshd="system")
+    with Lab(options, base=tmp_path_factory.mktemp("c")) as lab:
+        assert outputs(connect(lab, range(CROWD), 1)) == [f"{number}\n" for number in range(CROWD)]
+        assert pairs(lab) == ["id_ed25519"]
+        assert len(trusted(lab)) == len(set(trusted(lab)))
+        made = pushes(lab, "SendCommand" if hybrid else "SendSSHPublicKey")
+        # Each is shared while it is young; on a busy machine a hundred connections take a while.
+        assert 1 <= len(made) <= CROWD // 5
+
+
+def test_to_many_instances_and_again_around_a_retirement(tmp_path_factory: pytest.TempPathFactory) -> None:
+    options = LabOptions(instances=tuple(InstanceOptions() for _ in range(10)), sshd="system")
+    with Lab(options, base=tmp_path_factory.mktemp("c")) as lab:
+        assert outputs(connect(lab, range(40), 10)) == [f"{number}\n" for number in range(40)]
+        assert pairs(lab) == ["id_ed25519"]
+        (first,) = set(pushes(lab, "SendSSHPublicKey"))
+        private = Path(lab.env["XDG_DATA_HOME"]) / "ssm-ssh" / "id_ed25519"
+        old = private.stat().st_mtime - keys.MAX_AGE
+        os.utime(private, (old, old))
+        assert outputs(connect(lab, range(40), 10)) == [f"{number}\n" for number in range(40)]
+        assert pairs(lab) == list(keys.SLOTS)
+        assert len(set(pushes(lab, "SendSSHPublicKey")) - {first}) == 1
+        assert len(trusted(lab)) == len(set(trusted(lab)))

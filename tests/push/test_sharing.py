@@ -1,0 +1,69 @@
+"""One push for many processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import pathlib, sys, time
+from ssm_ssh.errors import AccessDenied, SsmSshError
+from ssm_ssh.push import sharing
+folder, fails = pathlib.Path(sys.argv[1]), sys.argv[2] == "fails"
+sharing.state_folder = lambda: folder / "state"
+sys.stdin.read()
+def push():
+    with (folder / "pushes").open("a") as file:
+        file.write("x")
+    until = time.monotonic() + 30
+    while (folder / "hold").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    if fails:
+        raise AccessDenied("no", "ask", code="AccessDeniedException", operation="SendCommand", status=400)
+    return sharing.Pushed("eic", time.time() + 60, "said")
+try:
+    pushed = sharing.share("about", 60.0, push)
+    print(pushed.way, pushed.notice)
+except SsmSshError as error:
+    print(type(error).__name__, error.message, error.hint, error.code, error.operation, error.status)
+"""
+
+
+def run(folder: Path, what: str) -> set[str]:
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(folder), what],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    return {process.communicate("")[0] for process in started}
+
+
+def test_eight_processes_push_once(tmp_path: Path) -> None:
+    assert run(tmp_path, "works") == {"eic said\n"}
+    assert (tmp_path / "pushes").read_text() == "x"
+
+
+def test_a_failure_is_everybodys_who_waited_for_it(tmp_path: Path) -> None:
+    (tmp_path / "hold").touch()
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(tmp_path), "fails"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(6)
+    ]
+    for process in started:
+        assert process.stdin
+        process.stdin.close()
+        process.stdin = None
+    (tmp_path / "hold").unlink()
+    said = {process.communicate()[0] for process in started}
+    assert said == {"AccessDenied no ask AccessDeniedException SendCommand 400\n"}
+    assert 1 <= len((tmp_path / "pushes").read_text()) <= 6

@@ -1,0 +1,236 @@
+"""Which way is taken, and what an error of one means for the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ssm_ssh.errors import (
+    AccessDenied,
+    AwsError,
+    CommandTimedOut,
+    KeyRefused,
+    NetworkError,
+    SsmSshError,
+    TargetMissing,
+    Throttled,
+    UsageError,
+)
+from ssm_ssh.push import memory, sharing, ways
+from ssm_ssh.push.ways import Wish
+from ssm_ssh.target import Target, parse_target
+from ssm_ssh.userkey import UserKey
+
+OURS = UserKey("ssh-ed25519 " + "A" * 68)
+ECDSA = UserKey("ecdsa-sha2-nistp256 " + "A" * 140, ours=False)
+EC2 = parse_target("i-0123456789abcdef0", "22", "ec2-user")
+NODE = parse_target("mi-0123456789abcdef0", "22", "admin")
+DENIED = AccessDenied("ec2-instance-connect:SendSSHPublicKey is not allowed", code="AccessDeniedException")
+DONE = "ssm-ssh note the home is open\nssm-ssh done 0123456789abcdef 1700000060 9.2\n"
+
+
+class Aws:
+    """AWS as the two ways see it: what was called, and what each answers."""
+
+    def __init__(self) -> None:
+        self.settings = SimpleNamespace(profile_name="default", region="eu-central-1", env={})
+        self.called: list[str] = []
+        self.eic: SsmSshError | None = None
+        self.command: SsmSshError | str = DONE
+        self.document = ""
+        self.now = 1_700_000_000.0
+        self.said: list[str] = []
+
+    def push_key(self, _: object, target: Target, key: str) -> None:
+        self.called.append("eic")
+        if self.eic:
+            raise self.eic
+
+    def run(self, _: object, instance_id: str, script: str, *more: Any, **kw: Any) -> Any:  # noqa: ANN401
+        self.called.append("command")
+        self.document = script
+        if isinstance(self.command, SsmSshError):
+            raise self.command
+        return SimpleNamespace(exit_code=0, stdout=self.command, stderr="")
+
+    def authorize(self, target: Target = EC2, key: UserKey = OURS, **wish: Any) -> sharing.Pushed | None:  # noqa: ANN401
+        log = SimpleNamespace(info=self.said.append, debug=self.said.append)
+        api: Any = lambda: self  # noqa: E731
+        return ways.authorize(api, target, key, Wish(**wish), log, clock=lambda: self.now)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    aws = Aws()
+    for module in (memory, sharing):
+        monkeypatch.setattr(module, "state_folder", lambda: tmp_path / "state")
+    monkeypatch.setattr(ways, "push_key", aws.push_key)
+    monkeypatch.setattr(ways, "run_script", aws.run)
+    monkeypatch.setattr(ways, "run_document", aws.run)
+    return aws
+
+
+@pytest.mark.parametrize(
+    ("target", "wish", "called"),
+    [
+        (EC2, {}, ["eic"]),
+        (NODE, {}, ["command"]),
+        (EC2, {"way": "eic"}, ["eic"]),
+        (EC2, {"way": "send-command"}, ["command"]),
+        (EC2, {"way": "none"}, []),
+        (NODE, {"way": "none"}, []),
+    ],
+)
+def test_the_way_of_each_wish(aws: Aws, target: Target, wish: dict[str, Any], called: list[str]) -> None:
+    pushed = aws.authorize(target, **wish)
+    assert aws.called == called
+    assert (pushed is None) == (called == [])
+
+
+def test_eic_alone_is_refused_a_key_that_it_does_not_take(aws: Aws) -> None:
+    with pytest.raises(UsageError):
+        aws.authorize(EC2, ECDSA, way="eic")
+    assert aws.called == []
+
+
+CANNOT = [
+    AwsError("x", code=code)
+    for code in (
+        "EC2InstanceUnavailableException",
+        "InvalidArgsException",
+        "ValidationException",
+        "UnsupportedOperation",
+    )
+]
+FINAL = [
+    DENIED,
+    TargetMissing("x", code="EC2InstanceNotFoundException"),
+    TargetMissing("x", code="EC2InstanceStateInvalidException"),
+    Throttled("x", code="ThrottlingException"),
+    NetworkError("x"),
+    AwsError("x", code="ServiceException", status=500),
+]
+
+
+@pytest.mark.parametrize("error", CANNOT, ids=lambda error: error.code)
+def test_what_cannot_be_falls_over_and_says_so(aws: Aws, error: SsmSshError) -> None:
+    aws.eic = error
+    pushed = aws.authorize()
+    assert aws.called == ["eic", "command"]
+    assert pushed
+    assert pushed.notice.startswith("EC2 Instance Connect cannot serve here (")
+    assert pushed.notice.endswith("using send-command. the home is open")
+
+
+@pytest.mark.parametrize("way", ["auto", "eic"])
+@pytest.mark.parametrize("error", FINAL, ids=lambda error: getattr(error, "code", "network"))
+def test_everything_else_is_final(aws: Aws, error: SsmSshError, way: str) -> None:
+    aws.eic = error
+    with pytest.raises(type(error)):
+        aws.authorize(way=way)
+    assert aws.called == ["eic"]
+
+
+def test_a_denial_falls_over_only_where_that_is_allowed(aws: Aws) -> None:
+    aws.eic = DENIED
+    pushed = aws.authorize(after_denied=True)
+    assert aws.called == ["eic", "command"]
+    assert pushed
+    assert "not allowed: using send-command, as the settings allow" in pushed.notice
+
+
+@pytest.mark.parametrize("user", ["a" * 33, "1000", "x@y+z"])
+def test_a_user_name_that_it_does_not_take(aws: Aws, user: str) -> None:
+    aws.authorize(EC2._replace(user=user))
+    assert aws.called == ["command"]
+
+
+def test_a_key_that_it_does_not_take_needs_an_expiry_there(aws: Aws) -> None:
+    pushed = aws.authorize(EC2, ECDSA)
+    assert aws.called == ["command"]
+    assert pushed
+    assert "not ecdsa-sha2-nistp256" in pushed.notice
+
+
+def test_what_is_known_to_be_in_vain_is_not_tried_until_that_expires(aws: Aws) -> None:
+    aws.authorize()
+    memory.learn(EC2.instance_id, aws.now, effective=False)
+    pushed = aws.authorize()  # and what was pushed a moment ago is not shared
+    assert aws.called == ["eic", "command"]
+    assert pushed
+    assert "sshd there did not (ec2-instance-connect missing, or SELinux): using send-command until" in pushed.notice
+    aws.now += 8 * 86400
+    aws.authorize()
+    assert aws.called == ["eic", "command", "eic"]
+
+
+@pytest.mark.parametrize("error", [KeyRefused("no", code="no-user"), CommandTimedOut("late"), DENIED])
+def test_what_a_command_fails_with_is_said(aws: Aws, error: SsmSshError) -> None:
+    aws.command = error
+    with pytest.raises(type(error)):
+        aws.authorize(NODE)
+
+
+def test_a_script_that_fails_is_explained(aws: Aws) -> None:
+    aws.command = "ssm-ssh error no-user there is no user admin; users there: ubuntu\x1b[2J\n"
+    with pytest.raises(KeyRefused) as error:
+        aws.authorize(NODE)
+    assert error.value.sentence() == (
+        "mi-0123456789abcdef0 did not take the key: there is no user admin; users there: ubuntu [2J. "
+        "Name the user: ssh USER@..."
+    )
+
+
+def test_an_entry_is_remembered_until_a_later_push_has_swept(aws: Aws) -> None:
+    aws.authorize(NODE)
+    (first,) = memory.entries()
+    assert (first.instance_id, first.user, first.expires) == (NODE.instance_id, "admin", aws.now + 60)
+    aws.now += 100
+    aws.authorize(NODE)
+    assert [entry.entry_id != first.entry_id for entry in memory.entries()] == [True]
+    aws.now += 100
+    ways.sweep(aws, NODE, Wish(), clock=lambda: aws.now)  # type: ignore[arg-type]
+    assert memory.entries() == []
+
+
+def test_a_document_of_ones_own(aws: Aws) -> None:
+    aws.authorize(NODE, document="SsmSsh-PushKey")
+    assert aws.document == "SsmSsh-PushKey"
+
+
+def test_a_push_is_shared_while_it_is_young_and_by_nobody_else(aws: Aws) -> None:
+    for _ in range(3):
+        aws.authorize()
+    assert aws.called == ["eic"]
+    aws.authorize(EC2._replace(user="other"))
+    aws.authorize(EC2, UserKey("ssh-ed25519 " + "B" * 68))
+    aws.settings.profile_name = "other"
+    aws.authorize()
+    assert aws.called == ["eic"] * 4
+    aws.now += 25
+    aws.authorize()
+    assert aws.called == ["eic"] * 5
+
+
+def test_an_error_is_not_kept(aws: Aws) -> None:
+    aws.eic = DENIED
+    for _ in range(2):
+        with pytest.raises(AccessDenied):
+            aws.authorize()
+        aws.now += 1
+    aws.eic = None
+    aws.authorize()
+    assert aws.called == ["eic"] * 3
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"eic": 3, "entries": {"x": 1}}', b"\xff" * 100])
+def test_a_memory_that_cannot_be_read_is_as_good_as_none(aws: Aws, tmp_path: Path, content: bytes) -> None:
+    aws.authorize(NODE)
+    for name in (memory.NAME, sharing.NAME):
+        (tmp_path / "state" / name).write_bytes(content)
+    aws.authorize(NODE)
+    assert aws.called == ["command", "command"]
+    assert len(memory.entries()) == 1

@@ -1,0 +1,83 @@
+"""What is concluded from logging in once more."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh import probe
+from ssm_ssh.probe import IN, REFUSED, UNKNOWN
+from ssm_ssh.push import memory
+
+INSTANCE = "i-0123456789abcdef0"
+QUESTION = {
+    "instance": INSTANCE,
+    "host": INSTANCE,
+    "port": 2222,
+    "user": "deploy",
+    "profile": "it's 100% mine",
+    "region": "eu-central-1",
+    "document": "AWS-StartSSHSession",
+}
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "state_folder", lambda: tmp_path / "state")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "usual", "ineffective"),
+    [
+        ({"deploy": IN}, "ec2-user", False),
+        ({"deploy": UNKNOWN}, "ec2-user", False),
+        ({"deploy": REFUSED, "ec2-user": IN}, "ec2-user", False),
+        ({"deploy": REFUSED, "ec2-user": UNKNOWN}, "ec2-user", False),
+        ({"deploy": REFUSED, "ec2-user": REFUSED}, "ec2-user", True),
+        ({"deploy": REFUSED}, "deploy", True),
+        ({"deploy": REFUSED}, "", False),
+    ],
+)
+def test_only_the_usual_users_refusal_tells(outcomes: dict[str, str], usual: str, ineffective: bool) -> None:
+    tried: list[str] = []
+
+    def log_in(user: str) -> str:
+        tried.append(user)
+        return outcomes[user]
+
+    probe.probe(QUESTION, log_in, lambda: usual)
+    assert tried == list(outcomes)
+    assert (memory.ineffective(INSTANCE, time.time()) is not None) == ineffective
+    probe.probe(QUESTION, log_in, lambda: usual)
+    assert tried == list(outcomes), "nobody tries again within ten minutes"
+
+
+def test_being_let_in_forgets_what_was_thought() -> None:
+    memory.learn(INSTANCE, time.time(), effective=False)
+    probe.probe(QUESTION, lambda _: IN, lambda: "")
+    assert memory.ineffective(INSTANCE, time.time()) is None
+
+
+def test_the_command_runs_nothing_there_and_takes_one_way() -> None:
+    argv = probe.command(QUESTION, "deploy")
+    assert "-N" in argv
+    assert argv[-2:] == ["--", INSTANCE]
+    (proxy,) = [word for word in argv if word.startswith("ProxyCommand=")]
+    assert "--push eic" in proxy
+    assert """'it'"'"'s 100%% mine'""" in proxy
+    assert proxy.endswith(f" {INSTANCE} 2222 deploy")
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ("echo 'Authenticated to h (via proxy) using \"publickey\".' >&2; exec sleep 60", IN),
+        ("echo 'u@h: Permission denied (publickey).' >&2; exit 255", REFUSED),
+        ("echo 'Connection closed by UNKNOWN port 65535' >&2; exit 255", UNKNOWN),
+        ("exit 0", UNKNOWN),
+    ],
+)
+def test_what_ssh_says(said: str, outcome: str) -> None:
+    assert probe.attempt(["/bin/sh", "-c", said]) == outcome

@@ -1,0 +1,107 @@
+"""Keys of the user's own: from a file, from the agent; and private halves that are never taken."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh import keys, userkey
+from ssm_ssh.errors import UsageError
+
+
+def made(folder: Path, kind: str, comment: str = "me") -> Path:
+    path = folder / f"id_{kind}"
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", comment, "-f", path], check=True)
+    return path
+
+
+def choose(key: str, **env: str) -> userkey.UserKey:
+    return userkey.choose(key, max_age=86400, env=env)
+
+
+def test_ours_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "data_folder", lambda: tmp_path / "data")
+    key = choose("")
+    assert (key.ours, key.kind, key.for_eic) == (True, "ssh-ed25519", True)
+    assert userkey.identity_files("", env={}) == keys.identity_files()
+
+
+@pytest.mark.parametrize(("kind", "for_eic"), [("ed25519", True), ("rsa", True), ("ecdsa", False)])
+def test_a_file(tmp_path: Path, kind: str, for_eic: bool) -> None:
+    path = made(tmp_path, kind, "a comment with {{ssm:/x}}")
+    key = choose(f"{path}.pub")
+    assert key == userkey.UserKey(" ".join(Path(f"{path}.pub").read_text().split()[:2]), ours=False)
+    assert key.for_eic == for_eic
+    assert userkey.identity_files(f"{path}.pub", env={}) == (path,)
+    path.unlink()
+    assert userkey.identity_files(f"{path}.pub", env={}) == (Path(f"{path}.pub"),)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "holds no public key"),
+        (b"\x00\xff" * 100, "holds no public key"),
+        (b"ssh-ed25519 AAAA\n", "holds no public key"),
+        (b"-----BEGIN OPENSSH PRIVATE KEY-----\n", "is a private key"),
+    ],
+)
+def test_what_is_no_public_key(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "key").write_bytes(content)
+    with pytest.raises(UsageError, match=words):
+        choose(str(tmp_path / "key"))
+    with pytest.raises(UsageError, match="cannot be read"):
+        choose(str(tmp_path / "nothing"))
+
+
+@pytest.fixture
+def agent() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="a-") as folder:
+        socket = f"{folder}/s"
+        process = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        while not Path(socket).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield socket
+        process.kill()
+        process.wait()
+
+
+def add(agent: str, path: Path) -> None:
+    env = {**os.environ, "SSH_AUTH_SOCK": agent}
+    subprocess.run(["ssh-add", "-q", path], env=env, check=True, capture_output=True)
+
+
+def test_a_key_in_the_agent(tmp_path: Path, agent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="holds no key"):
+        choose("agent", SSH_AUTH_SOCK=agent)
+    first, second = made(tmp_path, "ed25519", "first"), made(tmp_path, "ecdsa", "second one")
+    add(agent, first)
+    assert choose("agent", SSH_AUTH_SOCK=agent).kind == "ssh-ed25519"
+    add(agent, second)
+    with pytest.raises(UsageError, match="2 such keys: first, second one"):
+        choose("agent", SSH_AUTH_SOCK=agent)
+    assert choose("agent:second one", SSH_AUTH_SOCK=agent).kind == "ecdsa-sha2-nistp256"
+    shown = subprocess.run(["ssh-keygen", "-l", "-f", first], capture_output=True, text=True, check=True).stdout.split()
+    assert choose(f"agent:{shown[1]}", SSH_AUTH_SOCK=agent).kind == "ssh-ed25519"
+    with pytest.raises(UsageError, match="no key 'third'"):
+        choose("agent:third", SSH_AUTH_SOCK=agent)
+    import ssm_ssh.paths
+
+    monkeypatch.setattr(ssm_ssh.paths, "data_folder", lambda: tmp_path / "data")
+    (file,) = userkey.identity_files("agent:first", env={"SSH_AUTH_SOCK": agent})
+    assert file.read_text().split() == Path(f"{first}.pub").read_text().split()[:2]
+
+
+def test_no_agent(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no ssh-agent"):
+        choose("agent")
+    with pytest.raises(UsageError, match="does not answer"):
+        choose("agent", SSH_AUTH_SOCK=str(tmp_path / "gone"))
