@@ -237,7 +237,7 @@ edit() {
     (runuser) set -- "$@" runuser -u "$user" -- "$shell" -c "$user_part";;
     (su) set -- "$@" su -s "$shell" "$user" -c "$user_part";;
     esac
-    said=$("$@" 9>&- 2>&1 </dev/null | tr -c '[:print:]\n' '?' | tail -n 3 | cut -c 1-300)
+    said=$("$@" 9>&- 2>&1 </dev/null | tr -c '\040-\176\n' '?' | tail -n 3 | cut -c 1-300)
     case $said in (*'ssm-ssh done') return 0;; esac
     said=$(printf '%s\n' "$said" | tail -n 1)
     case $said in ('ssm-ssh error '*) said=${said#ssm-ssh error };; (*) said="file $file could not be changed: $said";; esac

@@ -5,13 +5,16 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import stat
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from ssm_ssh.remote.script import request
 from tests.remote.machine import AS_ROOT, ID, KEY, SYSTEM_PATH, Machine, until
 
 MINE = b"ssh-rsa AAAAB3Nza me@home\n"
@@ -196,3 +199,32 @@ def test_nothing_is_left_over(machine: Machine, shell: str) -> None:
 def test_sweeping_where_nothing_is_makes_nothing(machine: Machine, shell: str) -> None:
     assert machine.run(shell, "sweep").last == "ssm-ssh done"
     assert names(machine.home) == []
+
+
+# Of busybox's programs, these are often left out.
+_RARE = {"flock", "setsid", "timeout", "mktemp", "base64", "stat"}
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="su becomes another user without being asked for root alone")
+@pytest.mark.parametrize("left_out", [set(), _RARE], ids=["all", "few"])
+def test_a_system_with_busyboxs_programs_alone(machine: Machine, left_out: set[str]) -> None:
+    tools = machine.folder / "hasty"
+    tools.mkdir()
+    busybox = shutil.which("busybox")
+    for name in subprocess.run(["busybox", "--list"], capture_output=True, text=True, check=True).stdout.split():
+        if name not in left_out:
+            (tools / name).symlink_to(str(busybox))
+    (tools / "sshd").symlink_to(machine.bin / "sshd")
+    if not (tools / "su").exists():  # Debian's busybox has none
+        (tools / "su").symlink_to(str(shutil.which("su")))
+    if "base64" in left_out:
+        (tools / "openssl").symlink_to(str(shutil.which("openssl")))
+    text = machine.program(request("push", machine.user, KEY, ID, lifetime=2), "busybox")
+    text = re.sub(r"^PATH=\$PATH:.*$", "", text, flags=re.MULTILINE)
+    machine.put(MINE.rstrip(b"\n"))
+    done = machine.run("busybox", text=text, path=str(tools))
+    assert done.last.startswith("ssm-ssh done"), done
+    assert machine.keys.read_bytes().startswith(MINE)
+    assert len(entries(machine)) == 1
+    until(lambda: machine.keys.read_bytes() == MINE, "the removal")
+    assert machine.keys.stat().st_uid == machine.uid
