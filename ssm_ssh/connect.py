@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # AWS asks session clients for at least this plugin version; agents switch features on by it.
 CLIENT_VERSION = "1.2.764.0"
+# Retries and all: what has not answered by then is tried anew, or given up, by whoever waits.
+_ASK = 60.0
 _TERMINATE = 1.8
 # Seconds that a key has to be accepted for yet when ssh is let on: a login on a slow network.
 _LOGIN = 12.0
@@ -150,7 +152,13 @@ class Connection:
         from ssm_ssh.aws.sessions import start_session
 
         gateway = self._gateway()
-        session = start_session(self._calls(), self._target, document=self._document, reason=_reason(self._target))
+        session = start_session(
+            self._calls(),
+            self._target,
+            document=self._document,
+            reason=_reason(self._target),
+            deadline=time.monotonic() + _ASK,
+        )
         self.session_id = session.session_id
         self._log.info(f"session {session.session_id} started as {self._target.user}")
         if self._cancelled:
@@ -164,7 +172,7 @@ class Connection:
         from ssm_ssh.aws.sessions import resume_session
 
         gateway = self._gateway()
-        session = resume_session(self._calls(), self.session_id)
+        session = resume_session(self._calls(), self.session_id, deadline=time.monotonic() + _ASK)
         self._log.info(f"session {session.session_id} resumed")
         if self._cancelled:
             raise NetworkError("given up, for ssh has ended")

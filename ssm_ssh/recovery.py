@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 # The first attempts come quickly, for most breaks are a change of network; later ones spare a laptop's battery.
 _FIRST, _LONGEST = 0.5, 15.0
-# A connection on which this many messages arrived was a real one.
-_REAL = 4
+# A connection on which this many messages arrived was worth it: the next attempt comes at once. One with a few is tried
+# again soon, one with none ever more slowly.
+_REAL, _FEW = 64, 4
 # What another attempt would not change.
 _FINAL = (SessionGone, AccessDenied, UsageError, ProtocolError)
 
@@ -37,8 +38,9 @@ class Recovery:
         self.last = error
         if arrived or self._since is None:  # a connection that carried nothing has not ended the break before it
             self._since = now
-        if arrived >= _REAL:
+        if arrived >= _FEW:
             self._backoff.reset()
+        if arrived >= _REAL:
             self._due = now
         else:  # cut as soon as it was up: it must not be retried in a circle
             self._due = now + self._backoff.delay()

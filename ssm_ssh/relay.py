@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.backoff import Backoff
 from ssm_ssh.channel.events import Closed, Established, Notice, Output, Refused, StdErr
-from ssm_ssh.errors import NetworkError, ProtocolError, SessionEnded, SessionGone, SsmSshError, TargetMissing
+from ssm_ssh.ending import Ending
+from ssm_ssh.entrance import Entrance
+from ssm_ssh.errors import NetworkError, ProtocolError, SessionEnded, SessionGone, SsmSshError
 from ssm_ssh.liveness import Liveness
 from ssm_ssh.login import Login
 from ssm_ssh.poller import BROKEN, GONE, READ, WRITE, Poller
 from ssm_ssh.recovery import Recovery
 from ssm_ssh.ssh.disconnect import disconnect
-from ssm_ssh.ssh.gate import Gate
 from ssm_ssh.tasks import Task, Waker
 from ssm_ssh.text import printable, surprise
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ssm_ssh.line import Line
     from ssm_ssh.log import Log
     from ssm_ssh.pipes import Pipes
+    from ssm_ssh.ssh.gate import Gate
     from ssm_ssh.transport.websocket import WebSocket
 
 
@@ -49,20 +51,11 @@ _MOST_REPLAY = 64 * 1024
 _ATTEMPTS = 10
 # As long as nothing has been passed on, somebody waits for a prompt: then a connection is given up sooner.
 _FIRST_LIMIT = 30.0
-# How long ending may take: first for what is still unsent, then for AWS.
-_FLUSH = 0.4
-_END = 2.0
 # How long ssh may take to read an error: if we were gone before, it would report a broken pipe instead.
 _PART = 2.0
-# A session that is just being started cannot be ended before AWS has told its id.
-_END_OPENING = 5.0
-# How long the end of one task waits for the other to fail too, since that may say more.
-_SECOND_OPINION = 1.0
 # An agent whose connection to the port is not up leaves our first bytes unacknowledged, and one that found nobody
 # listening crashes without a word (3.3): after this long the silence is taken for that.
 _SPEECHLESS = 6.0
-# After this long somebody before a screen wants to know what is being waited for.
-_UNTOLD = 1.5
 # ssh dies of the same Ctrl-C within a millisecond, unless it had left the terminal.
 _INTERRUPT_GRACE = 0.2
 
@@ -88,9 +81,8 @@ class Relay:
         self._status = 0
         self._waker = Waker()
         self._channel = make_channel()
-        self._gate = Gate()
+        self._entrance = Entrance(line, self._waker, log, self._notify)
         self._login = Login()
-        self._held_at: float | None = None
         self._replay = bytearray()
         self._socket: WebSocket | None = None
         self._parent = os.getppid()
@@ -102,17 +94,17 @@ class Relay:
         self._progress_before = 0
         self._established_at: float | None = None
         self._ended: tuple[str] | None = None
-        self._errors: list[tuple[float, SsmSshError]] = []
         self._opening: Task[WebSocket] | None = None
-        self._authorizing: Task[str] | None = None
-        self._checking: Task[str] | None = None
-        self._authorized = self._judged = False
-        self._terminating: Task[None] | None = None
-        self._parting_since = self._closing_since = 0.0
+        self._ending: Ending | None = None
+        self._parting_since = 0.0
         self._interrupted_at: float | None = None
         self._poller = Poller()
         now = time.monotonic()
         self._liveness = Liveness(now, time.time())
+
+    @property
+    def _gate(self) -> Gate:
+        return self._entrance.gate
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -122,22 +114,28 @@ class Relay:
 
         with catching(self._waker):
             self._open()  # first, for it has the longest way to go
-            self._authorizing = Task(self._line.authorize, self._waker)
-            while self._state != "over":
-                ready = self._wait()
-                now = time.monotonic()
-                self._on_signals(ready, now)
-                self._on_tasks(now)
-                self._on_input(ready, now)
-                self._on_socket(ready, now)
-                self._on_output(ready, now)
-                self._on_time(now)
-                self._pump(now)
+            self._entrance.begin()
+            try:
+                while self._state != "over":
+                    self._turn()
+            except Exception as error:
+                self._crashed(error)
         if self._socket is not None:
             self._socket.close()
         if self._gate.open and not self._status:
             self._line.ended(self._login)
         return self._status
+
+    def _turn(self) -> None:
+        ready = self._wait()
+        now = time.monotonic()
+        self._on_signals(ready, now)
+        self._on_tasks(now)
+        self._on_input(ready, now)
+        self._on_socket(ready, now)
+        self._on_output(ready, now)
+        self._on_time(now)
+        self._pump(now)
 
     def _wait(self) -> dict[int, int]:
         self._poller.watch(self._waker.fd, READ)
@@ -178,14 +176,11 @@ class Relay:
             if timer is not None and self._socket is not None and self._socket.backlog < _MOST_UNSENT:
                 times.append(timer)  # else the channel is not asked before the transport has room
         times += [time for time in (self._attempt_at, self._recovery.timer()) if time is not None]
+        times += self._entrance.timers()
         if self._interrupted_at is not None:
             times.append(self._interrupted_at + _INTERRUPT_GRACE)
         if self._established_at is not None and not self._gate.banner_seen:
             times.append(max(now + 0.5, self._established_at + _SPEECHLESS))
-        if self._errors:
-            times.append(self._errors[0][0] + _SECOND_OPINION)
-        if self._held_at is not None:
-            times.append(self._held_at + _UNTOLD)
         if self._state == "parting":
             times.append(self._parting_since + _PART)
         if self._state == "closing":
@@ -212,24 +207,6 @@ class Relay:
                 self._close(now)
 
     def _on_tasks(self, now: float) -> None:
-        task = self._authorizing
-        if task is not None and task.done:
-            self._authorizing = None
-            if task.error is None:
-                self._authorized = True
-                self._notify(task.result)
-                self._release(now)
-            else:
-                self._failed(task.error, now)
-        task = self._checking
-        if task is not None and task.done:
-            self._checking = None
-            if task.error is None:
-                self._judged = True
-                self._notify(task.result)
-                self._release(now)
-            else:
-                self._failed(task.error, now)
         opening = self._opening
         if opening is not None and opening.done:
             self._opening = None
@@ -237,6 +214,16 @@ class Relay:
                 self._connected(opening.result, now)
             else:
                 self._not_connected(opening.error, now)
+        if self._gate.open or self._state in ("parting", "closing"):
+            return
+        try:
+            data = self._entrance.settle(now)
+        except ProtocolError as error:
+            self._fail(error, now)
+            return
+        if data:
+            self._recovery.limit = self._resume_limit
+            self._pass(data, now)
 
     def _on_input(self, ready: dict[int, int], now: float) -> None:
         if self._state == "closing":
@@ -294,11 +281,9 @@ class Relay:
                             self._on_event(event, now)
                 if output and self._state == "open":
                     data = b"".join(output)
-                    self._pass(self._gate.feed(data), now)
+                    self._pass(self._entrance.heard(data, now), now)
                     if self._gate.open:
                         self._login.heard(len(data), now)
-                    else:
-                        self._check(now)
         except NetworkError as error:
             self._lost(error, now)
         except ProtocolError as error:
@@ -332,7 +317,9 @@ class Relay:
 
     def _on_time(self, now: float) -> None:
         if self._state == "closing":
-            self._finish_closing(now)
+            connected, opening = self._socket is not None, self._opening is not None
+            if self._ending is None or self._ending.over(self._channel, now, connected=connected, opening=opening):
+                self._state = "over"
             return
         if self._state == "parting":
             if now >= self._parting_since + _PART:
@@ -343,12 +330,9 @@ class Relay:
             if os.getppid() == self._parent:
                 self._close(now)
                 return
-        if self._held_at is not None and now >= self._held_at + _UNTOLD:
-            self._held_at = None
-            if self._gate.held and self._authorizing is not None:
-                self._notify(self._line.explain_wait())
-        if self._errors and (not self._asking or now >= self._errors[0][0] + _SECOND_OPINION):
-            self._fail(self._errors[0][1], now)
+        error = self._entrance.verdict(now, opening=self._opening is not None)
+        if error is not None:
+            self._fail(error, now)
             return
         if self._ended is not None and not self._pipes.backlog:
             self._session_over(self._ended[0], now)
@@ -367,10 +351,6 @@ class Relay:
         elif self._opening is None and self._attempt_at is not None and now >= self._attempt_at:
             self._attempt_at = None
             self._open()
-
-    @property
-    def _asking(self) -> bool:
-        return self._opening is not None or self._authorizing is not None
 
     def _speechless(self, now: float) -> bool:
         since = self._established_at
@@ -434,9 +414,9 @@ class Relay:
         if isinstance(error, SsmSshError) and self._line.session_id and self._recovery.failed(now, error):
             self._log.info(f"not connected: {error.sentence()}")
         elif isinstance(error, SessionGone) and before is not None and not self._gate.open:
-            self._failed(before, now)  # the session has ended because of it
+            self._entrance.failed(before, now)  # the session has ended because of it
         else:
-            self._failed(error, now)
+            self._entrance.failed(error, now)
 
     def _lost(self, error: SsmSshError, now: float) -> None:
         if self._socket is not None:
@@ -459,37 +439,14 @@ class Relay:
             if self._pipes.broken:
                 self._close(now)
 
-    def _check(self, now: float) -> None:
-        """Have the server's host key judged when it has come."""
-        key = self._gate.host_key
-        if self._judged or self._checking is not None or key is None or not self._gate.held or self._errors:
-            return
-        self._held_at = now
-        self._log.debug(f"host key {key.kind} {key.fingerprint}")
-        openssh = self._client_is_openssh
-        self._checking = Task(lambda: self._line.check_host_key(key, judged_by_ssh=openssh), self._waker)
-
-    def _release(self, now: float) -> None:
-        """Let the server's host key pass, when it has been judged and ours is in place."""
-        if not (self._judged and self._authorized) or self._state in ("parting", "closing"):
-            return
-        if self._gate.held and not self._line.authorized():  # its minute was over before the server came that far
-            self._authorized = False
-            self._authorizing = Task(self._line.authorize, self._waker)
-            return
-        self._recovery.limit = self._resume_limit
-        try:
-            self._pass(self._gate.release(), now)
-        except ProtocolError as error:
-            self._fail(error, now)
-
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _session_over(self, reason: str, now: float) -> None:
         if self._gate.held:
-            what = "the user's key was put in place" if self._checking is None else "the host key was looked up"
             why = f": {printable(reason)}" if reason else ""
-            self._fail(SessionEnded(f"sshd ended the connection while {what}{why}", "Try again"), now)
+            self._fail(
+                SessionEnded(f"sshd ended the connection while {self._entrance.waits_for}{why}", "Try again"), now
+            )
             return
         if self._gate.banner_seen:
             if reason:
@@ -517,18 +474,8 @@ class Relay:
         self._state = "opening"
         self._channel = self._make_channel()
         self._channel.send(bytes(self._replay), now)
-        self._gate = Gate()
-        self._gate.feed_client(bytes(self._replay))
+        self._entrance.start_over(bytes(self._replay))
         self._attempt_at = when
-
-    def _failed(self, error: BaseException, now: float) -> None:
-        if not isinstance(error, SsmSshError):
-            self._log.failure(error)
-            error = SsmSshError(f"unexpected error: {surprise(error)}", "Add --debug to the ProxyCommand to see where")
-        self._errors.append((now, error))
-        self._errors.sort(key=lambda entry: not isinstance(entry[1], TargetMissing))
-        if not self._asking:
-            self._fail(self._errors[0][1], now)
 
     def _fail(self, error: SsmSshError, now: float) -> None:
         if self._state in ("parting", "closing"):
@@ -547,10 +494,6 @@ class Relay:
         if self._pipes.ended or self._pipes.broken:
             self._close(now)
 
-    @property
-    def _client_is_openssh(self) -> bool:
-        return self._gate.client_version.startswith("SSH-2.0-OpenSSH")
-
     def _notify(self, text: str) -> None:
         """Say a notice, where stderr is still ours: until the banner, and for OpenSSH until the login begins.
 
@@ -559,8 +502,25 @@ class Relay:
         if not text:
             return
         self._log.info(f"notice: {text}")
-        if not self._gate.open and (self._client_is_openssh or not self._gate.banner_seen):
+        if not self._gate.open and (self._entrance.client_is_openssh or not self._gate.banner_seen):
             self._say(f"ssm-ssh: {printable(text)}")
+
+    def _crashed(self, error: Exception) -> None:
+        """End all the same after an error that nobody foresaw: ssh is told, and no session is left behind."""
+        self._log.failure(error)
+        self._status = 1
+        sentence = f"unexpected error: {printable(surprise(error))}. The log has more"
+        if self._gate.open:
+            self._say(f"ssm-ssh: {sentence}")
+        else:
+            self._pipes.write(disconnect(sentence, begun=self._gate.banner_seen))
+        self._pipes.detach()
+        self._line.cancel()
+        if self._line.session_id:
+            try:
+                self._line.terminate(self._line.session_id)
+            except SsmSshError as failure:
+                self._log.info(f"not terminated: {failure.sentence()}")
 
     def _say(self, line: str) -> None:
         try:
@@ -572,25 +532,9 @@ class Relay:
         if self._state == "closing":
             return
         self._state = "closing"
-        self._closing_since = now
+        self._ending = Ending(self._line, self._waker, self._log, now)
         self._poller.forget(self._pipes.stdin)
         self._poller.forget(self._pipes.stdout)
         self._pipes.detach()
         self._line.cancel()
         self._channel.terminate(now)
-
-    def _finish_closing(self, now: float) -> None:
-        elapsed = now - self._closing_since
-        if self._terminating is not None:
-            if self._terminating.done or elapsed >= _END:
-                if self._terminating.error is not None:
-                    self._log.info(f"not terminated: {self._terminating.error}")
-                self._state = "over"
-        elif self._channel.closed:  # AWS itself has said that the session is over
-            self._state = "over"
-        elif self._line.session_id:
-            if self._socket is None or self._channel.drained or elapsed >= _FLUSH:
-                session_id = self._line.session_id
-                self._terminating = Task(lambda: self._line.terminate(session_id), self._waker)
-        elif self._opening is None or elapsed >= _END_OPENING:
-            self._state = "over"

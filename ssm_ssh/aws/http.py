@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MAX_BODY = 8 << 20
 # Bytes of a chunk's size line with its extensions, and of the trailer: AWS sends neither.
 _MAX_LINE = 1024
+# `100 Continue` and its kind: one would be usual, none is asked for.
+_MOST_INTERIM = 10
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _HINT = "Try again; check the network and HTTPS_PROXY"
 
@@ -104,7 +106,9 @@ def ask(
         sock.sendall("\r\n".join(lines).encode("ascii") + body)
         reader = _Reader(sock, deadlines)
         head = reader.head()
-        while head.status < 200:
+        for _ in range(_MOST_INTERIM):
+            if head.status >= 200:
+                break
             head = reader.head()
         return Answer(head.status, dict(head.headers), reader.body(head))
     except ProtocolError as error:

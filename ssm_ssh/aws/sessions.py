@@ -83,6 +83,8 @@ def resume_session(api: Api, session_id: str, *, deadline: float | None = None) 
     token, url = _text(answer, "TokenValue"), _text(answer, "StreamUrl")
     if not token or not url:
         raise SessionGone("the session has ended and cannot be resumed", "Connect again", operation="ResumeSession")
+    if _text(answer, "SessionId") not in ("", session_id):
+        raise ProtocolError("ResumeSession answered with another session", "Check the endpoint URL")
     return Session(_text(answer, "SessionId") or session_id, token, url)
 
 

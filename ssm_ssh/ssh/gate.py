@@ -19,8 +19,10 @@ import re
 from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.ssh.disconnect import disconnect
 from ssm_ssh.ssh.kex import (
     ANYWHERE,
+    DISCONNECT,
     GEX_GROUP,
     GEX_REPLY,
     KEXINIT,
@@ -74,6 +76,11 @@ class _Hello:
             if packet.kind == KEXINIT:
                 self.kexinit = read_kexinit(packet.payload)
                 self._packets.rest()
+
+
+def _said_again(payload: bytes) -> bytes:
+    """A disconnect message with a printable text: ssh shows it raw, and nothing has proved yet whose words it holds."""
+    return disconnect(payload[9 : 9 + int.from_bytes(payload[5:9], "big")].decode("utf-8", "replace"), begun=True)
 
 
 class Gate:
@@ -165,7 +172,7 @@ class Gate:
             if packet is None:
                 break
             if self._passes(packet):
-                out += packet.raw
+                out += _said_again(packet.payload) if packet.kind == DISCONNECT else packet.raw
                 self._clear += len(packet.raw)
         if self._stage == "open":
             return out + self._server.rest()

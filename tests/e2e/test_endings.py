@@ -16,8 +16,8 @@ from ssm_ssh.aws.settings import load
 from tests.e2e.world import Running, World, read_until, until
 
 pytestmark = pytest.mark.e2e
-# The session ends within two seconds of ssh where AWS can be reached; the rest is for a busy machine.
-SOON = 6.0
+# The session ends within two seconds of ssh where AWS can be reached; the rest is for a busy machine, and for a session that is just being started.
+SOON = 12.0
 
 
 def proxies(world: World) -> list[int]:
@@ -99,7 +99,7 @@ def test_ssh_ends_while_the_session_is_being_started(world: World) -> None:
         until(lambda: not proxies(world), "the end of the tunnel", SOON)
     finally:
         world.lab.clear_faults()
-    assert all_over(world)
+    until(lambda: all_over(world), "the end of the session", SOON)  # the agent takes a moment to obey
     assert len(world.lab.sessions()) <= before + 1
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.ssh.disconnect import disconnect
 from ssm_ssh.ssh.gate import LARGEST_PREFACE, MOST_CLEAR, MOST_HELD, Gate
 from tests.ssh.streams import (
     BANNER,
@@ -261,6 +262,16 @@ def test_messages_that_may_come_anywhere_pass() -> None:
 
 
 # --- the client -------------------------------------------------------------------------------------------------------
+
+
+def test_a_servers_goodbye_in_clear_cannot_forge_a_line() -> None:
+    goodbye = packet(b"\x01" + bytes([0, 0, 0, 11]) + string(b"sorry\r\nall is well \x1b[2J\xc2\x9b") + string(b""))
+    assert gate().feed(BANNER + goodbye) == BANNER + disconnect("sorry all is well [2J", begun=True)
+
+
+@pytest.mark.parametrize("rest", [b"", b"\0" * 3, b"\0" * 4 + b"\xff" * 4])
+def test_a_goodbye_that_is_cut_off_is_no_more_than_short(rest: bytes) -> None:
+    assert gate().feed(BANNER + packet(b"\x01" + rest)) == BANNER + disconnect("", begun=True)
 
 
 @pytest.mark.parametrize("client", [b"GET / HTTP/1.1\r\n", b"\n", b"x", b"SSH-" + b"x" * LARGEST_PREFACE])
