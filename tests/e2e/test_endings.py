@@ -16,7 +16,8 @@ from ssm_ssh.aws.settings import load
 from tests.e2e.world import Running, World, read_until, until
 
 pytestmark = pytest.mark.e2e
-# The session ends within two seconds of ssh where AWS can be reached; the rest is for a busy machine, and for a session that is just being started.
+# The session ends within two seconds of ssh where AWS can be reached. The rest is for a busy machine, and for a session
+# that is just being started.
 SOON = 12.0
 
 
