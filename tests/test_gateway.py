@@ -27,5 +27,5 @@ def test_what_nobody_foresaw_while_connecting_ahead_is_logged_and_never_printed(
     Gateway(load(profile=None, region="eu-central-1"), cast(Api, None), log)
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
-    assert said == ["unexpected ValueError('not foreseen')"]
+    assert said == ["unexpected ValueError: not foreseen"]
     assert capfd.readouterr() == ("", "")

@@ -66,10 +66,9 @@ def test_each_way_of_choosing(home: Home, place: tuple[str, str]) -> None:
     assert [(one.aws.profile, one.aws.region) for one in ways] == [wanted] * len(ways)
     found = home.locate(instance, **SEARCH)
     assert (found.aws.profile, found.aws.region, found.aws.origin) == (*wanted, "both by search")
-    calls = len(home.fleet.calls)
     found = home.locate(instance, **SEARCH)
     assert (found.aws.profile, found.aws.region, found.aws.origin) == (*wanted, "both by an earlier connection")
-    assert len(home.fleet.calls) == calls
+    assert len(home.fleet.calls) <= len(PLACES)  # those of the first search, which did not wait for the last of them
     assert learned.recall(instance) == Learned(instance, *wanted, "ubuntu")
 
 
