@@ -167,6 +167,53 @@ def test_the_other_programs_follow(world: World, somebody: Somebody) -> None:
         assert somebody.run("git", "ls-remote", f"{web}:{there}/repo").strip() == ""
 
 
+def _ansible(somebody: Somebody, host: str, user: str, *words: str, expect: int) -> str:
+    inventory = f"{host},"
+    return somebody.run(
+        str(Path(sys.executable).with_name("ansible")),
+        *("-i", inventory, "-u", user, "all", *words),
+        expect=expect,
+        PYTHONPATH="",
+        ANSIBLE_NOCOLOR="1",
+        ANSIBLE_PYTHON_INTERPRETER="auto_silent",
+        # As it comes along, but for the minute that the shared connection would live on.
+        ANSIBLE_SSH_ARGS="-C -o ControlMaster=auto -o ControlPersist=2s",
+        ANSIBLE_SSH_CONTROL_PATH_DIR=str(somebody.home / "cp"),
+    )
+
+
+def test_ansible_follows_with_shared_connections(world: World, somebody: Somebody) -> None:
+    somebody.setup()
+    said = _ansible(somebody, world.web.instance_id, world.web.users[0], "-a", "id -un", expect=0)
+    assert said.splitlines()[-1] == world.web.users[0]
+
+
+WRONG = "ec2-user@i-0123456789abcdef0"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ssh", WRONG, "true"),
+        ("ssh", "-oControlMaster=auto", "-oControlPersist=2", "-oControlPath=~/cp-%C", WRONG, "true"),
+        ("scp", "/etc/hosts", f"{WRONG}:"),
+        ("sftp", WRONG),
+        ("rsync", "/etc/hosts", f"{WRONG}:"),
+        ("git", "ls-remote", f"{WRONG}:repo"),
+        ("ansible",),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_an_error_can_be_read_in_each_program(somebody: Somebody, command: tuple[str, ...]) -> None:
+    somebody.setup()
+    if command[0] == "ansible":
+        user, host = WRONG.split("@")
+        said = _ansible(somebody, host, user, "-m", "ping", expect=4)  # unreachable
+    else:
+        said = somebody.run(*command, expect=None)
+    assert "EC2 knows no instance i-0123456789abcdef0" in said
+
+
 _PARAMIKO = """
 import os, sys, paramiko
 config = paramiko.SSHConfig.from_path(os.path.expanduser("~/.ssh/config")).lookup(sys.argv[1])
