@@ -21,6 +21,8 @@ from ssm_ssh.lab import Lab, LabOptions
 SHOWN, NEAR, FAR = 0.1, 0.2, 0.5
 """Round trips in seconds: one to show, and two to count between."""
 
+# Round trips more than those of the tunnel: none, and one; half of one is noise.
+CACHED, COLD = 0.5, 1.5
 HELP_LIMIT, MEMORY_LIMIT, START_LIMIT, ROUND_TRIPS_LIMIT = 25.0, 40.0, 0.40, 6.5
 PROGRAM = str(Path(sys.prefix) / "bin" / "ssm-ssh")
 
@@ -225,6 +227,60 @@ def round_trips(one: World, runs: int) -> Row:
         " round trips",
         ROUND_TRIPS_LIMIT,
     )
+
+
+def logins(one: World, runs: int) -> list[Row]:
+    """How many round trips more than the tunnel alone ssh waits for a key to be pushed and a host key to be checked.
+
+    The tunnel alone: our key is in authorized_keys, the host key known. Counted between two distances as above.
+    """
+    user = one.target.users[0]
+    authorized = Path(one.target.homes[user]) / ".ssh" / "authorized_keys"
+    _log_in(one, "auto")  # makes the key pair
+    folder = Path(one.env["XDG_DATA_HOME"]) / "ssm-ssh"
+    authorized.parent.mkdir(mode=0o700, exist_ok=True)
+    authorized.write_bytes((folder / "id_ed25519.pub").read_bytes())
+    authorized.chmod(0o600)
+    home = authorized.parent.parent.stat()
+    for path in (authorized.parent, authorized):
+        os.chown(path, home.st_uid, home.st_gid)
+
+    def slope(push: str, *, cold: bool) -> float:
+        seconds = []
+        for round_trip in (NEAR, FAR):
+            one.forwarder.delay(round_trip / 2)
+            if cold:
+                (folder / "known_hosts").unlink()
+            seconds.append(_log_in(one, push))
+        return (seconds[1] - seconds[0]) / (FAR - NEAR)
+
+    alone, cached, cold = interleaved(
+        runs,
+        lambda: slope("none", cold=False),
+        lambda: slope("eic", cold=False),
+        lambda: slope("auto", cold=True),
+    )
+    one.forwarder.delay(0)
+    compared, unit = f"the tunnel alone: {alone:.1f}", " round trips more"
+    return [
+        Row("login, key pushed, host key known", f"{cached:.1f} round trips", compared, cached - alone, unit, CACHED),
+        Row("login, host key from the console", f"{cold:.1f} round trips", compared, cold - alone, unit, COLD),
+    ]
+
+
+def _log_in(one: World, push: str) -> float:
+    begin = time.perf_counter()
+    command = f"ProxyCommand={PROGRAM} proxy --push {push} %h %p %r"
+    said = subprocess.run(
+        ["ssh", "-o", command, one.target.destination, "echo there"],
+        env=one.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    if said.stdout != b"there\n":
+        raise RuntimeError(f"ssh said {said.stdout!r}")
+    return time.perf_counter() - begin
 
 
 def memory(one: World, megabytes: int) -> list[Row]:

@@ -71,6 +71,8 @@ def main() -> int:
             rows += startup.starts(one, 3 if quick else 9)
             told("round trips")
             rows.append(startup.round_trips(one, 1 if quick else 3))
+            told("logins")
+            rows += startup.logins(one, 1 if quick else 3)
             told("memory")
             rows += startup.memory(one, 4 if quick else 16)
         rows.append(startup.help_text(9 if quick else 25))

@@ -67,13 +67,13 @@ def test_to_one_instance_from_nothing(tmp_path_factory: pytest.TempPathFactory, 
 def test_to_many_instances_and_again_around_a_retirement(tmp_path_factory: pytest.TempPathFactory) -> None:
     options = LabOptions(instances=tuple(InstanceOptions() for _ in range(10)), sshd="system")
     with Lab(options, base=tmp_path_factory.mktemp("c")) as lab:
-        assert outputs(connect(lab, range(40), 10)) == [f"{number}\n" for number in range(40)]
+        assert outputs(connect(lab, range(CROWD), 10)) == [f"{number}\n" for number in range(CROWD)]
         assert pairs(lab) == ["id_ed25519"]
         (first,) = set(pushes(lab, "SendSSHPublicKey"))
         private = Path(lab.env["XDG_DATA_HOME"]) / "ssm-ssh" / "id_ed25519"
         old = private.stat().st_mtime - keys.MAX_AGE
         os.utime(private, (old, old))
-        assert outputs(connect(lab, range(40), 10)) == [f"{number}\n" for number in range(40)]
+        assert outputs(connect(lab, range(CROWD), 10)) == [f"{number}\n" for number in range(CROWD)]
         assert pairs(lab) == list(keys.SLOTS)
         assert len(set(pushes(lab, "SendSSHPublicKey")) - {first}) == 1
         assert len(trusted(lab)) == len(set(trusted(lab)))
