@@ -106,18 +106,9 @@ class Connection:
         """Have the instance accept our public key for a minute. Returns a notice, "" for none."""
         from ssm_ssh.usual import Usual, local_user
 
-        self._expect_host_key()
         usual = Usual(self._target, self._calls, local_user()) if self._pushed is None else None
         notice = self._push()
         return ". ".join(filter(None, (notice, usual.advice() if usual else "")))
-
-    def _expect_host_key(self) -> None:
-        """Have the console's API at hand where the server's host key will have to be looked up."""
-        from ssm_ssh import hostkeys
-
-        where = hostkeys.place(self._target, self._spelled, hostkeys.origin(self._settings))
-        if not self._target.hybrid and not hostkeys.known(where):
-            self._calls().connect_ahead("ec2")
 
     def _push(self) -> str:
         from ssm_ssh.push import ways

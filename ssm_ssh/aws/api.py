@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import ssm_ssh
 from ssm_ssh.aws import ec2, http
-from ssm_ssh.aws.ahead import Ahead
 from ssm_ssh.aws.credentials import CredentialSource
 from ssm_ssh.aws.endpoints import resolve
 from ssm_ssh.aws.errors import Refusal, explain
@@ -22,7 +21,6 @@ from ssm_ssh.errors import NetworkError, NotTrusted, ProtocolError, ProxyRefused
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Callable, Mapping
 
@@ -66,7 +64,6 @@ class Api:
         self._random = random or _fraction
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
-        self._ahead: dict[str, Ahead] = {}
         self._budget = _RETRY_BUDGET
         self.skew = 0.0  # seconds that this computer's clock is behind AWS's, as far as AWS has said
 
@@ -81,22 +78,6 @@ class Api:
 
                 self._context = client_context(self.settings.ca_bundle)
             return self._context
-
-    def connect_ahead(self, service: str) -> None:
-        """Connect to `service` in the background, for one call that is likely to come soon and may be repeated.
-
-        Raises UsageError for an endpoint that is not usable; all other errors come with the call.
-        """
-        endpoint, settings = resolve(self.settings, service), self.settings
-        deadlines = http.Deadlines(settings.connect_timeout, settings.read_timeout, None)
-        self._ahead[service] = Ahead(
-            lambda: http.connect(endpoint, env=settings.env, context=self.context, deadlines=deadlines)
-        )
-
-    def take_ahead(self, service: str) -> socket.socket | None:
-        """Return the connection that `connect_ahead` made, once; None where there is none."""
-        ahead = self._ahead.pop(service, None)
-        return None if ahead is None else ahead.take(self.settings.connect_timeout)
 
     def signed_upgrade(self, host: str, path: str, query: str) -> dict[str, str]:
         """Return the headers that sign a GET of the gateway's `path?query`; `host` is the Host header's value.
@@ -252,26 +233,14 @@ class _Attempt:
                 region=settings.region,
                 now=api.now(),
             )
-            answer = self._ask_ahead(signed, deadlines)
-            if answer is None:
-                sock = http.connect(endpoint, env=settings.env, context=api.context, deadlines=deadlines)
-                self.maybe_done = True
-                answer = http.ask(sock, endpoint, signed, self._body, deadlines)
+            sock = http.connect(endpoint, env=settings.env, context=api.context, deadlines=deadlines)
+            self.maybe_done = True
+            answer = http.ask(sock, endpoint, signed, self._body, deadlines)
             self.maybe_done = False
             said = f"{answer.status} request {answer.headers.get('x-amzn-requestid', '-')[:40]}"
             return answer
         finally:
             api.say(f"{self._operation} {endpoint.authority}: {said}, {1000 * (time.monotonic() - started):.0f} ms")
-
-    def _ask_ahead(self, signed: Mapping[str, str], deadlines: http.Deadlines) -> http.Answer | None:
-        """Ask on the connection made ahead; None where there is none, or where it has been closed meanwhile."""
-        sock = self._api.take_ahead(self._service)
-        if sock is None:
-            return None
-        try:
-            return http.ask(sock, self._endpoint, signed, self._body, deadlines)
-        except NetworkError:
-            return None
 
     def _decode(self, answer: http.Answer) -> dict[str, Any]:
         xml = self._service == "ec2"
