@@ -21,8 +21,8 @@ from ssm_ssh.lab import Lab, LabOptions
 SHOWN, NEAR, FAR = 0.1, 0.2, 0.5
 """Round trips in seconds: one to show, and two to count between."""
 
-# Round trips more than those of the tunnel: none, and those of one call with its connection; half of one is noise.
-CACHED, COLD = 0.5, 3.5
+# Round trips more than those of the tunnel: none, and one; half of one is noise.
+CACHED, COLD = 0.5, 1.5
 HELP_LIMIT, MEMORY_LIMIT, START_LIMIT, ROUND_TRIPS_LIMIT = 25.0, 40.0, 0.40, 6.5
 PROGRAM = str(Path(sys.prefix) / "bin" / "ssm-ssh")
 

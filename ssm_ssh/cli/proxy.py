@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Carry one SSH connection to HOST through AWS Systems Manager Session Manager. ssh runs this as:
   ProxyCommand ssm-ssh proxy '%h' '%p' '%r'
-The key of ssm-ssh is pushed through EC2 Instance Connect for each connection and accepted for 60 seconds.
+A public key is pushed for each connection, by EC2 Instance Connect or send-command, and accepted for a minute.
 """
 
 _EPILOG = """\
