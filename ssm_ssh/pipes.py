@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 
+_STDERR = 2
 # One read takes what a pipe holds; larger reads only grow the process.
 _READ = 65536
 
@@ -71,3 +73,15 @@ class Pipes:
         for fd in {0, 1, 2, self.stdin, self.stdout}:
             os.dup2(null, fd)
         os.close(null)
+
+
+def tell(line: bytes, fd: int = _STDERR) -> bool:
+    """Write a line to stderr; False where it would take a reader first, for a full pipe must not stop a connection."""
+    wanted = select.poll()
+    wanted.register(fd, select.POLLOUT)
+    try:
+        # Ready means that PIPE_BUF bytes fit, more than a line of ours has.
+        # https://man7.org/linux/man-pages/man7/pipe.7.html
+        return bool(wanted.poll(0)) and os.write(fd, line) == len(line)
+    except OSError:
+        return False

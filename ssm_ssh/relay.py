@@ -23,6 +23,7 @@ from ssm_ssh.entrance import Entrance
 from ssm_ssh.errors import NetworkError, ProtocolError, SessionEnded, SessionGone, SsmSshError
 from ssm_ssh.liveness import Liveness
 from ssm_ssh.login import Login
+from ssm_ssh.pipes import tell
 from ssm_ssh.poller import BROKEN, GONE, READ, WRITE, Poller
 from ssm_ssh.recovery import Recovery
 from ssm_ssh.ssh.disconnect import disconnect
@@ -523,10 +524,8 @@ class Relay:
                 self._log.info(f"not terminated: {failure.sentence()}")
 
     def _say(self, line: str) -> None:
-        try:
-            os.write(2, line.encode("ascii") + b"\r\n")
-        except OSError:
-            pass
+        if not tell(line.encode("ascii") + b"\r\n"):
+            self._log.info("not said: nobody reads stderr")
 
     def _close(self, now: float) -> None:
         if self._state == "closing":

@@ -1,8 +1,9 @@
+import contextlib
 import os
 
 import pytest
 
-from ssm_ssh.pipes import Pipes
+from ssm_ssh.pipes import Pipes, tell
 
 
 @pytest.fixture
@@ -67,3 +68,22 @@ def test_detach_lets_every_inherited_descriptor_go() -> None:
     # communicate() returns only when nobody holds the captured descriptors, though the child still lives
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, input="", timeout=30)
     os.kill(int(done.stdout), signal.SIGKILL)
+
+
+def test_a_line_is_told_unless_it_would_have_to_wait_for_a_reader() -> None:
+    reads, writes = os.pipe()
+    try:
+        assert tell(b"first\n", writes)
+        assert os.read(reads, 100) == b"first\n"
+        os.set_blocking(writes, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.write(writes, bytes(65536)):
+                pass
+        os.set_blocking(writes, True)
+        assert not tell(b"second\n", writes)
+        os.read(reads, 65536)
+        assert tell(b"third\n", writes)
+    finally:
+        os.close(reads)
+        assert not tell(b"nobody reads\n", writes)
+        os.close(writes)

@@ -23,6 +23,8 @@ _EPILOG = """\
 exit status: 0 ssh would use ssm-ssh, and everything is current; 1 not so.
 """
 
+_MOST_REMOVALS = 5
+
 
 def run(argv: list[str]) -> int:
     """Run the command; returns 0 when ssh would use ssm-ssh as it is now."""
@@ -43,6 +45,7 @@ def run(argv: list[str]) -> int:
     good = _configuration(where, ssh)
     _row("program", " ".join(place.program()))
     _choice()
+    _removals()
     return 0 if good else 1
 
 
@@ -110,6 +113,28 @@ def _choice() -> None:
         return
     fallback = chosen.fallback_from if found.region == chosen.fallback else ""
     _row("region", found.region + _from(chosen.region_from or fallback or f"the profile in {found.files.config_path}"))
+
+
+def _removals() -> None:
+    """Name the entries in authorized_keys files that were to be gone by now, and are not known to be."""
+    import time
+
+    from ssm_ssh.push import memory
+
+    now = time.time()
+    overdue: dict[tuple[str, str], float] = {}
+    for entry in memory.entries():
+        if entry.expires < now:
+            overdue.setdefault((entry.instance_id, entry.user), entry.expires)
+    for (instance_id, user), expires in list(overdue.items())[:_MOST_REMOVALS]:
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(expires))
+        _row(
+            "mind",
+            f"the key that {user} on {instance_id} took until {since} is not confirmed to be removed; "
+            f"run: ssm-ssh key sweep {instance_id} {user}",
+        )
+    if len(overdue) > _MOST_REMOVALS:
+        _row("mind", f"{len(overdue) - _MOST_REMOVALS} more removals are not confirmed; run: ssm-ssh key")
 
 
 def _from(origin: str) -> str:

@@ -226,18 +226,22 @@ choose_switch() {
 }
 
 # Runs user.sh with nothing of root's: an environment of its own, no descriptor, and twenty seconds, for the user could
-# stop it and keep the lock.
+# stop it and keep the lock. Nor is the output waited for longer, which a process that it left behind may hold open.
 edit() {
     set -- env -i "PATH=$PATH" "HOME=$home" "SSM_SSH_ACTION=$1" "SSM_SSH_FILE=$file" "SSM_SSH_HOME=$home" \
         "SSM_SSH_ENTRY=$entry" "SSM_SSH_ID=$id" "SSM_SSH_NOW=$(date +%s)" "SSM_SSH_MODE=$mode"
-    if has timeout && timeout -s KILL 5 true 2>/dev/null; then set -- timeout -s KILL 20 "$@"; fi
+    patience=
+    if has timeout && timeout -s KILL 5 true 2>/dev/null; then
+        set -- timeout -s KILL 20 "$@"
+        patience='timeout -s KILL 25'
+    fi
     case $switch in
     (none) set -- "$@" "$shell" -c "$user_part";;
     (setpriv) set -- "$@" setpriv --reuid "$uid" --regid "$gid" --groups "$groups" "$shell" -c "$user_part";;
     (runuser) set -- "$@" runuser -u "$user" -- "$shell" -c "$user_part";;
     (su) set -- "$@" su -s "$shell" "$user" -c "$user_part";;
     esac
-    said=$("$@" 9>&- 2>&1 </dev/null | tr -c '\040-\176\n' '?' | tail -n 3 | cut -c 1-300)
+    said=$("$@" 9>&- 2>&1 </dev/null | $patience tr -c '\040-\176\n' '?' | tail -n 3 | cut -c 1-300)
     case $said in (*'ssm-ssh done') return 0;; esac
     said=$(printf '%s\n' "$said" | tail -n 1)
     case $said in ('ssm-ssh error '*) said=${said#ssm-ssh error };; (*) said="file $file could not be changed: $said";; esac

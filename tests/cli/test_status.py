@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,20 @@ def test_a_configuration_that_ssh_rejects_is_said(home: Home) -> None:
     assert "NoSuchOption" in row(home.run("status", expect=1), "problem") or "nosuchoption" in home.run(
         "status", expect=1
     )
+
+
+def test_a_removal_that_nobody_has_confirmed_is_said(home: Home) -> None:
+    state = home.path / "state" / "ssm-ssh"
+    state.mkdir(parents=True, mode=0o700)
+    placed = [("admin", 1e9), ("ec2-user", 4e9), *((f"u{number}", 1e9) for number in range(6))]
+    entries = {
+        f"{number:016x}": {"instance": "i-0123456789abcdef0", "user": user, "expires": expires}
+        for number, (user, expires) in enumerate(placed)
+    }
+    (state / "push.json").write_text(json.dumps({"version": 1, "eic": {}, "probes": {}, "entries": entries}))
+    (state / "push.json").chmod(0o600)
+    home.run("setup", XDG_STATE_HOME=str(state.parent))
+    said = row(home.run("status", XDG_STATE_HOME=str(state.parent)), "mind")
+    assert "run: ssm-ssh key sweep i-0123456789abcdef0 admin" in said
+    assert "ec2-user" not in said, "that one is still to be there"
+    assert "2 more removals are not confirmed; run: ssm-ssh key" in said

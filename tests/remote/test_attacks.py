@@ -146,6 +146,21 @@ class TestFilesOfRoots:
         )
         assert machine.run(shell).status == 0
 
+    def test_a_user_who_leaves_somebody_at_the_output(self, machine: Machine, shell: str) -> None:
+        """The script ends, and gives the lock back, though the end of what the user's part says never comes."""
+        tools = machine.folder / "hasty"
+        tools.mkdir()
+        (tools / "cp").write_text('#!/bin/sh\nsetsid sleep 900 2>&1 &\nexec /bin/cp "$@"\n')
+        (tools / "cp").chmod(0o755)
+        # Twenty-five seconds are made two.
+        (tools / "timeout").write_text('#!/bin/sh\nshift 3\nexec /usr/bin/timeout -s KILL 2 "$@"\n')
+        (tools / "timeout").chmod(0o755)
+        machine.put(b"# mine\n")
+        assert machine.run(shell, path=f"{tools}:{machine.bin}:/usr/sbin:/usr/bin:/bin").last.startswith(
+            "ssm-ssh error"
+        )
+        assert machine.run(shell).status == 0
+
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "unreadable", "loop"])
 def test_files_that_are_no_files(machine: Machine, shell: str, kind: str) -> None:
