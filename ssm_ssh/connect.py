@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 CLIENT_VERSION = "1.2.764.0"
 # Retries and all: what has not answered by then is tried anew, or given up, by whoever waits.
 _ASK = 60.0
-_TERMINATE = 1.8
 # Seconds that a key has to be accepted for yet when ssh is let on: a login on a slow network.
 _LOGIN = 12.0
 
@@ -106,9 +105,18 @@ class Connection:
         """Have the instance accept our public key for a minute. Returns a notice, "" for none."""
         from ssm_ssh.usual import Usual, local_user
 
+        self._expect_host_key()
         usual = Usual(self._target, self._calls, local_user()) if self._pushed is None else None
         notice = self._push()
         return ". ".join(filter(None, (notice, usual.advice() if usual else "")))
+
+    def _expect_host_key(self) -> None:
+        """Have a connection to the console's API at hand where the server's host key will have to be looked up."""
+        from ssm_ssh import hostkeys
+
+        where = hostkeys.place(self._target, self._spelled, hostkeys.origin(self._settings))
+        if not self._target.hybrid and not hostkeys.known(where):
+            self._calls().connect_ahead("ec2")
 
     def _push(self) -> str:
         from ssm_ssh.push import ways
@@ -145,7 +153,10 @@ class Connection:
             commands=self._wish.way in ("auto", "send-command"),
             wanted=lambda: not self._cancelled,
         )
-        return hostkeys.check(where, key, ways, require=self._require, judged_by_ssh=judged_by_ssh, log=self._log)
+        try:
+            return hostkeys.check(where, key, ways, require=self._require, judged_by_ssh=judged_by_ssh, log=self._log)
+        finally:
+            self._calls().drop_ahead("ec2")  # another connection may have asked meanwhile
 
     def open(self, channel: Channel) -> WebSocket:
         """Start a session and connect to its data channel; the TLS connection is made meanwhile."""
@@ -178,11 +189,11 @@ class Connection:
             raise NetworkError("given up, for ssh has ended")
         return gateway.enter(session, channel)
 
-    def terminate(self, session_id: str) -> None:
-        """End that session at AWS, within two seconds or not at all."""
+    def terminate(self, session_id: str, patience: float) -> None:
+        """End that session at AWS, within `patience` seconds or not at all."""
         from ssm_ssh.aws.sessions import terminate_session
 
-        terminate_session(self._calls(), session_id, deadline=time.monotonic() + _TERMINATE)
+        terminate_session(self._calls(), session_id, deadline=time.monotonic() + patience)
         self._log.info(f"session {session_id} terminated")
 
     def ended(self, login: Login) -> None:

@@ -82,6 +82,7 @@ class Entrance:
             self._authorized = False
             self.begin()
             return b""
+        self._held_at = None
         return self.gate.release()
 
     def failed(self, error: BaseException, now: float) -> None:

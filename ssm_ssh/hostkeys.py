@@ -214,6 +214,14 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
     raise HostKeyRefused(problem, hint)
 
 
+def known(where: Place) -> bool:
+    """Whether any host key of `where` is known, so that most likely nobody has to be asked. Never raises."""
+    try:
+        return bool(_pinned(where)[0])
+    except SsmSshError:
+        return True
+
+
 def _pinned(where: Place) -> tuple[frozenset[HostKey], bool]:
     """Return the keys that are known, and whether ssh finds them under every name of `where`."""
     entries = HostFile(KNOWN).entries(where.instance_id)

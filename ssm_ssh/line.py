@@ -40,8 +40,8 @@ class Line(Protocol):
     def resume(self, channel: Channel) -> WebSocket:
         """Connect to the session again."""
 
-    def terminate(self, session_id: str) -> None:
-        """End that session at AWS."""
+    def terminate(self, session_id: str, patience: float) -> None:
+        """End that session at AWS, within `patience` seconds or not at all."""
 
     def cancel(self) -> None:
         """Make a running `open` or `resume` stop at its next step. Does not block."""

@@ -57,6 +57,8 @@ _PART = 2.0
 # An agent whose connection to the port is not up leaves our first bytes unacknowledged, and one that found nobody
 # listening crashes without a word (3.3): after this long the silence is taken for that.
 _SPEECHLESS = 6.0
+# What TerminateSession may take: for a session that another has followed, and behind an error that nobody foresaw.
+_TERMINATE, _TERMINATE_LAST = 10.0, 2.0
 # ssh dies of the same Ctrl-C within a millisecond, unless it had left the terminal.
 _INTERRUPT_GRACE = 0.2
 
@@ -176,16 +178,17 @@ class Relay:
             timer = self._channel.timer()
             if timer is not None and self._socket is not None and self._socket.backlog < _MOST_UNSENT:
                 times.append(timer)  # else the channel is not asked before the transport has room
+        if self._state == "parting":
+            return min(*times, self._parting_since + _PART)
+        if self._state == "closing":
+            return now + 0.05
         times += [time for time in (self._attempt_at, self._recovery.timer()) if time is not None]
-        times += self._entrance.timers()
+        if not self._gate.open:
+            times += self._entrance.timers()
         if self._interrupted_at is not None:
             times.append(self._interrupted_at + _INTERRUPT_GRACE)
         if self._established_at is not None and not self._gate.banner_seen:
             times.append(max(now + 0.5, self._established_at + _SPEECHLESS))
-        if self._state == "parting":
-            times.append(self._parting_since + _PART)
-        if self._state == "closing":
-            times.append(now + 0.05)
         return min(times)
 
     # --- what can happen ----------------------------------------------------------------------------------------------
@@ -465,7 +468,7 @@ class Relay:
 
     def _start_over(self, when: float, now: float) -> None:
         old = self._line.session_id
-        Task(lambda: self._line.terminate(old), self._waker)
+        Task(lambda: self._line.terminate(old, _TERMINATE), self._waker)
         if self._socket is not None:
             self._poller.forget(self._socket.fileno())
             self._socket.close()
@@ -519,7 +522,7 @@ class Relay:
         self._line.cancel()
         if self._line.session_id:
             try:
-                self._line.terminate(self._line.session_id)
+                self._line.terminate(self._line.session_id, _TERMINATE_LAST)
             except SsmSshError as failure:
                 self._log.info(f"not terminated: {failure.sentence()}")
 

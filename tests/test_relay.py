@@ -179,7 +179,7 @@ class FakeWorld:
         self.resumed += 1
         return self.resuming()
 
-    def terminate(self, session_id: str) -> None:
+    def terminate(self, session_id: str, patience: float) -> None:
         self.terminated.append(session_id)
 
     def cancel(self) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import ssm_ssh
 from ssm_ssh.aws import ec2, http
+from ssm_ssh.aws.ahead import Ahead
 from ssm_ssh.aws.credentials import CredentialSource
 from ssm_ssh.aws.endpoints import resolve
 from ssm_ssh.aws.errors import Refusal, explain
@@ -21,6 +22,7 @@ from ssm_ssh.errors import NetworkError, NotTrusted, ProtocolError, ProxyRefused
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable, Mapping
 
@@ -38,6 +40,8 @@ _THROTTLED_DELAY, _TRANSIENT_DELAY, _LONGEST_DELAY = 1.0, 0.25, 20.0
 _RETRY_BUDGET = 20
 # Seconds. AWS accepts signatures within five minutes of its own clock.
 _TOLERATED_SKEW = 240.0
+# Seconds without a byte on a connection made ahead: the network may have forgotten it, and a new one is soon made.
+_AHEAD_PATIENCE = 4.0
 
 
 class Api:
@@ -64,6 +68,7 @@ class Api:
         self._random = random or _fraction
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
+        self._ahead: dict[str, Ahead] = {}
         self._budget = _RETRY_BUDGET
         self.skew = 0.0  # seconds that this computer's clock is behind AWS's, as far as AWS has said
 
@@ -78,6 +83,29 @@ class Api:
 
                 self._context = client_context(self.settings.ca_bundle)
             return self._context
+
+    def connect(self, endpoint: Endpoint, deadlines: http.Deadlines) -> socket.socket:
+        """Return a connection as `http.connect` makes it, which raises what that does."""
+        return http.connect(endpoint, env=self.settings.env, context=self.context, deadlines=deadlines)
+
+    def connect_ahead(self, service: str) -> None:
+        """Connect to `service` in the background, for a call to come that is `repeatable`. Raises nothing."""
+
+        def connect() -> socket.socket:
+            deadlines = http.Deadlines(self.settings.connect_timeout, self.settings.read_timeout, None)
+            return self.connect(resolve(self.settings, service), deadlines)
+
+        with self._lock:
+            replaced, self._ahead[service] = self._ahead.get(service), Ahead(connect)
+        if replaced is not None:
+            replaced.drop()
+
+    def drop_ahead(self, service: str) -> None:
+        """Close what `connect_ahead` has made, if no call came."""
+        with self._lock:
+            ahead = self._ahead.pop(service, None)
+        if ahead is not None:
+            ahead.drop()
 
     def signed_upgrade(self, host: str, path: str, query: str) -> dict[str, str]:
         """Return the headers that sign a GET of the gateway's `path?query`; `host` is the Host header's value.
@@ -116,6 +144,9 @@ class Api:
         """
         body = ec2.encode(operation, payload) if service == "ec2" else json.dumps(payload).encode("ascii")
         attempt = _Attempt(self, service=service, operation=operation, body=body, target=target, deadline=deadline)
+        if repeatable:
+            with self._lock:
+                attempt.ahead = self._ahead.pop(service, None)
         retries = 0
         while True:
             failure, delay = attempt.run()
@@ -180,6 +211,7 @@ class _Attempt:
         self._deadline = deadline
         self._endpoint: Endpoint = resolve(api.settings, service)
         self._clock_corrected = self._credentials_renewed = False
+        self.ahead: Ahead | None = None
         self.maybe_done = False
         self.result: dict[str, Any] = {}
 
@@ -233,14 +265,28 @@ class _Attempt:
                 region=settings.region,
                 now=api.now(),
             )
-            sock = http.connect(endpoint, env=settings.env, context=api.context, deadlines=deadlines)
-            self.maybe_done = True
-            answer = http.ask(sock, endpoint, signed, self._body, deadlines)
+            answer = self._ask_ahead(signed, deadlines)
+            if answer is None:
+                sock = api.connect(endpoint, deadlines)
+                self.maybe_done = True
+                answer = http.ask(sock, endpoint, signed, self._body, deadlines)
             self.maybe_done = False
             said = f"{answer.status} request {answer.headers.get('x-amzn-requestid', '-')[:40]}"
             return answer
         finally:
             api.say(f"{self._operation} {endpoint.authority}: {said}, {1000 * (time.monotonic() - started):.0f} ms")
+
+    def _ask_ahead(self, signed: Mapping[str, str], deadlines: http.Deadlines) -> http.Answer | None:
+        """Ask on the connection made ahead; None where there is none, or where it has been closed meanwhile."""
+        ahead, self.ahead = self.ahead, None
+        if ahead is None:
+            return None
+        try:
+            sock = ahead.take(deadlines.limit(deadlines.connect))
+            brief = deadlines._replace(read=min(_AHEAD_PATIENCE, deadlines.read))
+            return None if sock is None else http.ask(sock, self._endpoint, signed, self._body, brief)
+        except (NetworkError, TimeoutError):
+            return None
 
     def _decode(self, answer: http.Answer) -> dict[str, Any]:
         xml = self._service == "ec2"

@@ -54,6 +54,7 @@ class FakeAws:
     def __init__(self, certificate: Path | None) -> None:
         self.answers: list[bytes | Callable[[Request], bytes]] = []
         self.requests: list[Request] = []
+        self.connections = 0
         self._context = None
         if certificate:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -74,7 +75,9 @@ class FakeAws:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                thread = threading.Thread(target=self._serve, args=(self._listener.accept()[0],), daemon=True)
+                sock = self._listener.accept()[0]
+                self.connections += 1
+                thread = threading.Thread(target=self._serve, args=(sock,), daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
