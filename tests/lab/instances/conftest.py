@@ -114,8 +114,9 @@ class Fleet:
             await _close(writer)
             return
         try:
-            await asyncio.gather(_copy(reader, other_writer), _copy(other_reader, writer))
-            await asyncio.gather(_close(writer), _close(other_writer))
+            with contextlib.suppress(OSError):  # who is killed with unread bytes leaves no end of file
+                await asyncio.gather(_copy(reader, other_writer), _copy(other_reader, writer))
+                await asyncio.gather(_close(writer), _close(other_writer))
         finally:
             writer.transport.abort()
             other_writer.transport.abort()
@@ -168,10 +169,11 @@ class Fleet:
 
     def wait_closed(self, port: int) -> None:
         """Return when nothing listens on 127.0.0.1:`port` any more."""
-        with contextlib.suppress(ConnectionRefusedError):
-            while True:
-                socket.create_connection(("127.0.0.1", port)).close()
-                self.tick.wait(0.02)
+        while True:
+            # Not by connecting, which the listener would have to tell the client of, who is gone.
+            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                return
+            self.tick.wait(0.02)
 
     def give(self, path: Path, uid: int, gid: int) -> None:
         """Make the file one of the user's; in an ordinary user's lab it is his already."""
@@ -192,12 +194,11 @@ class Fleet:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    if writer.can_write_eof():
+        writer.write_eof()
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
