@@ -175,13 +175,20 @@ roots_folder() { [ ! -e "${file%/*}" ] && [ ! -L "${file%/*}" ] && only_roots "$
 
 # --- the entry -----------------------------------------------------------------------------------------------------
 
-# sshd takes a time without Z for its own time zone, which is the system's unless its environment names another.
+# sshd takes a time without Z for its own time zone, which is the system's unless its environment names another. From 8.2
+# on its title overwrites that environment, and what started it has to be asked.
 local_time() {
     zone=
     pid=$(cat "$(configured pidfile)" 2>/dev/null)
-    if is_number "$pid" 10; then zone=$(tr '\000' '\n' <"/proc/$pid/environ" 2>/dev/null | sed -n 's/^TZ=//p' | head -n 1); fi
+    if is_number "$pid" 10; then zone=$(tr '\000' '\n' <"/proc/$pid/environ" 2>/dev/null | zone_in); fi
+    [ -n "$zone" ] || zone=$({
+        systemctl show --property Environment ssh.service sshd.service </dev/null
+        cat /etc/default/ssh /etc/sysconfig/sshd
+    } 2>/dev/null | tr ' ' '\n' | zone_in)
     if [ -n "$zone" ]; then TZ=$zone date -d "@$1" +%Y%m%d%H%M%S; else (unset TZ; date -d "@$1" +%Y%m%d%H%M%S); fi
 }
+
+zone_in() { sed -n "s/^\(Environment=\)\{0,1\}[\"']\{0,1\}TZ=[\"']\{0,1\}\([A-Za-z0-9/:_+.,-]\{1,\}\).*/\2/p" | head -n 1; }
 
 make_entry() {
     now=$(date +%s)

@@ -78,6 +78,24 @@ def test_the_zone_of_an_sshd_that_has_one_of_its_own(machine: Machine, shell: st
     assert there - time.time() < -6 * 3600
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["Environment=TZ=America/Los_Angeles", 'Environment=A=1 "TZ=America/Los_Angeles"', 'TZ="America/Los_Angeles"'],
+)
+def test_the_zone_that_systemd_gave_an_sshd(machine: Machine, shell: str, said: str) -> None:
+    """From 8.2 on a running sshd shows its title where its environment was."""
+    machine.sshd("OpenSSH_8.9p1")
+    tools = machine.folder / "hasty"
+    tools.mkdir()
+    (tools / "systemctl").write_text(f"#!/bin/sh\necho '{said}'\n")
+    (tools / "systemctl").chmod(0o755)
+    assert machine.run(shell, path=f"{tools}:{machine.bin}:/usr/sbin:/usr/bin:/bin").status == 0
+    found = re.search(r'expiry-time="(\d{14})"', machine.keys.read_text())
+    assert found
+    there = calendar.timegm(time.strptime(found[1], "%Y%m%d%H%M%S"))
+    assert there - time.time() < -6 * 3600
+
+
 @pytest.mark.parametrize(("version", "expiry"), VERSIONS)
 def test_a_key_of_the_users_own_needs_an_expiry(machine: Machine, shell: str, version: str, expiry: str) -> None:
     machine.sshd(version)
