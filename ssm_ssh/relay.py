@@ -137,8 +137,11 @@ class Relay:
         self._on_input(ready, now)
         self._on_socket(ready, now)
         self._on_output(ready, now)
+        self._pump(now)  # first, for a keystroke waits for it
+        state = self._state
         self._on_time(now)
-        self._pump(now)
+        if self._state != state:
+            self._pump(now)
 
     def _wait(self) -> dict[int, int]:
         self._poller.watch(self._waker.fd, READ)
@@ -386,9 +389,10 @@ class Relay:
         try:
             while (budget := _MOST_UNSENT - socket.backlog) > 0:
                 frames = self._channel.frames(now, budget)
-                if not frames:
+                if frames:
+                    socket.send(frames)
+                if sum(map(len, frames)) < budget:  # that was all
                     break
-                socket.send(frames)
         except NetworkError as error:
             self._lost(error, now)
 

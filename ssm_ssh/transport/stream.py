@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # What one receive takes from the kernel at most, in bytes: the largest WebSocket frame that is accepted.
 READ_SIZE = 256 * 1024
+_RECORD = 16 * 1024  # no TLS record holds more, and no read returns more than one
 _LAST_READS = 16  # more than a kernel's receive buffer holds: who still sends is not waited for
 _CLOSED = "the connection was closed by the other side"
 
@@ -35,6 +36,8 @@ class Stream:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
+        # One for all receives: a new one of this size would cost the kernel more than the bytes that arrive.
+        self._buffer = memoryview(bytearray(READ_SIZE))
         self._unsent = bytearray()
         self._ended: Disconnected | None = None
         self._broken: Disconnected | None = None
@@ -62,7 +65,7 @@ class Stream:
         if self._ended:
             raise self._ended
         try:
-            raw = self._sock.recv(READ_SIZE)
+            raw = self._buffer[: self._sock.recv_into(self._buffer)]
         except (BlockingIOError, InterruptedError):
             if self._broken:
                 self._ended = self._broken
@@ -109,12 +112,14 @@ class Stream:
             pass
         self._sock.close()
 
-    def _decode(self, raw: bytes | None) -> bytes:
+    def _decode(self, raw: memoryview | None) -> bytes:
         """Return the plain text of what was read: None nothing, empty the end."""
-        if raw == b"":
+        if raw is None:
+            return b""
+        if not raw:
             self._ended = self._broken or Disconnected(_CLOSED)
             raise self._ended
-        return raw or b""
+        return bytes(raw)
 
     def _encode(self, data: bytes) -> bytes:
         return data
@@ -199,22 +204,24 @@ class TlsStream(Stream):
                 raise Disconnected(f"{what} was cut off by the other side", "Check the network and HTTPS_PROXY")
             return raw
 
-    def _decode(self, raw: bytes | None) -> bytes:
+    def _decode(self, raw: memoryview | None) -> bytes:
         if raw is None and not self._early:
             return b""
         self._early = False
         if raw:
             self._incoming.write(raw)
-        elif raw == b"":
+        elif raw is not None:
             self._incoming.write_eof()
         parts = []
         try:
             while True:
-                part = self._tls.read(READ_SIZE)
+                part = self._tls.read(_RECORD)
                 if not part:  # how SSLObject tells of a close_notify
                     self._ended = self._broken or Disconnected(_CLOSED)
                     break
                 parts.append(part)
+                if raw and not self._incoming.pending and not self._tls.pending():
+                    break  # as another read would say, by an exception
         except ssl.SSLWantReadError:
             pass
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
