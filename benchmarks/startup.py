@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from measure import HERE, Row, environment, interleaved
+from measure import HERE, Row, cpu_seconds, environment, interleaved
 
 from ssm_ssh.lab import Lab, LabOptions
 
 SHOWN, NEAR, FAR = 0.1, 0.2, 0.5
 """Round trips in seconds: one to show, and two to count between."""
 
+# Seconds, and milliseconds of CPU in them: the tunnel wakes every five seconds to look at the clock.
+IDLE, IDLE_LIMIT = 10.0, 20.0
 # Round trips more than those of the tunnel: none, and one; half of one is noise.
 CACHED, COLD = 0.5, 1.5
 HELP_LIMIT, MEMORY_LIMIT, START_LIMIT, ROUND_TRIPS_LIMIT = 25.0, 40.0, 0.40, 6.5
@@ -287,8 +289,9 @@ def memory(one: World, megabytes: int) -> list[Row]:
     """The largest memory of a proxy that has carried `megabytes` each way."""
     rows = []
     direct = one.direct()
+    idle = 0.0
     for what, env in (("environment", direct), ("botocore", one.with_botocore(direct))):
-        peak = _peak_under_ssh(one, env, megabytes)
+        peak, idle = _peak_under_ssh(one, env, megabytes)
         rows.append(
             Row(
                 f"peak memory, keys from {what}",
@@ -299,10 +302,12 @@ def memory(one: World, megabytes: int) -> list[Row]:
                 MEMORY_LIMIT,
             )
         )
+    rows.append(Row("idle connection", f"{idle:.1f} ms of CPU", f"{IDLE:.0f} s", idle, " ms of CPU", IDLE_LIMIT))
     return rows
 
 
-def _peak_under_ssh(one: World, env: dict[str, str], megabytes: int) -> float:
+def _peak_under_ssh(one: World, env: dict[str, str], megabytes: int) -> tuple[float, float]:
+    """Peak memory in MB, and milliseconds of CPU that the tunnel then uses in IDLE seconds without a byte."""
     pid_file = one.folder / "pid"
     command = f"sh -c 'echo $$ >{pid_file}; exec {PROGRAM} proxy %h %p %r'"
     there = f"head -c {megabytes}000000 >/dev/null; head -c {megabytes}000000 /dev/zero; echo done; cat"
@@ -319,11 +324,16 @@ def _peak_under_ssh(one: World, env: dict[str, str], megabytes: int) -> float:
     while not process.stdout.read1(65536).endswith(b"done\n"):
         if process.poll() is not None:
             raise RuntimeError("ssh ended")
-    peak = _peak_of(int(pid_file.read_text()))
+    pid = int(pid_file.read_text())
+    peak = _peak_of(pid)
+    time.sleep(2)  # the last acknowledgements
+    before = cpu_seconds(pid)
+    time.sleep(IDLE)
+    idle = 1000 * (cpu_seconds(pid) - before)
     process.stdin.close()
     process.stdout.close()
     process.wait(30)
-    return peak
+    return peak, idle
 
 
 def _peak_of(pid: int) -> float:
