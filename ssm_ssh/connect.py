@@ -151,6 +151,7 @@ class Connection:
             self._target.instance_id,
             # Who says how the key is to get there, and not by command, wants no commands there.
             commands=self._wish.way in ("auto", "send-command"),
+            document=self._wish.document,
             wanted=lambda: not self._cancelled,
         )
         try:

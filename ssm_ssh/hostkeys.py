@@ -107,9 +107,18 @@ def conclude(key: HostKey, answers: list[Answer], *, changed: bool) -> str:
 
 
 def sources(
-    api: Callable[[], Api], instance_id: str, *, commands: bool = True, wanted: Callable[[], bool] = lambda: True
+    api: Callable[[], Api],
+    instance_id: str,
+    *,
+    commands: bool = True,
+    document: str = "",
+    wanted: Callable[[], bool] = lambda: True,
 ) -> Sources:
-    """Return how to ask AWS about `instance_id`. `commands`: Run Command may be used; `wanted`: still, for anything."""
+    """Return how to ask AWS about `instance_id`.
+
+    `commands`: Run Command may be used, with the command document `document` ("" for AWS-RunShellScript); `wanted`:
+    whether it still is, for anything.
+    """
 
     def console() -> Answer:
         from ssm_ssh.aws import console
@@ -125,7 +134,9 @@ def sources(
             return Answer(COMMAND, DENIED, why="send-command is not to be used (--push)")
         if not wanted():
             return Answer(COMMAND, FAILED, why="the connection has ended meanwhile")
-        return _answer(COMMAND, lambda: keyfiles.host_keys(api(), instance_id, timeout=_COMMAND_LIMIT))
+        return _answer(
+            COMMAND, lambda: keyfiles.host_keys(api(), instance_id, timeout=_COMMAND_LIMIT, document=document)
+        )
 
     return Sources(console if instance_id.startswith("i-") else None, command)
 

@@ -24,19 +24,28 @@ echo 'MARK done'
 """
 
 
-def host_keys(api: Api, instance_id: str, *, timeout: float) -> Shown:
+def host_keys(api: Api, instance_id: str, *, timeout: float, document: str = "") -> Shown:
     """Return the host keys of `instance_id` as its files name them, asked for within `timeout` seconds.
 
-    Raises CommandFailed and what commands.run_script raises.
+    `document` is the one that lets keys in (remote.document), "" for AWS-RunShellScript. Raises CommandFailed and what
+    commands.run_document raises.
     """
-    from ssm_ssh.aws.commands import run_script
+    from ssm_ssh.aws.commands import SHELL_DOCUMENT, run_document, run_script
 
-    mark = f"ssm-ssh-{os.urandom(16).hex()}"
-    output = run_script(
-        api, instance_id, _SCRIPT.replace("MARK", mark), timeout=timeout, comment="ssm-ssh: read the public host keys"
-    )
+    random = os.urandom(16).hex()
+    mark = f"ssm-ssh-{random}"
+    about = "ssm-ssh: read the public host keys"
+    if document in ("", SHELL_DOCUMENT):
+        output = run_script(api, instance_id, _SCRIPT.replace("MARK", mark), timeout=timeout, comment=about)
+        hint = "Is /etc/ssh there?"
+    else:
+        from ssm_ssh.remote.script import host_keys_request
+
+        data = {"Data": host_keys_request(random)}
+        output = run_document(api, instance_id, document, data, timeout=timeout, comment=about)
+        hint = f"Is the document {document} of this version of ssm-ssh? See docs/push-document.md"
     if output.exit_code or f"{mark} done\n" not in output.stdout:
-        raise CommandFailed(f"the script that reads the host keys of {instance_id} failed", "Is /etc/ssh there?")
+        raise CommandFailed(f"the script that reads the host keys of {instance_id} failed", hint)
     return read(output.stdout, mark)
 
 

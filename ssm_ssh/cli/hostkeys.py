@@ -106,9 +106,11 @@ def _show(instance_id: str) -> int:
 
 def _refresh(options: argparse.Namespace, host: str, instance_id: str) -> int:
     from ssm_ssh import hostkeys
+    from ssm_ssh.settings import load
 
     api = _api(options, host)
-    ways = hostkeys.sources(lambda: api, instance_id, commands=not options.no_commands)
+    document = load().text("push_document")
+    ways = hostkeys.sources(lambda: api, instance_id, commands=not options.no_commands, document=document)
     keys, by = hostkeys.refresh(instance_id, ways, hostkeys.origin(api.settings))
     for key in sorted(keys):
         print(f"{key.described(instance_id)}  {by}")

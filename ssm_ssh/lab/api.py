@@ -64,7 +64,8 @@ class Api:
     def __init__(self, world: World, *, fault: Callable[[str], Fault | None] = lambda _: None) -> None:
         self._state = world.state
         self._fault = fault
-        self.ssm, self.commands, self._ec2 = Ssm(world), Commands(world), Ec2(world)
+        self.ssm, self._ec2 = Ssm(world), Ec2(world)
+        self.commands = Commands(world, self.ssm.documents)
         self.account = Account(world.state)
         self._operations: dict[str, dict[str, Operation]] = {
             "ssm": {**self.ssm.operations(), **self.commands.operations()},

@@ -9,8 +9,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from ssm_ssh.lab import link
-from ssm_ssh.lab.documents import RUN_SHELL
+from ssm_ssh.lab import commanddocs, link
+from ssm_ssh.lab.commanddocs import RUN_SHELL
+from ssm_ssh.lab.documents import Documents, is_command
 from ssm_ssh.lab.identities import Identity
 from ssm_ssh.lab.state import InstanceRecord
 from ssm_ssh.lab.world import ApiError, Operation, World, page
@@ -20,8 +21,6 @@ _OUTPUT, _ERROR, _LISTED = 24_000, 8_000, 2_500
 _DEFAULT_TIMEOUT = 3600
 _PAGE = 50
 _KEPT = 1_000
-_PLUGIN = "aws:runShellScript"
-_PARAMETERS = {"commands", "workingDirectory", "executionTimeout"}
 # Systems Manager replaces these before an instance sees anything.
 _REFERENCE = re.compile(r"\{\{\s*(ssm|ssm-secure|resolve):[^}]*\}\}")
 
@@ -46,7 +45,10 @@ class Command:
     """One SendCommand."""
 
     command_id: str
+    document: str
+    plugin: str
     comment: str
+    script: dict[str, list[str]]
     parameters: dict[str, list[str]]
     requested: float
     timeout: int
@@ -65,8 +67,9 @@ class Command:
 class Commands:
     """The operations of `ssm` that are about commands."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, documents: Documents) -> None:
         self._world = world
+        self._documents = documents
         self._state = world.state
         self._commands: dict[str, Command] = {}
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -120,17 +123,17 @@ class Commands:
             raise ApiError("ValidationException", "Either InstanceIds or Targets must be given")
         return found
 
-    async def send_command(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
-        """SendCommand: AWS-RunShellScript only."""
+    async def send_command(self, caller: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """SendCommand: AWS-RunShellScript, or a document of the user's own that runs a script."""
         name = values["DocumentName"].rpartition("document/")[2]
-        if name != RUN_SHELL:
-            raise ApiError("InvalidDocument", f"Document with name {name} does not exist.")
+        if caller.documents and name not in caller.documents:
+            arn = self._world.ssm_arn("document", name)
+            raise ApiError("AccessDeniedException", caller.denied_sentence("ssm:SendCommand", arn))
+        content = None if name == RUN_SHELL else self._documents.get(name)
+        if content is not None and not is_command(content):
+            raise ApiError("InvalidDocument", f"Document type Session is not supported for SendCommand: {name}")
         parameters: dict[str, list[str]] = values.get("Parameters", {})
-        unknown = sorted(set(parameters) - _PARAMETERS)
-        if unknown:
-            raise ApiError("InvalidParameters", f"Parameters [{', '.join(unknown)}] are not defined in document {name}")
-        if not parameters.get("commands"):
-            raise ApiError("InvalidParameters", "Parameter commands is required")
+        script = commanddocs.script(name, content, parameters)
         for one in (one for values_ in parameters.values() for one in values_):
             if reference := _REFERENCE.search(one):
                 raise ApiError("InvalidParameters", f"Parameter resolution failed for {reference.group(0)}")
@@ -138,7 +141,10 @@ class Commands:
         now = self._state.clock()
         command = Command(
             str(uuid.uuid4()),
+            name,
+            commanddocs.plugin(content),
             values.get("Comment", ""),
+            script,
             parameters,
             now,
             values.get("TimeoutSeconds", _DEFAULT_TIMEOUT),
@@ -163,7 +169,7 @@ class Commands:
                 instance_id=invocation.instance.instance_id,
                 command_id=command.command_id,
                 document=RUN_SHELL,
-                parameters=command.parameters,
+                parameters=command.script,
                 timeout=command.timeout,
             )
             invocation.status = result["status"]
@@ -188,16 +194,16 @@ class Commands:
         invocation = command.invocations.get(values["InstanceId"]) if command else None
         if command is None or invocation is None or invocation.visible_at > self._state.clock():
             raise ApiError("InvocationDoesNotExist", "")
-        if values.get("PluginName", _PLUGIN) not in (_PLUGIN, "runShellScript"):
+        if values.get("PluginName", command.plugin) not in (command.plugin, command.plugin.removeprefix("aws:")):
             raise ApiError("InvalidPluginName", "")
         elapsed = max(0.0, (invocation.ended or self._state.clock()) - invocation.started)
         return {
             "CommandId": command.command_id,
             "InstanceId": invocation.instance.instance_id,
             "Comment": command.comment,
-            "DocumentName": RUN_SHELL,
+            "DocumentName": command.document,
             "DocumentVersion": "$DEFAULT",
-            "PluginName": _PLUGIN,
+            "PluginName": command.plugin,
             "ResponseCode": invocation.response_code,
             "ExecutionStartDateTime": _iso(invocation.started),
             "ExecutionElapsedTime": f"PT{elapsed:.3f}S" if invocation.ended else "",
@@ -250,7 +256,7 @@ class Commands:
         done = [one for one in command.invocations.values() if one.ended]
         return {
             "CommandId": command.command_id,
-            "DocumentName": RUN_SHELL,
+            "DocumentName": command.document,
             "DocumentVersion": "$DEFAULT",
             "Comment": command.comment,
             "ExpiresAfter": command.requested + command.timeout + _DEFAULT_TIMEOUT,
@@ -276,7 +282,7 @@ def _listed(command: Command, invocation: Invocation, *, details: bool) -> dict[
         "InstanceId": invocation.instance.instance_id,
         "InstanceName": "",
         "Comment": command.comment,
-        "DocumentName": RUN_SHELL,
+        "DocumentName": command.document,
         "DocumentVersion": "$DEFAULT",
         "RequestedDateTime": command.requested,
         "Status": invocation.status,
@@ -289,7 +295,7 @@ def _listed(command: Command, invocation: Invocation, *, details: bool) -> dict[
             output += f"\n----------ERROR-------\n{invocation.stderr}"
         out["CommandPlugins"] = [
             {
-                "Name": _PLUGIN,
+                "Name": command.plugin,
                 "Status": invocation.status,
                 "StatusDetails": invocation.details,
                 "ResponseCode": invocation.response_code,

@@ -8,7 +8,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ssm_ssh.lab.documents import AWS_DOCUMENTS, DEFAULT, Documents, check_parameters
+from ssm_ssh.lab import commanddocs
+from ssm_ssh.lab.documents import AWS_DOCUMENTS, DEFAULT, Documents, check_parameters, check_session, is_command
 from ssm_ssh.lab.identities import Identity
 from ssm_ssh.lab.state import InstanceRecord, SessionRecord
 from ssm_ssh.lab.world import ApiError, Operation, World, page
@@ -70,6 +71,8 @@ class Ssm:
         """StartSession: the document, its parameters, then whether the agent is there."""
         name = values.get("DocumentName", DEFAULT)
         content = self.documents.get(name)
+        if is_command(content):
+            raise ApiError("InvalidDocument", f"Document type Command is not supported for StartSession: {name}")
         parameters: dict[str, list[str]] = values.get("Parameters", {})
         check_parameters(name, content, parameters)
         target = values["Target"]
@@ -167,7 +170,7 @@ class Ssm:
             "DocumentVersion": "1",
             "Status": "Active",
             "Content": json.dumps(content, indent=2),
-            "DocumentType": "Session",
+            "DocumentType": "Command" if is_command(content) else "Session",
             "DocumentFormat": "JSON",
         }
 
@@ -196,18 +199,20 @@ class Ssm:
                 for key, rule in content.get("parameters", {}).items()
             ],
             "PlatformTypes": ["Linux", "MacOS", "Windows"],
-            "DocumentType": "Session",
-            "SchemaVersion": "1.0",
+            "DocumentType": "Command" if is_command(content) else "Session",
+            "SchemaVersion": content["schemaVersion"],
             "LatestVersion": "1",
             "DefaultVersion": "1",
             "DocumentFormat": "JSON",
         }
 
     async def create_document(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
-        """CreateDocument: session documents in JSON only."""
-        if values.get("DocumentType") != "Session" or values.get("DocumentFormat", "JSON") != "JSON":
-            raise ApiError("InvalidDocumentSchemaVersion", "The lab keeps session documents in JSON only")
-        self.documents.create(values["Name"], values["Content"])
+        """CreateDocument: session and command documents, in JSON only."""
+        checks = {"Session": check_session, "Command": commanddocs.check}
+        check = checks.get(values.get("DocumentType", "Command"))
+        if check is None or values.get("DocumentFormat", "JSON") != "JSON":
+            raise ApiError("InvalidDocumentSchemaVersion", "The lab keeps session and command documents, in JSON only")
+        self.documents.create(values["Name"], values["Content"], check)
         return {"DocumentDescription": self._description(values["Name"])}
 
     async def delete_document(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:

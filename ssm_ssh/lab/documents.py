@@ -1,4 +1,4 @@
-"""Session documents: AWS's own, those a user makes, and what their parameters allow.
+"""Documents: AWS's own, those a user makes, and what their parameters allow.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-schema.html
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.lab.world import ApiError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 DEFAULT = "SSM-SessionManagerRunShell"
-RUN_SHELL = "AWS-RunShellScript"
 
 _PORT = r"^([0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$"
 _LOCAL_PORT = r"^(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$"
@@ -83,8 +85,8 @@ class Documents:
             raise ApiError("InvalidDocument", f"Document with name {name} does not exist.")
         return content
 
-    def create(self, name: str, text: str) -> None:
-        """Add a session document of the user's. Raises InvalidDocumentContent, DocumentAlreadyExists."""
+    def create(self, name: str, text: str, check: Callable[[dict[str, Any]], None]) -> None:
+        """Add a user's document that `check` finds good. Raises InvalidDocumentContent, DocumentAlreadyExists."""
         if name in self.contents:
             raise ApiError("DocumentAlreadyExists", f"Document with same name {name} already exists")
         if re.match(r"(?i)aws|amazon|amzn", name):
@@ -93,13 +95,9 @@ class Documents:
             content = json.loads(text)
         except ValueError:
             raise ApiError("InvalidDocumentContent", "The content is not valid JSON") from None
-        if (
-            not isinstance(content, dict)
-            or content.get("schemaVersion") != "1.0"
-            or content.get("sessionType") not in _TYPES
-            or not isinstance(content.get("parameters", {}), dict)
-        ):
-            raise ApiError("InvalidDocumentContent", "The content is not that of a session document")
+        if not isinstance(content, dict) or not isinstance(content.get("parameters", {}), dict):
+            raise ApiError("InvalidDocumentContent", "The content is not that of a document")
+        check(content)
         self.contents[name] = content
 
     def delete(self, name: str) -> None:
@@ -108,6 +106,17 @@ class Documents:
         if name in AWS_DOCUMENTS:
             raise ApiError("InvalidDocumentOperation", f"You attempted to delete a document of AWS's: {name}")
         del self.contents[name]
+
+
+def check_session(content: dict[str, Any]) -> None:
+    """Raise InvalidDocumentContent unless `content` is a session document."""
+    if content.get("schemaVersion") != "1.0" or content.get("sessionType") not in _TYPES:
+        raise ApiError("InvalidDocumentContent", "The content is not that of a session document")
+
+
+def is_command(content: dict[str, Any]) -> bool:
+    """Whether `content` is a command document, and not a session document."""
+    return "mainSteps" in content
 
 
 def check_parameters(name: str, content: dict[str, Any], given: dict[str, list[str]]) -> None:

@@ -36,6 +36,7 @@ class Identity:
     deny: tuple[str, ...] = ()  # patterns that an explicit deny names
     own_sessions: bool = False  # Resume and Terminate only on session/NAME-*
     os_users: tuple[str, ...] = ()  # the ec2:osuser condition on SendSSHPublicKey; empty: any
+    documents: tuple[str, ...] = ()  # the documents of SendCommand that the policy allows; empty: any
     instance_id: str = ""  # an agent's role is bound to its instance
 
     @property
@@ -72,6 +73,7 @@ def user(
     deny: tuple[str, ...] = (),
     own_sessions: bool = False,
     os_users: tuple[str, ...] = (),
+    documents: tuple[str, ...] = (),
 ) -> Identity:
     """Return a new IAM user with long-term credentials."""
     return Identity(
@@ -84,6 +86,7 @@ def user(
         deny=deny,
         own_sessions=own_sessions,
         os_users=os_users,
+        documents=documents,
     )
 
 
@@ -135,6 +138,7 @@ def cast(account: str) -> list[Identity]:
             own_sessions=True,
         ),
         user("one-user", account, os_users=("ec2-user",)),
+        user("own-document", account, deny=("ec2-instance-connect:*",), documents=("SsmSsh-PushKey",)),
     ]
 
 

@@ -21,11 +21,11 @@ def document() -> str:
         json.dumps(
             {
                 "schemaVersion": "2.2",
-                "description": "ssm-ssh: let one public key in for at most ten minutes, or take expired ones out",
+                "description": "ssm-ssh: let a key in for at most ten minutes, take it out, or tell the host keys",
                 "parameters": {
                     "Data": {
                         "type": "String",
-                        "description": "base64 of: ACTION USER KEY-TYPE KEY ID SECONDS FLAGS",
+                        "description": "base64 of: ACTION USER KEY-TYPE KEY ID SECONDS FLAGS, or of: host-keys MARK",
                         "allowedPattern": _PATTERN,
                     }
                 },

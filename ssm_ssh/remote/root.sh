@@ -1,7 +1,7 @@
 # Lets a key in for a minute: runs as root on the instance, and does as the user whatever the user could tamper with.
 #
-# `data` is base64 of words: ACTION (push, sweep) USER KEY-TYPE KEY-BLOB ID LIFETIME FLAGS. It may come from somebody
-# who is allowed no more than to run this very script, so nothing in it is believed. `user_part` is user.sh.
+# `data` is base64 of words: ACTION (push, sweep) USER KEY-TYPE KEY-BLOB ID LIFETIME FLAGS, or: host-keys MARK. It may come
+# from somebody who is allowed no more than to run this very script, so nothing in it is believed. `user_part` is user.sh.
 # Each line of the output is `ssm-ssh WORD ...`: note, done, or error with a code and a sentence.
 LC_ALL=C
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin
@@ -27,6 +27,7 @@ is_number() { case $1 in (''|*[!0-9]*) return 1;; esac; [ "${#1}" -le "$2" ]; }
 read_data() {
     decoded=$(decode "$data") || die 'data the request cannot be decoded: is base64 or openssl installed?'
     set -- $decoded
+    case ${1:-} in (host-keys) tell_host_keys "$@"; exit 0;; esac
     [ $# -eq 7 ] || die 'data the request is not understood'
     action=$1 user=$2 type=$3 blob=$4 id=$5 lifetime=$6 flags=$7
     case $action in (push|sweep) ;; (*) die 'data the request is not understood';; esac
@@ -41,6 +42,21 @@ read_data() {
     case $lifetime in (0*) die 'data the lifetime is not one';; esac
     is_number "$lifetime" 3 && [ "$lifetime" -le 600 ] || die 'data the lifetime is not one'
     case $flags in (-|expiry) ;; (*) die 'data the request is not understood';; esac
+}
+
+# Each file stands between two lines that nobody who wrote it could foresee, and a last one says that all is there.
+tell_host_keys() {
+    [ $# -eq 2 ] || die 'data the request is not understood'
+    case $2 in (*[!0-9a-f]*) die 'data the mark is not one';; esac
+    [ "${#2}" -eq 32 ] || die 'data the mark is not one'
+    set +f
+    for file in /etc/ssh/ssh_host_*_key.pub; do
+        [ -f "$file" ] || continue
+        printf 'ssm-ssh-%s begin\n' "$2"
+        cat "$file"
+        printf '\nssm-ssh-%s end\n' "$2"
+    done
+    printf 'ssm-ssh-%s done\n' "$2"
 }
 
 accounts() { if has getent; then getent passwd; else cat /etc/passwd; fi; }

@@ -1,5 +1,7 @@
 """The script that lets a key in by Run Command, made of root.sh and user.sh, and what it answers.
 
+As a document it tells the host keys too, for who may run that document and nothing else.
+
 Whatever comes from outside is one word of base64 in it: it can neither be code for a shell, nor hold the `{{` that
 Systems Manager replaces.
 """
@@ -64,6 +66,11 @@ def request(
         raise UsageError(f"a key cannot be let in for {lifetime} seconds", f"Use 1 to {LONGEST_LIFETIME}")
     words = (action, user, public_key, entry_id, str(lifetime), "expiry" if needs_expiry else "-")
     return base64.b64encode(" ".join(words).encode("ascii")).decode("ascii")
+
+
+def host_keys_request(mark: str) -> str:
+    """Return the datum that has the script tell the instance's host keys between lines that hold `mark`, 32 hex."""
+    return base64.b64encode(f"host-keys {mark}".encode("ascii")).decode("ascii")
 
 
 def script(data: str, *, shell: str = "/bin/sh") -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ssm_ssh.aws.api import Api
+from ssm_ssh.aws.settings import load
 from ssm_ssh.lab import InstanceOptions, Lab, LabInstance, LabOptions
 
 pytestmark = pytest.mark.e2e
@@ -27,7 +29,7 @@ OPTIONS = LabOptions(
         InstanceOptions(name="quiet", console=False),
         *(
             InstanceOptions(name=name, hybrid=True, users=("admin",), eic=False)
-            for name in ("node", "moved", "pushless")
+            for name in ("node", "moved", "pushless", "least")
         ),
     ),
     pacing=False,
@@ -181,6 +183,36 @@ def test_a_push_that_is_denied_is_said_after_the_banner_too(here: Here) -> None:
     assert done.returncode == 255
     assert "Remote protocol version 2.0, remote software version OpenSSH" in done.stderr
     assert "ec2-instance-connect:SendSSHPublicKey" in done.stderr
+
+
+def test_a_document_of_fewer_rights_lets_in_and_confirms(here: Here) -> None:
+    """Who may run docs/push-document.json and nothing else gets in, and the server's key is verified all the same."""
+    one = here.instance("least")
+    own = {"identity": "own-document", "SSM_SSH_PUSH_DOCUMENT": "SsmSsh-PushKey"}
+    api = Api(load(env=here.lab.env))
+    before = here.ssh(one, **own)
+    assert "Document with name SsmSsh-PushKey does not exist" in before.stderr
+    content = (Path(__file__).parents[2] / "docs" / "push-document.json").read_text()
+    api.call(
+        "ssm",
+        "CreateDocument",
+        {"Name": "SsmSsh-PushKey", "DocumentType": "Command", "DocumentFormat": "JSON", "Content": content},
+    )
+    done = here.ssh(one, SSM_SSH_HOST_KEYS="require", **own)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "in\n", "")
+    assert sorted(here.known(one.instance_id)) == here.keys(one)
+    here.lab.fault("swap_host_key", instance_id=one.instance_id)
+    again = here.ssh(one, **own)
+    assert again.stdout == "in\n", again
+    assert "confirmed by send-command" in again.stderr
+    documents = {
+        call["parameters"]["DocumentName"]
+        for call in here.lab.calls()
+        if call["operation"] == "SendCommand" and one.instance_id in call["parameters"]["InstanceIds"]
+    }
+    assert documents == {"SsmSsh-PushKey"}
+    shown = here.run("ssm-ssh", "host-keys", "refresh", one.instance_id, **own)
+    assert shown.returncode == 0, shown
 
 
 # --- nobody may be asked ----------------------------------------------------------------------------------------------

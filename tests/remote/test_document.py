@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from ssm_ssh.aws.keyfiles import read
 from ssm_ssh.remote.document import document
-from ssm_ssh.remote.script import request
+from ssm_ssh.remote.script import host_keys_request, request
+from ssm_ssh.ssh.hostkey import Shown
 from tests.remote.machine import ID, KEY, Machine
+from tests.ssh.streams import ed25519
 
+HOST_KEY = ed25519(1)
 FILE = Path(__file__).parents[2] / "docs" / "push-document.json"
 
 
@@ -33,6 +37,26 @@ def test_it_lets_a_key_in(machine: Machine, shell: str) -> None:
     text = "\n".join(step["inputs"]["runCommand"]).replace("{{ Data }}", data)
     assert machine.run(shell, text=text).status == 0
     assert KEY in machine.keys.read_text()
+
+
+def test_it_tells_the_host_keys(machine: Machine, shell: str, tmp_path: Path) -> None:
+    mark = "0123456789abcdef" * 2
+    (tmp_path / "ssh_host_a_key.pub").write_text(f"{HOST_KEY.line} root@there\n")
+    (tmp_path / "ssh_host_a_key").write_text("secret")
+    text = machine.program(host_keys_request(mark), shell).replace("/etc/ssh/ssh_host_", f"{tmp_path}/ssh_host_")
+    done = machine.run(shell, text=text)
+    assert (done.status, done.stderr) == (0, "")
+    assert done.stdout.endswith(f"ssm-ssh-{mark} done\n")
+    assert read(done.stdout, f"ssm-ssh-{mark}") == Shown(frozenset({HOST_KEY}))
+    assert "secret" not in done.stdout
+    assert machine.processes() == []
+
+
+@pytest.mark.parametrize("mark", ["", "x", "0" * 31, "0" * 33, "0" * 31 + "G", "0" * 32 + " more"])
+def test_a_mark_that_is_none_is_refused(machine: Machine, shell: str, mark: str) -> None:
+    done = machine.run(shell, text=machine.program(host_keys_request(mark), shell))
+    assert done.status == 1
+    assert done.stdout.startswith("ssm-ssh error data ")
 
 
 @pytest.mark.parametrize("hostile", ["'; touch /X; '", "$(id)", "a b", "", "YQ==\n", "{{ssm:/x}}", "YQ==='"])

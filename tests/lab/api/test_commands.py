@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -117,3 +118,84 @@ def test_a_denied_command_names_the_action(service: Service) -> None:
     assert f"ssm:SendCommand on resource: arn:aws:ec2:eu-central-1:{service.state.account}:instance/{WEB} " in message(
         error
     )
+
+
+OWN = {
+    "schemaVersion": "2.2",
+    "parameters": {
+        "Data": {"type": "String", "allowedPattern": "^[a-z]+$"},
+        "Level": {"type": "String", "default": "1"},
+    },
+    "mainSteps": [
+        {
+            "action": "aws:runShellScript",
+            "name": "Say",
+            "inputs": {"timeoutSeconds": "90", "runCommand": ["echo '{{ Data }}'", "exit {{Level}}"]},
+        }
+    ],
+}
+
+
+def create(service: Service, content: object = OWN, name: str = "Own") -> None:
+    service.client("ssm").create_document(Name=name, Content=json.dumps(content), DocumentType="Command")
+
+
+def test_a_document_of_the_users_own_runs_with_its_parameters(service: Service) -> None:
+    create(service)
+    command_id = send(service, DocumentName="Own", Parameters={"Data": ["hello"]})
+    answer = finished(service, command_id)
+    assert (answer["Status"], answer["DocumentName"], answer["PluginName"]) == ("Success", "Own", "Say")
+    _, args = service.instances.calls[0]
+    assert args["parameters"]["commands"] == ["echo 'hello'", "exit 1"]
+    assert args["parameters"]["executionTimeout"] == ["90"]
+    with pytest.raises(ClientError) as error:
+        service.client("ssm").get_command_invocation(
+            CommandId=command_id, InstanceId=WEB, PluginName="aws:runShellScript"
+        )
+    assert code(error) == "InvalidPluginName"
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"Data": ["Hello"]}, {"Data": ["a", "b"]}, {"Data": ["a"], "Other": ["b"]}, {"commands": ["id"]}]
+)
+def test_parameters_that_the_document_does_not_allow(service: Service, parameters: dict[str, list[str]]) -> None:
+    create(service)
+    with pytest.raises(ClientError) as error:
+        send(service, DocumentName="Own", Parameters=parameters)
+    assert code(error) == "InvalidParameters"
+    assert service.instances.calls == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schemaVersion": "1.0"},
+        {"mainSteps": []},
+        {"mainSteps": [{"action": "aws:runDocument", "name": "Say", "inputs": {"runCommand": ["id"]}}]},
+        {"parameters": {}},
+    ],
+)
+def test_a_command_document_that_is_none(service: Service, change: dict[str, Any]) -> None:
+    with pytest.raises(ClientError) as error:
+        create(service, {**OWN, **change})
+    assert code(error) == "InvalidDocumentContent"
+
+
+def test_documents_of_one_kind_are_not_of_the_other(service: Service) -> None:
+    create(service)
+    with pytest.raises(ClientError) as error:
+        service.client("ssm").start_session(Target=WEB, DocumentName="Own", Parameters={"Data": ["a"]})
+    assert code(error) == "InvalidDocument"
+    with pytest.raises(ClientError) as error:
+        send(service, DocumentName="AWS-StartSSHSession", Parameters={})
+    assert code(error) == "InvalidDocument"
+
+
+def test_who_may_run_one_document_only(service: Service) -> None:
+    create(service, name="SsmSsh-PushKey")
+    client = service.client("ssm", "own-document")
+    client.send_command(InstanceIds=[WEB], DocumentName="SsmSsh-PushKey", Parameters={"Data": ["a"]})
+    with pytest.raises(ClientError) as error:
+        client.send_command(**RUN, InstanceIds=[WEB])
+    assert code(error) == "AccessDeniedException"
+    assert "document/AWS-RunShellScript" in message(error)

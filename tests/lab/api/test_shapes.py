@@ -12,6 +12,7 @@ from ssm_ssh.lab import shapes
 from ssm_ssh.lab.api_commands import Commands
 from ssm_ssh.lab.api_ec2 import Ec2
 from ssm_ssh.lab.api_ssm import Ssm
+from ssm_ssh.lab.documents import Documents
 from ssm_ssh.lab.options import LabOptions
 from ssm_ssh.lab.state import LabState
 from ssm_ssh.lab.world import World
@@ -25,7 +26,7 @@ def inside(shape: Any) -> Iterator[Any]:  # noqa: ANN401 - botocore's shapes
 
 
 def test_every_pattern_that_is_met_can_be_judged() -> None:
-    served = {"ssm": Ssm, "ssm ": Commands, "ec2": Ec2}
+    served = {"ssm": Ssm, "ssm ": lambda world: Commands(world, Documents()), "ec2": Ec2}
     world: Any = World(LabState(LabOptions(instances=1)), None, None)  # type: ignore[arg-type]
     for name, kind in served.items():
         model = shapes.service(name.strip())
