@@ -180,9 +180,14 @@ class Machine:
         return [pid for pid in found if pid != os.getpid()]
 
     def end_processes(self) -> None:
-        for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        def none_left() -> bool:
+            found = self.processes()
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not found
+
+        until(none_left, "the end of what was just being started")
 
     def close(self) -> None:
         self.end_processes()
