@@ -131,30 +131,18 @@ class TestFilesOfRoots:
         assert "SECRET_OF_ROOT" not in text
         assert str(machine.run_folder) not in text
 
-    def test_a_user_who_stops_everything_of_his(self, machine: Machine, shell: str) -> None:
-        """The lock is given back, for what runs as the user has a time limit, also where it has been stopped."""
+    @pytest.mark.parametrize(
+        "does", ["kill -STOP $$ $PPID", 'setsid sleep 900 2>&1 & exec /bin/cp "$@"'], ids=["stop", "hold the output"]
+    )
+    def test_a_user_who_keeps_what_runs_as_him_from_ending(self, machine: Machine, shell: str, does: str) -> None:
+        """The script ends and gives the lock back, for it waits neither for the user's part nor for its output long."""
         tools = machine.folder / "hasty"
         tools.mkdir()
-        (tools / "cp").write_text("#!/bin/sh\nkill -STOP $$ $PPID\n")
-        (tools / "cp").chmod(0o755)
-        # Twenty seconds are made two.
-        (tools / "timeout").write_text('#!/bin/sh\nshift 3\nexec /usr/bin/timeout -s KILL 2 "$@"\n')
-        (tools / "timeout").chmod(0o755)
-        machine.put(b"# mine\n")
-        assert machine.run(shell, path=f"{tools}:{machine.bin}:/usr/sbin:/usr/bin:/bin").last.startswith(
-            "ssm-ssh error"
-        )
-        assert machine.run(shell).status == 0
-
-    def test_a_user_who_leaves_somebody_at_the_output(self, machine: Machine, shell: str) -> None:
-        """The script ends, and gives the lock back, though the end of what the user's part says never comes."""
-        tools = machine.folder / "hasty"
-        tools.mkdir()
-        (tools / "cp").write_text('#!/bin/sh\nsetsid sleep 900 2>&1 &\nexec /bin/cp "$@"\n')
-        (tools / "cp").chmod(0o755)
-        # Twenty-five seconds are made two.
-        (tools / "timeout").write_text('#!/bin/sh\nshift 3\nexec /usr/bin/timeout -s KILL 2 "$@"\n')
-        (tools / "timeout").chmod(0o755)
+        # Twenty seconds and more are made two.
+        wait = 'shift 3; exec /usr/bin/timeout -s KILL 2 "$@"'
+        for name, text in (("cp", does), ("timeout", wait)):
+            (tools / name).write_text(f"#!/bin/sh\n{text}\n")
+            (tools / name).chmod(0o755)
         machine.put(b"# mine\n")
         assert machine.run(shell, path=f"{tools}:{machine.bin}:/usr/sbin:/usr/bin:/bin").last.startswith(
             "ssm-ssh error"
