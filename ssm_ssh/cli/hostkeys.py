@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _ACTIONS = ("show", "refresh", "accept", "remove", "prune")
 
+_USAGE = "%(prog)s [ACTION] [INSTANCE] [--profile PROFILE] [--region REGION] [--no-commands] [--debug]"
+
 _DESCRIPTION = """\
 Each instance's host key is looked up when you first connect, and ssh trusts it from then on.
 
@@ -30,7 +32,7 @@ Each instance's host key is looked up when you first connect, and ssh trusts it 
 
 def run(argv: list[str]) -> int:
     """Run the command; returns the exit status."""
-    options = _parser().parse_args(argv)
+    options = _parser().parse_intermixed_args(argv)
     words: list[str] = options.words
     action = words.pop(0) if words and words[0] in _ACTIONS else "show"
     most = {"show": 1, "accept": 2, "prune": 0}.get(action, 1)
@@ -39,7 +41,7 @@ def run(argv: list[str]) -> int:
     if action == "prune":
         return _prune(options)
     if not words and action != "show":
-        raise UsageError(f"{action} which instance?", f"ssm-ssh host-keys {action} i-...")
+        raise UsageError(f"{action} needs to be told of which instance", f"Run: ssm-ssh host-keys {action} i-...")
     instance_id = _instance(words[0]) if words else ""
     if action == "show":
         return _show(instance_id)
@@ -53,11 +55,12 @@ def run(argv: list[str]) -> int:
 def _parser() -> Arguments:
     parser = Arguments(
         prog="ssm-ssh host-keys",
+        usage=_USAGE,
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("words", metavar="ACTION INSTANCE", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--profile", help="AWS profile")
     parser.add_argument("--region", help="AWS region")
     parser.add_argument("--no-commands", action="store_true", help="refresh: do not use send-command")

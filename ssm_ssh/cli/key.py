@@ -29,7 +29,7 @@ ssm-ssh makes an Ed25519 key pair of its own, and another one each day. Only the
 
 def run(argv: list[str]) -> int:
     """Run the command; returns the exit status."""
-    options = _parser().parse_args(argv)
+    options = _parser().parse_intermixed_args(argv)
     words: list[str] = options.words
     action = words.pop(0) if words else "show"
     if action not in _ACTIONS:
@@ -45,11 +45,12 @@ def run(argv: list[str]) -> int:
 def _parser() -> Arguments:
     parser = Arguments(
         prog="ssm-ssh key",
+        usage="%(prog)s [ACTION] [INSTANCE [USER]] [--profile PROFILE] [--region REGION]",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("words", metavar="ACTION", nargs="*", help="; ".join(_ACTIONS))
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--profile", help="AWS profile (sweep)")
     parser.add_argument("--region", help="AWS region (sweep)")
     return parser
@@ -119,7 +120,7 @@ def _sweep(options: argparse.Namespace, words: list[str]) -> int:
     from ssm_ssh.target import parse_target
 
     if not words:
-        raise UsageError("which instance?", "For example: ssm-ssh key sweep i-0123456789abcdef0 ec2-user")
+        raise UsageError("sweep needs to be told on which instance", "Run: ssm-ssh key sweep i-... [USER]")
     target = parse_target(instance_of(words[0]), "22", words[1] if len(words) > 1 else "ec2-user")
     chosen = settings.load(vars(options))
     located = locate(words[0], chosen, profile=options.profile or "", region=options.region or "", debug=lambda _: None)

@@ -77,6 +77,26 @@ def test_refreshing_and_pruning_go_by_region_and_profile(
     assert KEY.fingerprint in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [("refresh", "--no-commands", INSTANCE), ("--no-commands", "refresh", INSTANCE)])
+def test_options_may_stand_anywhere(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def sources(*_: object, commands: bool, document: str) -> None:
+        seen.append(commands)
+
+    monkeypatch.setattr(hostkeys, "sources", sources)
+    monkeypatch.setattr(hostkeys, "refresh", lambda *_: (frozenset({KEY}), "console"))
+    assert run(*words) == 0
+    assert seen == [False]
+
+
+def test_the_usage_names_action_and_instance(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("--help")
+    assert ended.value.code == 0
+    assert "usage: ssm-ssh host-keys [ACTION] [INSTANCE] [--profile" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -98,3 +118,4 @@ def test_wrong_calls_are_said_in_one_line(words: tuple[str, ...], capsys: pytest
     assert said.out == ""
     assert len(said.err.splitlines()) == 1
     assert said.err.rstrip("\n").isprintable()
+    assert "?." not in said.err
