@@ -6,6 +6,7 @@ swap a path between the check and the use.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -43,8 +44,8 @@ class Folder:
             return None
         except OSError as error:
             raise self._unusable(name, error) from error
+        self._check_file(name, fd)  # before fdopen, which will not have a directory
         with os.fdopen(fd, "rb") as file:
-            self._check_file(name, fd)
             content = file.read(_LARGEST + 1)
         if len(content) > _LARGEST:  # half of it must never be written back
             raise StateError(f"{self.path / name} is larger than {_LARGEST >> 20} MiB", "Remove it")
@@ -69,13 +70,21 @@ class Folder:
             raise self._unusable(name, error) from error
 
     def modified(self, name: str) -> float | None:
-        """Return when the file `name` was last written, in seconds since the epoch; None where there is none."""
+        """Return when the file `name` was last written, in seconds since the epoch; None where there is none.
+
+        Raises StateError if it is not a plain file.
+        """
         try:
-            return os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mtime
+            status = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self._unusable(name, error) from error
+        if stat.S_ISLNK(status.st_mode):
+            raise self._link(name)
+        if not stat.S_ISREG(status.st_mode):
+            raise self._not_plain(name)
+        return status.st_mtime
 
     def append_to(self, name: str) -> int:
         """Return a descriptor that appends to `name`, made if missing; the caller closes it."""
@@ -84,11 +93,7 @@ class Folder:
             fd = os.open(name, flags, 0o600, dir_fd=self._fd)
         except OSError as error:
             raise self._unusable(name, error) from error
-        try:
-            self._check_file(name, fd)
-        except StateError:
-            os.close(fd)
-            raise
+        self._check_file(name, fd)
         return fd
 
     def replace(self, old: str, new: str) -> None:
@@ -121,17 +126,33 @@ class Folder:
             os.close(fd)
 
     def _check_file(self, name: str, fd: int) -> None:
+        """Raise StateError, and close `fd`, where that is not a plain file that only we can write."""
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise StateError(f"{self.path / name} is not a plain file", "Remove it")
+            os.close(fd)
+            raise self._not_plain(name)
         if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            os.close(fd)
             raise StateError(
                 f"{self.path / name} belongs to another user or can be written by others",
                 f"Run: chmod 600 '{self.path / name}', or remove it",
             )
 
     def _unusable(self, name: str, error: OSError) -> StateError:
+        if error.errno == errno.ELOOP:  # so O_NOFOLLOW says it
+            return self._link(name)
+        if error.errno in (errno.EISDIR, errno.ENXIO):  # a folder, or a FIFO that nobody reads
+            return self._not_plain(name)
         return StateError(f"cannot use {self.path / name}: {error.strerror}", "Check that file and the disk")
+
+    def _not_plain(self, name: str) -> StateError:
+        return StateError(f"{self.path / name} is not a plain file", "Remove it")
+
+    def _link(self, name: str) -> StateError:
+        return StateError(
+            f"{self.path / name} is a symbolic link, and those are not followed",
+            "Put the file itself there, or remove the link",
+        )
 
 
 def open_folder(path: Path) -> Folder:
@@ -146,6 +167,11 @@ def open_folder(path: Path) -> Folder:
             path.mkdir(mode=0o700)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
+        if path.is_symlink():  # O_DIRECTORY hides what O_NOFOLLOW would say
+            raise StateError(
+                f"the folder {path} is a symbolic link, and those are not followed",
+                "Put the folder itself there, or remove the link",
+            ) from error
         raise StateError(
             f"cannot use the folder {path}: {error.strerror}", "It must be a folder of your own"
         ) from error

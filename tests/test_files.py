@@ -1,5 +1,6 @@
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ from ssm_ssh.files import open_folder
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "a" / "b"
+
+
+def next_descriptor() -> int:
+    fd = os.dup(0)
+    os.close(fd)
+    return fd
 
 
 def mode(path: Path) -> int:
@@ -59,10 +66,9 @@ def test_links_are_not_followed(home: Path, tmp_path: Path) -> None:
     victim.write_bytes(b"precious")
     with open_folder(home) as folder:
         (home / "link").symlink_to(victim)
-        with pytest.raises(StateError):
-            folder.read("link")
-        with pytest.raises(StateError):
-            folder.append_to("link")
+        for use in (folder.read, folder.append_to, folder.modified):
+            with pytest.raises(StateError, match="link is a symbolic link"):
+                use("link")
         folder.write("link", b"ours")  # a rename replaces the link itself
         assert folder.read("link") == b"ours"
     assert victim.read_bytes() == b"precious"
@@ -71,7 +77,10 @@ def test_links_are_not_followed(home: Path, tmp_path: Path) -> None:
 def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with pytest.raises(StateError, match="cannot use the folder"):
+    with pytest.raises(StateError, match="is a symbolic link"):
+        open_folder(tmp_path / "link")
+    (tmp_path / "real").rmdir()
+    with pytest.raises(StateError, match="is a symbolic link"):
         open_folder(tmp_path / "link")
 
 
@@ -88,6 +97,31 @@ def test_a_folder_of_somebody_else_is_refused(home: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(files.os, "geteuid", lambda: home.stat().st_uid + 1)
     with pytest.raises(StateError, match="belongs to another user"):
         open_folder(home)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StateError, match="cannot use the folder"):
+        open_folder(tmp_path / "file")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_refused_whatever_is_done_with_it(home: Path, make: Callable[[Path], None]) -> None:
+    with open_folder(home) as folder:
+        make(home / "odd")
+        free = next_descriptor()
+        for use in (folder.read, folder.append_to, folder.modified):
+            with pytest.raises(StateError, match="odd is not a plain file"):
+                use("odd")
+        assert next_descriptor() == free
+
+
+def test_a_folder_is_not_written_over(home: Path) -> None:
+    with open_folder(home) as folder:
+        (home / "odd").mkdir()
+        with pytest.raises(StateError, match="odd is not a plain file"):
+            folder.write("odd", b"content")
+    assert [one.name for one in home.iterdir()] == ["odd"]
 
 
 def test_a_fifo_or_a_file_that_others_may_write_is_refused(home: Path) -> None:
