@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,22 +55,24 @@ def choose(key: str, *, max_age: float, env: Mapping[str, str]) -> UserKey:
         from ssm_ssh.keys import public_key
 
         return UserKey(public_key(max_age=max_age))
-    if key == "agent" or key.startswith("agent:"):
+    if _in_agent(key):
         return UserKey(_from_agent(key.partition(":")[2], env.get("SSH_AUTH_SOCK", "")).line, ours=False)
-    return UserKey(_from_file(Path(key).expanduser()).line, ours=False)
+    return UserKey(_from_file(_path(key)).line, ours=False)
 
 
 def identity_files(key: str, *, env: Mapping[str, str]) -> tuple[Path, ...]:
     """Return what ssh's IdentityFile lines have to name, so that it offers the key that is let in.
 
     For a key in the agent, its public half is written into our data folder: so ssh picks it out of the agent.
+    Raises UsageError for a key in the agent that cannot be used and for a path that is not absolute, StateError where
+    our data folder cannot be used.
     """
     from ssm_ssh import keys
 
     if not key:
         return keys.identity_files()
-    if not key.startswith("agent"):
-        path = Path(key).expanduser()
+    if not _in_agent(key):
+        path = _path(key)
         private = path.with_suffix("")
         return (private if path.suffix == ".pub" and private.exists() else path,)
     from ssm_ssh.files import open_folder
@@ -80,11 +84,31 @@ def identity_files(key: str, *, env: Mapping[str, str]) -> tuple[Path, ...]:
     return (data_folder() / "agent_key.pub",)
 
 
+def _in_agent(key: str) -> bool:
+    return key == "agent" or key.startswith("agent:")
+
+
+def _path(key: str) -> Path:
+    """Return the file that `key` names. Raises UsageError for one that depends on the current folder."""
+    try:
+        path = Path(key).expanduser()
+    except RuntimeError as error:  # ~nobody/key
+        raise UsageError(f"the key {key} is in the home of nobody", "Check the setting `key`") from error
+    if not path.is_absolute():  # ssh starts us in whatever folder it was started in
+        raise UsageError(f"the path of the key, {key}, is not absolute", "Let the setting `key` begin with / or ~/")
+    return path
+
+
 def _from_file(path: Path) -> HostKey:
     from ssm_ssh.ssh.hostkey import from_line
 
     try:
-        with path.open("rb") as file:
+        # What is no file (a FIFO, a terminal) would keep us waiting.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise UsageError(f"the public key {path} is not a file", "Check the setting `key`")
+        with os.fdopen(fd, "rb") as file:
             content = file.read(_LARGEST)
     except OSError as error:
         raise UsageError(

@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,6 +58,37 @@ def test_what_is_no_public_key(tmp_path: Path, content: bytes, words: str) -> No
         choose(str(tmp_path / "key"))
     with pytest.raises(UsageError, match="cannot be read"):
         choose(str(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_no_key(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "key")
+    with pytest.raises(UsageError, match="key is not a file"):
+        choose(str(tmp_path / "key"))
+    with pytest.raises(UsageError, match="/dev/zero is not a file"):
+        choose("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    "key", ["id.pub", "keys/id.pub", "./id.pub", "agentkey.pub", "agents", "~nobody-of-that-name/x"]
+)
+def test_a_path_that_depends_on_the_current_folder_is_refused(
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path, "ed25519").with_suffix(".pub").rename(tmp_path / "id.pub")
+    monkeypatch.chdir(tmp_path)
+    for use in (choose, lambda wanted: userkey.identity_files(wanted, env={})):
+        with pytest.raises(UsageError) as caught:
+            use(key)
+        assert key in caught.value.message
+        assert "setting `key`" in caught.value.hint
+
+
+def test_a_path_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = made(tmp_path, "ed25519")
+    assert choose("~/id_ed25519.pub").line in Path(f"{path}.pub").read_text()
+    assert userkey.identity_files("~/id_ed25519.pub", env={}) == (path,)
 
 
 @pytest.fixture
