@@ -39,8 +39,9 @@ class SsmSshError(Exception):
 
     def sentence(self, limit: int = 400) -> str:
         """Message and hint as one printable line of at most `limit` characters."""
-        message = printable(self.message, limit).rstrip(". ")
         hint = printable(self.hint, limit)
+        # What to do must not be what is cut off.
+        message = printable(self.message, max(limit // 3, limit - len(hint) - 2)).rstrip(". ")
         return printable(f"{message}. {hint}" if hint else message, limit)
 
 

@@ -10,6 +10,9 @@ the agent, as the session is, so whoever stands in for the agent can forge both;
     not to be had   all denied: recorded, and said              likewise
                     (or refused: `require`)
     not now         refused: try again                          refused: try again
+
+A key that was recorded unverified is looked up again by other credentials, or on another day, until something confirms
+it. One that was refused is never a first key again.
 """
 
 from __future__ import annotations
@@ -36,6 +39,11 @@ CONSOLE, COMMAND = "the console", "send-command"
 _CONSOLE_LIMIT, _COMMAND_LIMIT = 15.0, 60.0
 # Somebody else who asks for the same instance needs no longer than that.
 _PATIENCE = _CONSOLE_LIMIT + _COMMAND_LIMIT
+
+# What a key's comment begins with where nothing has confirmed it.
+_UNVERIFIED = "unverified"
+# Characters of a notice.
+NOTICE_LIMIT = 300
 
 # How a source answered.
 SAID, SILENT, DOUBTFUL, DENIED, FAILED = "said", "silent", "doubtful", "denied", "failed"
@@ -187,18 +195,18 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
 
     What ssh is to trust is in our file then. Where it is not, ssh refuses with its own warning: so it is only where the
     client is ssh (`judged_by_ssh`), else HostKeyRefused is raised, as it is for whatever ssh would not explain.
-    `require`: never record a key that nothing confirms.
+    `require`: never record a key that nothing confirms, nor go on with one that was recorded like that.
     """
-    pinned, whole = _pinned(where)
-    if key in pinned and whole:
+    if _pinned(where).settles(key, where, require=require):
         return ""
     with one_at_a_time(where.instance_id, _PATIENCE):
-        pinned, whole = _pinned(where)
-        if pinned and not whole:  # known by another spelling only
-            HostFile(KNOWN).record(where.names, pinned, _comment("known before", where.origin))
-        if key in pinned:
+        pinned = _pinned(where)
+        if pinned.keys and not pinned.whole:  # known by another spelling only
+            HostFile(KNOWN).record(where.names, pinned.keys, pinned.comment)
+        if pinned._replace(whole=True).settles(key, where, require=require):
             return ""
-        changed = bool(pinned)
+        again = key in pinned.keys
+        changed = bool(pinned.keys) and not again
         answers = ask(key, ways, changed=changed)
         for answer in answers:
             log.info(f"host key: {answer.source} {answer.how} {printable(answer.why)}")
@@ -206,41 +214,76 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
         log.info(f"host key {key.short} {key.fingerprint}: {verdict}{', not the one known' if changed else ''}")
         if verdict == CONFIRMED:
             return _confirmed(where, key, answers, changed=changed)
-        if verdict == UNVERIFIED and not require:
-            _record(where, frozenset({key}), "unverified")
+        if again and not require and verdict != CONTRADICTED:
+            if verdict == UNVERIFIED:
+                _record(where, pinned.keys, _UNVERIFIED)  # asked today, and by these credentials
+            return ""
+        refused_before = key in HostFile(REFUSED).keys(where.names[0])
+        if verdict == UNVERIFIED and not require and not refused_before:
+            _record(where, frozenset({key}), _UNVERIFIED)
             return f"{_this(where, key)} is recorded unverified, on first use: {_whys(answers)}"
         HostFile(REFUSED).record(where.names, {key}, _comment("refused", where.origin))
-    hint = f"If you know that it is right: ssm-ssh host-keys accept {where.instance_id}"
+        if again and verdict == CONTRADICTED:
+            HostFile(KNOWN).remove(lambda name: name in where.names)
+    hint = f"If you know that it is right: ssm-ssh host-keys accept {where.instance_id} {key.fingerprint}"
     if verdict == NOT_NOW:
         raise HostKeyRefused(f"{_this(where, key)} could not be verified: {_whys(answers)}", f"Try again. {hint}")
     if verdict == CONTRADICTED:
         against = " and ".join(answer.source for answer in answers if answer.how == SAID and key not in answer.keys)
         problem = f"{_this(where, key)} is not the one of {against}: somebody may be in between"
+    elif verdict == UNVERIFIED and refused_before:
+        problem = f"{_this(where, key)} was refused before, and nothing may confirm it now: {_whys(answers)}"
     elif verdict == UNVERIFIED:
         problem = f"{_this(where, key)} is not known, and nothing may confirm it: {_whys(answers)}"
     else:
         problem = f"{_this(where, key)} is not confirmed: {_whys(answers)}"
+    refusal = HostKeyRefused(problem, hint)
     if changed and judged_by_ssh and not require:
-        return f"{problem}. {hint}"
-    raise HostKeyRefused(problem, hint)
+        return refusal.sentence(NOTICE_LIMIT)
+    raise refusal
 
 
 def known(where: Place) -> bool:
     """Whether any host key of `where` is known, so that most likely nobody has to be asked. Never raises."""
     try:
-        return bool(_pinned(where)[0])
+        pinned = _pinned(where)
     except SsmSshError:
         return True
+    return bool(pinned.keys) and not pinned.to_ask(where)
 
 
-def _pinned(where: Place) -> tuple[frozenset[HostKey], bool]:
-    """Return the keys that are known, and whether ssh finds them under every name of `where`."""
+class Pinned(NamedTuple):
+    """The keys that are known, whether ssh finds them under every name, and the comment that says how they are."""
+
+    keys: frozenset[HostKey]
+    whole: bool
+    comment: str
+
+    def to_ask(self, where: Place) -> bool:
+        """Whether they were recorded unverified, and not by the same credentials today, so that it is worth asking."""
+        return self.unverified and self.comment != _comment(_UNVERIFIED, where.origin)
+
+    def settles(self, key: HostKey, where: Place, *, require: bool) -> bool:
+        """Whether `key` is among them and nobody has to be asked."""
+        return key in self.keys and self.whole and not (self.unverified and require) and not self.to_ask(where)
+
+    @property
+    def unverified(self) -> bool:
+        """Whether nothing has ever confirmed them."""
+        return self.comment.startswith(f"{_UNVERIFIED},")
+
+
+def _pinned(where: Place) -> Pinned:
     entries = HostFile(KNOWN).entries(where.instance_id)
     by_name = {name: frozenset(entry.key for entry in entries if name in entry.names) for name in where.names}
     pinned = by_name[where.names[0]]
-    if not pinned:  # with another port than 22, ssh takes the name without it then
-        pinned = frozenset(entry.key for entry in entries if where.instance_id in entry.names)
-    return pinned, all(keys == pinned for keys in by_name.values())
+    if pinned:
+        about = [entry for entry in entries if where.names[0] in entry.names]
+    else:  # with another port than 22, ssh takes the name without it then
+        about = [entry for entry in entries if where.instance_id in entry.names]
+        pinned = frozenset(entry.key for entry in about)
+    comments = sorted({entry.comment for entry in about}, key=lambda text: not text.startswith(f"{_UNVERIFIED},"))
+    return Pinned(pinned, all(keys == pinned for keys in by_name.values()), comments[0] if comments else "")
 
 
 def _confirmed(where: Place, key: HostKey, answers: list[Answer], *, changed: bool) -> str:
@@ -321,8 +364,12 @@ def refresh(instance_id: str, ways: Sources, origin: str) -> tuple[frozenset[Hos
     keys = frozenset.intersection(*(answer.keys for answer in said)) if said else frozenset()
     if not said or any(answer.how not in (SAID, DENIED) for answer in answers):
         raise HostKeyRefused(f"the host keys of {instance_id} cannot be verified: {_whys(answers)}", "Nothing changed")
-    if not keys:
-        raise HostKeyRefused(f"console and send-command do not agree on the host keys of {instance_id}")
+    named = [{key.kind for key in answer.keys - keys} for answer in said]
+    differing = sorted(set.intersection(*named))
+    if differing or not keys:
+        which = f"the {differing[0]} host key" if differing else "the host keys"
+        problem = f"console and send-command do not agree on {which} of {instance_id}"
+        raise HostKeyRefused(problem, "Nothing changed")
     by = " and ".join(answer.source for answer in said)
     found = dict.fromkeys([instance_id, *(name for name, _, _ in of(instance_id))])
     HostFile(KNOWN).record(found, keys, _comment(by, origin))

@@ -228,6 +228,66 @@ def test_required_verification_records_nothing_unverified() -> None:
     assert judge("same", "none", require=True) == ("", [CONSOLE])
 
 
+@pytest.mark.parametrize("answers", [("other", "same"), ("doubtful", "denied"), ("failed", "failed")])
+def test_a_key_that_was_refused_is_never_a_first_key_again(answers: tuple[str, str]) -> None:
+    with pytest.raises(HostKeyRefused):
+        judge(*answers)
+    with pytest.raises(HostKeyRefused, match="was refused before") as caught:
+        judge("denied", "denied")
+    assert f"host-keys accept {INSTANCE} {KEY.fingerprint}" in caught.value.sentence()
+    assert known() == frozenset()
+    assert judge("denied", "denied", SECOND)[0] != "", "another key is another matter"
+    HostFile(KNOWN).remove(lambda name: name == INSTANCE)
+    assert judge("same", "none") == ("", [CONSOLE])
+
+
+OTHERS = Place(INSTANCE, 22, INSTANCE, "eu-central-1 admin")
+
+
+def unverified(when: str = "") -> None:
+    judge("denied", "denied")
+    if when:
+        HostFile(KNOWN).record([INSTANCE], {KEY}, f"unverified, {when}, {WHERE.origin}")
+
+
+@pytest.mark.parametrize(("when", "where"), [("", OTHERS), ("2026-01-01", WHERE)], ids=["by others", "another day"])
+def test_what_nothing_confirmed_is_looked_up_again(when: str, where: Place) -> None:
+    unverified(when)
+    assert not hostkeys.known(where)
+    assert judge("denied", "denied", KEY, where) == ("", [CONSOLE, COMMAND])
+    assert judge("denied", "denied", KEY, where) == ("", []), "and not more often"
+    unverified(when)
+    assert judge("failed", "failed", KEY, where) == ("", [CONSOLE, COMMAND])
+    assert judge("same", "none", KEY, where) == ("", [CONSOLE])
+    assert judge("other", "other", KEY, where) == ("", []), "it is confirmed now"
+    assert known() == {KEY, SECOND}
+
+
+def test_what_nothing_confirmed_is_trusted_no_more_when_something_contradicts() -> None:
+    unverified()
+    with pytest.raises(HostKeyRefused, match="is not the one of the console"):
+        judge("other", "none", KEY, OTHERS)
+    assert known() == frozenset()
+    with pytest.raises(HostKeyRefused, match="was refused before"):
+        judge("denied", "denied")
+
+
+def test_required_verification_looks_up_what_nothing_confirmed() -> None:
+    unverified()
+    with pytest.raises(HostKeyRefused, match="nothing may confirm it"):
+        judge("denied", "denied", require=True)
+    assert judge("denied", "denied") == ("", []), "without it, nothing has changed"
+    assert judge("same", "none", require=True) == ("", [CONSOLE])
+    assert judge("none", "none", require=True) == ("", [])
+
+
+def test_another_spelling_does_not_make_it_look_confirmed() -> None:
+    unverified()
+    spelled = WHERE._replace(spelled=f"{INSTANCE}.prod")
+    assert judge("denied", "denied", KEY, spelled) == ("", [])
+    assert {entry.comment.split(",")[0] for entry in HostFile(KNOWN).entries()} == {"unverified"}
+
+
 def test_another_key_that_all_confirm_replaces_the_old_ones_and_is_said() -> None:
     know(EVIL)
     said, asked = judge("same", "same")
@@ -402,6 +462,18 @@ def test_refreshing_changes_nothing_where_they_do_not_agree(answers: tuple[str, 
     know(EVIL)
     with pytest.raises(HostKeyRefused):
         hostkeys.refresh(INSTANCE, Asked(*answers).sources, "o")
+    assert known() == {EVIL}
+
+
+def test_refreshing_says_which_type_of_key_is_in_dispute() -> None:
+    other_type = HostKey("ssh-rsa", KEY.blob)
+    know(EVIL)
+    ways = Sources(
+        lambda: Answer(CONSOLE, SAID, frozenset({KEY, other_type})),
+        lambda: Answer(COMMAND, SAID, frozenset({SECOND, other_type})),
+    )
+    with pytest.raises(HostKeyRefused, match="do not agree on the ssh-ed25519 host key"):
+        hostkeys.refresh(INSTANCE, ways, "o")
     assert known() == {EVIL}
 
 

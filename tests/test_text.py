@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssm_ssh.errors import SsmSshError
 from ssm_ssh.text import LIMIT, printable, surprise
 
 
@@ -45,3 +46,10 @@ def test_a_surprise_says_its_kind_and_not_all_that_it_holds() -> None:
     assert "CANARY" in repr(failure.value)
     assert surprise(failure.value).startswith("UnicodeEncodeError: ")
     assert "CANARY" not in surprise(failure.value)
+
+
+@given(st.text(max_size=900), st.text(min_size=1, max_size=200))
+def test_what_to_do_is_never_what_is_cut_off(message: str, hint: str) -> None:
+    said = SsmSshError(message, hint).sentence()
+    assert len(said) <= 400
+    assert said.endswith(printable(hint, 400))
