@@ -229,13 +229,15 @@ class _Attempt:
             self.result = self._decode(answer)
             return None, None
         refusal = _refusal(answer, self._service, self._operation, self._target)
+        if refusal.clock and not self._clock_corrected:
+            self._clock_corrected = True
+            if self._api.correct_clock(answer.headers.get("date", ""), skew):
+                return explain(refusal, self._api.settings), 0.0
+        refusal = refusal.by_a_right_clock(temporary=credentials.token is not None)
         failure = explain(refusal, self._api.settings)
         if refusal.expired and not self._credentials_renewed:
             self._credentials_renewed = True
             return failure, None if self._api.credentials.refresh(credentials) is None else 0.0
-        if refusal.clock and not self._clock_corrected:
-            self._clock_corrected = True
-            return failure, 0.0 if self._api.correct_clock(answer.headers.get("date", ""), skew) else None
         if refusal.throttled:
             return failure, _THROTTLED_DELAY
         if refusal.transient:

@@ -3,6 +3,7 @@
 Codes are compared without the suffixes `Exception` and `Error`, which services use as they please.
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/CommonErrors.html
 https://docs.aws.amazon.com/ec2-instance-connect/latest/APIReference/API_SendSSHPublicKey.html
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 """
 
 from __future__ import annotations
@@ -102,6 +103,13 @@ class Refusal(NamedTuple):
     def clock(self) -> bool:
         """Whether a wrong clock would explain it."""
         return self.kind in _CLOCK
+
+    def by_a_right_clock(self, *, temporary: bool) -> Refusal:
+        """Return what this means where the clock is not the reason; `temporary`: a session token was sent.
+
+        EC2 has one code, RequestExpired, for a signature that is too old and for a session token past its end.
+        """
+        return self._replace(code="ExpiredToken") if temporary and self.kind == "RequestExpired" else self
 
 
 def explain(refusal: Refusal, settings: AwsSettings) -> SsmSshError:

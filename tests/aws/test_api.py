@@ -233,6 +233,51 @@ def test_an_expired_token_is_renewed_where_that_is_possible(
     assert [request.headers["x-amz-security-token"] for request in aws.requests] == ["t1", "t1", "t2"]
 
 
+@pytest.fixture
+def request_expired(answer: object) -> object:
+    error = b"<Error><Code>RequestExpired</Code><Message>Request has expired.</Message></Error>"
+    body = b"<Response><Errors>" + error + b"</Errors></Response>"
+    return lambda now: answer(400, body, {"Date": formatdate(now, usegmt=True)})
+
+
+def test_a_session_token_that_ec2_calls_an_expired_request_is_renewed(
+    env: dict[str, str], aws: FakeAws, tmp_path: Path, answer: object, request_expired: object
+) -> None:
+    (tmp_path / ".aws").mkdir()
+    file = tmp_path / ".aws/credentials"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del env[name]
+    login = "[default]\naws_access_key_id = AKID\naws_secret_access_key = s\naws_session_token = {}\n".format
+    file.write_text(login("t1"))
+    api = Api(load(env=env), sleep=lambda _: None)
+    aws.answers = [request_expired(time.time())]
+    with pytest.raises(CredentialsError, match="session token has expired"):
+        api.call("ec2", "GetConsoleOutput", {})
+    file.write_text(login("t2"))
+    aws.answers = [request_expired(time.time()), answer(200, b"<R><output>x</output></R>")]
+    api.call("ec2", "GetConsoleOutput", {})
+    assert [request.headers["x-amz-security-token"] for request in aws.requests] == ["t1", "t1", "t2"]
+
+
+def test_an_expired_request_is_a_wrong_clock_first(
+    calls: Calls, env: dict[str, str], aws: FakeAws, request_expired: object
+) -> None:
+    env["AWS_SESSION_TOKEN"] = "t"
+    aws.answers = [request_expired(calls.now + 3600), request_expired(calls.now + 3600)]
+    with pytest.raises(CredentialsError, match="session token has expired"):
+        calls.api.call("ec2", "GetConsoleOutput", {})
+    assert len(aws.requests) == 2
+    assert calls.api.skew == 3600
+
+
+def test_keys_that_never_expire_leave_the_time_as_the_reason(
+    calls: Calls, aws: FakeAws, request_expired: object
+) -> None:
+    aws.answers = [request_expired(calls.now)]
+    with pytest.raises(CredentialsError, match="refused the signature's time"):
+        calls.api.call("ec2", "GetConsoleOutput", {})
+
+
 def test_pages_that_are_not_aws(calls: Calls, aws: FakeAws, answer: object) -> None:
     aws.answers = [answer(200, b"<html>login</html>")]
     with pytest.raises(ProtocolError, match="not JSON"):
