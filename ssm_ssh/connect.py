@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 CLIENT_VERSION = "1.2.764.0"
 # Retries and all: what has not answered by then is tried anew, or given up, by whoever waits.
 _ASK = 60.0
-# Seconds that a key has to be accepted for yet when ssh is let on: a login on a slow network.
-_LOGIN = 12.0
+# Seconds that a key has to be accepted for yet when ssh is let on: a login on a slow network. One that has only just
+# been pushed will not be accepted for longer by being pushed again.
+_LOGIN, _JUST_PUSHED = 12.0, 5.0
 
 
 class Connection:
@@ -68,6 +69,7 @@ class Connection:
         self._cancelled = False
         self._key: UserKey | None = None
         self._pushed: Pushed | None = None
+        self._pushed_at = 0.0
         self._lock = threading.Lock()
 
     # --- before anything is called ------------------------------------------------------------------------------------
@@ -127,12 +129,15 @@ class Connection:
         self._pushed = pushed = ways.authorize(self._calls, self._target, self._key, self._wish, self._log)
         if pushed is None:
             return ""
+        self._pushed_at = time.monotonic()
         self._log.debug(f"the key is in place ({pushed.way})")
         return pushed.notice
 
     def authorized(self) -> bool:
         """Whether the key that was pushed is accepted for long enough to log in."""
-        return self._pushed is None or self._pushed.until - time.time() > _LOGIN
+        if self._pushed is None or time.monotonic() < self._pushed_at + _JUST_PUSHED:
+            return True
+        return self._pushed.until - time.time() > _LOGIN
 
     def explain_wait(self) -> str:
         """Say what is being waited for while the key is put in place."""
@@ -207,6 +212,8 @@ class Connection:
         if not login.looks_refused and not login.interrupted:
             got_in(self._target)
         pushed = self._pushed
+        if pushed is not None and pushed.way == "eic" and login.let_in:
+            self._note_effective()
         by_eic = self._wish.way == "auto" and pushed is not None and pushed.way == "eic"
         if not by_eic or not login.looks_refused or os.environ.get(probe.MARK):
             return
@@ -252,6 +259,16 @@ class Connection:
         if self._wish.way == "auto":
             return "send-command" if self._target.hybrid else "eic"
         return self._wish.way
+
+    def _note_effective(self) -> None:
+        """Forget that EC2 Instance Connect did not let in there, if that was so."""
+        from ssm_ssh.push import memory
+
+        try:
+            if memory.ineffective(self._target.instance_id, time.time()) is not None:
+                memory.learn(self._target.instance_id, time.time(), effective=True)
+        except StateError as error:
+            self._log.info(f"not noted: {error.sentence()}")
 
     def _remember(self) -> None:
         """Note by which profile, in which region the instance was reached; keys of the environment have no name."""

@@ -50,6 +50,11 @@ class Login:
         self._passed(now)
 
     @property
+    def let_in(self) -> bool:
+        """Whether the server has said more than it ever does to somebody whom it does not let in."""
+        return self._turns > _BEFORE_KEYS and self._longest_answer > _FAILURE
+
+    @property
     def looks_refused(self) -> bool:
         """Whether the connection ended as one does that was not let in."""
         return (

@@ -27,8 +27,8 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}\$?")
 _LONGEST = 1024
 # A day. What is away for longer does not come back: credentials have ended by then.
 _LONGEST_SECONDS = 86400.0
-# remote.script.LONGEST_LIFETIME
-_LONGEST_PUSH = 600.0
+# A login takes a while, and a command is heard of late; remote.script.LONGEST_LIFETIME.
+_SHORTEST_PUSH, _LONGEST_PUSH = 15.0, 600.0
 
 
 class Place(NamedTuple):
@@ -154,7 +154,7 @@ def _seconds(value: Any) -> Value:  # noqa: ANN401
 
 def _lifetime(value: Any) -> Value:  # noqa: ANN401
     number = _seconds(value)
-    if not isinstance(number, float) or not number.is_integer() or not 1 <= number <= _LONGEST_PUSH:
+    if not isinstance(number, float) or not number.is_integer() or not _SHORTEST_PUSH <= number <= _LONGEST_PUSH:
         raise ValueError(value)
     return number
 
@@ -217,7 +217,7 @@ SETTINGS: tuple[Setting, ...] = (
         "push_lifetime",
         60.0,
         _lifetime,
-        "seconds from 1 to 600",
+        "seconds from 15 to 600",
         "how long a key that send-command puts in place is accepted",
     ),
     Setting(

@@ -37,6 +37,16 @@ def test_what_is_none(turns: tuple[int, ...]) -> None:
     assert not login(*turns).looks_refused
 
 
+@pytest.mark.parametrize("turns", [IN, IN[:-2], (*REFUSED, 140, 200)])
+def test_who_was_let_in(turns: tuple[int, ...]) -> None:
+    assert login(*turns).let_in
+
+
+@pytest.mark.parametrize("turns", [(), (60, 3000), REFUSED, BANNER, REFUSED * 3])
+def test_who_was_not(turns: tuple[int, ...]) -> None:
+    assert not login(*turns).let_in
+
+
 def test_ctrl_c_and_patience() -> None:
     interrupted = login(*REFUSED)
     interrupted.interrupted = True

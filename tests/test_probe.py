@@ -70,11 +70,17 @@ def test_the_command_runs_nothing_there_and_takes_one_way() -> None:
     assert proxy.endswith(f" {INSTANCE} 2222 deploy")
 
 
+OFFERED = "echo 'debug1: Offering public key: /k ED25519 SHA256:x explicit' >&2"
+DENIED = "echo 'u@h: Permission denied (publickey).' >&2"
+
+
 @pytest.mark.parametrize(
     ("said", "outcome"),
     [
         ("echo 'Authenticated to h (via proxy) using \"publickey\".' >&2; exec sleep 60", IN),
-        ("echo 'u@h: Permission denied (publickey).' >&2; exit 255", REFUSED),
+        (f"{OFFERED}; {DENIED}; exit 255", REFUSED),
+        (f"{DENIED}; exit 255", UNKNOWN),  # our key could not be read, so nobody has refused it
+        (f"{OFFERED}; echo 'debug1: Server accepts key: /k ED25519 SHA256:x' >&2; {DENIED}; exit 255", IN),
         ("echo 'Connection closed by UNKNOWN port 65535' >&2; exit 255", UNKNOWN),
         ("exit 0", UNKNOWN),
     ],

@@ -22,6 +22,7 @@ _LOCK = "push.lock"
 # Seconds: how long it counts that EC2 Instance Connect does not let in, and how long nobody tries again to find out.
 _INEFFECTIVE_FOR, PROBE_PAUSE = 7 * 86400.0, 600.0
 _MOST = 2000
+_LATEST = 1e11
 
 
 class Ineffective(NamedTuple):
@@ -44,7 +45,7 @@ def ineffective(instance_id: str, now: float) -> Ineffective | None:
     """Return what is known of EC2 Instance Connect's failure there, None for nothing. Never raises."""
     value: Any = _read()["eic"].get(instance_id)
     try:
-        found = Ineffective(float(value["since"]), float(value["until"]))
+        found = Ineffective(_time(value["since"]), _time(value["until"]))
     except (TypeError, KeyError, ValueError):
         return None
     return found if found.since - 60 <= now < found.until else None
@@ -79,11 +80,11 @@ def may_probe(instance_id: str, user: str, now: float) -> bool:
     return free
 
 
-def placed(entry: Entry) -> None:
-    """Note an entry that Run Command has put in; entries of the account that had expired were swept with it."""
+def placed(entry: Entry, now: float) -> None:
+    """Note an entry that Run Command has put in; entries of the account that had expired by then were swept with it."""
 
     def change(content: dict[str, dict[str, Any]]) -> None:
-        _forget(content, entry.instance_id, entry.user, entry.expires)
+        _forget(content, entry.instance_id, entry.user, now)
         content["entries"][entry.entry_id] = {
             "instance": entry.instance_id,
             "user": entry.user,
@@ -103,7 +104,7 @@ def entries() -> list[Entry]:
     found = []
     for key, value in _read()["entries"].items():
         try:
-            found.append(Entry(key, str(value["instance"]), str(value["user"]), float(value["expires"])))
+            found.append(Entry(key, str(value["instance"]), str(value["user"]), _time(value["expires"])))
         except (TypeError, KeyError, ValueError):
             continue
     return sorted(found, key=lambda entry: entry.expires)
@@ -117,6 +118,14 @@ def _forget(content: dict[str, dict[str, Any]], instance_id: str, user: str, bef
             gone = True
         if gone:
             del content["entries"][key]
+
+
+def _time(value: Any) -> float:  # noqa: ANN401 - whatever JSON holds
+    """Return seconds since the epoch. Raises TypeError and ValueError for what is no time within some centuries."""
+    found = float(value)
+    if not 0 <= found < _LATEST:
+        raise ValueError
+    return found
 
 
 def _recent(when: object, now: float) -> bool:

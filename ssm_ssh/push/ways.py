@@ -174,7 +174,7 @@ class _Push:
         now = self._clock()
         until = now - min(now - began, _HEARD_LATE) + self._wish.lifetime
         try:
-            memory.placed(memory.Entry(entry_id, self._target.instance_id, self._target.user, until))
+            memory.placed(memory.Entry(entry_id, self._target.instance_id, self._target.user, until), now)
         except StateError as error:
             self._log.info(f"not remembered: {error.sentence()}")
         return Pushed(COMMAND, until, ". ".join([part for part in (notice, *done.notes) if part]))

@@ -196,6 +196,27 @@ def test_an_entry_is_remembered_until_a_later_push_has_swept(aws: Aws) -> None:
     assert memory.entries() == []
 
 
+def test_every_entry_that_may_be_there_yet_is_remembered(aws: Aws) -> None:
+    for _ in range(3):
+        aws.authorize(NODE)
+        aws.now += 25
+    assert len(memory.entries()) == 3
+    aws.now += 15
+    aws.authorize(NODE)
+    assert len(memory.entries()) == 2, "the first two had expired, and were swept"
+
+
+@pytest.mark.parametrize("when", ["1e400", "1e18", "-1", "NaN", '"x"', "null"])
+def test_a_time_that_is_none_is_not_remembered(aws: Aws, tmp_path: Path, when: str) -> None:
+    aws.authorize(NODE)
+    (path,) = tmp_path.rglob(memory.NAME)
+    entry = f'"0":{{"instance":"{EC2.instance_id}","user":"u","expires":{when}}}'
+    seen = f'"{EC2.instance_id}":{{"since":{when},"until":{when}}}'
+    path.write_text(f'{{"eic":{{{seen}}},"entries":{{{entry}}}}}')
+    assert memory.entries() == []
+    assert memory.ineffective(EC2.instance_id, aws.now) is None
+
+
 def test_a_document_of_ones_own(aws: Aws) -> None:
     aws.authorize(NODE, document="SsmSsh-PushKey")
     assert aws.document == "SsmSsh-PushKey"

@@ -1,0 +1,76 @@
+"""What a connection knows of the key that it has pushed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh import connect, userkey
+from ssm_ssh.aws.settings import load
+from ssm_ssh.connect import Connection
+from ssm_ssh.log import Log
+from ssm_ssh.login import Login
+from ssm_ssh.push import memory, ways
+from ssm_ssh.push.sharing import Pushed
+from ssm_ssh.target import parse_target
+
+TARGET = parse_target("i-0123456789abcdef0", "22", "ec2-user")
+
+
+class Times:
+    """time, as the connection sees it."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def monotonic(self) -> float:
+        return 1000.0 + self.passed
+
+    def time(self) -> float:
+        return 1_800_000_000.0 + self.passed
+
+
+@pytest.fixture
+def times(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Times:
+    found = Times()
+    monkeypatch.setattr(connect, "time", found)
+    monkeypatch.setattr(memory, "state_folder", lambda: tmp_path / "state")
+    return found
+
+
+def pushed(monkeypatch: pytest.MonkeyPatch, way: str, until: float) -> Connection:
+    monkeypatch.setattr(ways, "authorize", lambda *_: Pushed(way, until))
+    connection = Connection(TARGET, load(env={"AWS_REGION": "eu-central-1"}), log=Log(None))
+    connection._key = userkey.UserKey("ssh-ed25519 AAAA", ours=True)
+    connection._push()
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "passed", "accepted"), [(60, 0, True), (60, 47, True), (60, 49, False), (5, 1, True), (5, 6, False)]
+)
+def test_a_key_is_pushed_again_only_where_that_helps(
+    monkeypatch: pytest.MonkeyPatch, times: Times, lifetime: float, passed: float, accepted: bool
+) -> None:
+    """One that was pushed just now and is short-lived would be as short-lived again, and again."""
+    connection = pushed(monkeypatch, "send-command", times.time() + lifetime)
+    times.passed = passed
+    assert connection.authorized() == accepted
+
+
+@pytest.mark.parametrize(
+    ("way", "length", "known"), [("eic", 400, False), ("eic", 44, True), ("send-command", 400, True)]
+)
+def test_a_login_by_instance_connect_shows_that_it_works_there(
+    monkeypatch: pytest.MonkeyPatch, times: Times, way: str, length: int, known: bool
+) -> None:
+    memory.learn(TARGET.instance_id, times.time(), effective=False)
+    login = Login()
+    for count in (60, 44, 68, 44, 140, length):
+        (login.sent if count in (60, 68, 140) else login.heard)(count, 1.0)
+    monkeypatch.setenv("SSM_SSH_PROBE", "1")
+    monkeypatch.setattr("ssm_ssh.usual.got_in", lambda target: None)
+    pushed(monkeypatch, way, time.time()).ended(login)
+    assert (memory.ineffective(TARGET.instance_id, times.time()) is not None) == known
