@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ssm_ssh.aws.endpoints import loopback, resolve, stream_hosts
-from ssm_ssh.errors import Disconnected, SsmSshError
+from ssm_ssh.errors import AccessDenied, Disconnected, SsmSshError
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.api import Api
@@ -38,7 +38,7 @@ class Gateway:
     def enter(self, session: Session, channel: Channel) -> WebSocket:
         """Open the data channel of `session` and send the opening message; blocks.
 
-        Raises ProtocolError for a StreamUrl that leads elsewhere, NetworkError, UpgradeRefused.
+        Raises ProtocolError for a StreamUrl that leads elsewhere, NetworkError, UpgradeRefused, AccessDenied.
         """
         from ssm_ssh.transport.streamurl import check_stream_url
         from ssm_ssh.transport.websocket import open_websocket
@@ -59,10 +59,16 @@ class Gateway:
         headers = {} if url.presigned else self._signed(url.path, url.query, url.host_header)
         deadline = time.monotonic() + _PATIENCE
         try:
-            socket = open_websocket(url, stream, headers, deadline)
-        except Disconnected:  # what was connected ahead may have been closed while StartSession took its time
-            self._log.debug("the connection made ahead was closed")
-            socket = open_websocket(url, self._connect(url.host, url.port, url.secure), headers, deadline)
+            try:
+                socket = open_websocket(url, stream, headers, deadline)
+            except Disconnected:  # what was connected ahead may have been closed while StartSession took its time
+                self._log.debug("the connection made ahead was closed")
+                socket = open_websocket(url, self._connect(url.host, url.port, url.secure), headers, deadline)
+        except AccessDenied as error:
+            from ssm_ssh.aws.errors import Refusal, explain
+
+            refusal = Refusal(error.operation, session.session_id, error.status, error.code, error.message)
+            raise explain(refusal, settings) from None
         socket.send_text(channel.open_message(session.token))
         return socket
 

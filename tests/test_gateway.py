@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import threading
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from ssm_ssh.aws.api import Api
+from ssm_ssh.aws.sessions import Session
 from ssm_ssh.aws.settings import load
+from ssm_ssh.errors import AccessDenied
 from ssm_ssh.gateway import Gateway
 from ssm_ssh.log import Log
 
@@ -29,3 +32,27 @@ def test_what_nobody_foresaw_while_connecting_ahead_is_logged_and_never_printed(
         thread.join(10)
     assert said == ["unexpected ValueError: not foreseen"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_upgrade_that_a_policy_denies_names_the_action_and_what_to_grant(monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = "arn:aws:ssm:eu-central-1:123456789012:session/me-0123456789abcdef0"
+    said = (
+        "gateway.example answered the WebSocket upgrade with 403 Forbidden AccessDeniedException: "
+        "User: arn:aws:iam::123456789012:user/me is not authorized to perform: ssmmessages:OpenDataChannel on "
+        f"resource: {arn} because no identity-based policy allows the ssmmessages:OpenDataChannel action"
+    )
+
+    def deny(*_: object) -> None:
+        raise AccessDenied(said, code="AccessDeniedException", operation="OpenDataChannel", status=403)
+
+    api: Any = SimpleNamespace(signed_upgrade=lambda *_: {})
+    monkeypatch.setattr(Gateway, "_connect", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr("ssm_ssh.transport.websocket.open_websocket", deny)
+    gateway = Gateway(load(region="eu-central-1", env={"HOME": "/nowhere"}), api, Log(None))
+    url = "wss://ssmmessages.eu-central-1.amazonaws.com/v1/data-channel/me-0123456789abcdef0?role=publish_subscribe"
+    with pytest.raises(AccessDenied) as caught:
+        gateway.enter(Session("me-0123456789abcdef0", "token", url), cast("Any", None))
+    assert caught.value.sentence() == (
+        f"ssmmessages:OpenDataChannel is not allowed on {arn} in eu-central-1 (profile 'default'). "
+        "Ask for an IAM policy that allows this action on arn:aws:ssm:*:*:session/${aws:userid}-*"
+    )

@@ -68,6 +68,13 @@ _UNKNOWN_KEY = frozenset(
 )
 _ACTION = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z0-9*]+)(?: on (?:the )?resource: (\S+))?")
 _DENY = re.compile(r"with an explicit deny(?: in an? ([a-z -]{1,40}?policy)| in an? ([a-z -]{1,40}))?")
+# What to ask for where the resource that was denied is one session's, which will not come again.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
+_GRANTS = {
+    "ssmmessages:OpenDataChannel": (
+        "Ask for an IAM policy that allows this action on arn:aws:ssm:*:*:session/${aws:userid}-*"
+    )
+}
 
 
 class Refusal(NamedTuple):
@@ -196,7 +203,7 @@ def _denied(refusal: Refusal, where: str) -> AwsError:
         AccessDenied,
         refusal,
         f"{action} is not allowed{on} in {where}",
-        "Ask for an IAM policy that allows this action",
+        _GRANTS.get(action, "Ask for an IAM policy that allows this action"),
     )
 
 

@@ -12,7 +12,7 @@ from binascii import b2a_base64
 from hashlib import sha1
 from typing import TYPE_CHECKING
 
-from ssm_ssh.errors import NetworkError, ProtocolError, UpgradeRefused, UsageError
+from ssm_ssh.errors import AccessDenied, NetworkError, ProtocolError, UpgradeRefused, UsageError
 from ssm_ssh.text import printable
 from ssm_ssh.transport.http import Head, head_length, parse_head
 
@@ -28,6 +28,11 @@ MAX_FRAME = 256 * 1024
 # Of the body that comes with a refusal, so many bytes are read, for so many seconds, at most: it is only quoted.
 _MAX_BODY = 4096
 _BODY_PATIENCE = 1.0
+# Characters of a denial: the ARNs of a user and a session, either of which may be 150 long, and the reason.
+_MAX_DENIAL = 600
+_DENIED = re.compile(r"\bAccessDenied(?:Exception)?\b")
+_XML = re.compile(r"\s*(?:<\?[^<>]*>\s*)?<([A-Za-z]{1,80})[\s>]")
+_TAG = re.compile(r"<[^<>]*>")
 # RFC 6455, section 1.3.
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -35,8 +40,8 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 def upgrade(url: StreamUrl, stream: Stream, headers: Mapping[str, str], deadline: float) -> bytes:
     """Ask for `url` over `stream`, with `headers` in the request, and return what came behind the answer.
 
-    Blocks until `deadline` (monotonic) at most. Raises UpgradeRefused, NetworkError or ProtocolError, and UsageError
-    for a header that cannot be sent.
+    Blocks until `deadline` (monotonic) at most. Raises AccessDenied where a policy is the reason, else UpgradeRefused,
+    NetworkError or ProtocolError, and UsageError for a header that cannot be sent.
     """
     key = b2a_base64(os.urandom(16), newline=False).decode()
     stream.send(_request(url, headers, key))
@@ -117,13 +122,23 @@ def _body(stream: Stream, head: Head, body: bytearray, deadline: float, what: st
     return bytes(body[:expected])
 
 
-def _refused(head: Head, body: bytes, url: StreamUrl, headers: Mapping[str, str]) -> UpgradeRefused:
+def _refused(head: Head, body: bytes, url: StreamUrl, headers: Mapping[str, str]) -> AccessDenied | UpgradeRefused:
     text = body.decode("utf-8", "replace")
+    # An expired or unknown token has another code, and a new token may help; what a policy says stays.
+    denied = _DENIED.search(" ".join([*head.get_all("x-amzn-errortype"), text])) if head.status == 403 else None
     # AWS answers a wrong signature with the request that it expected, session token included.
     secrets = re.findall(r"[A-Za-z0-9+/=_-]{12,}", " ".join([url.query, *headers.values()]))
     if any(secret in text for secret in secrets) or "<html" in text.lower():
         text = ""
-    quoted = f"{head.status} {printable(head.reason, 60)} {printable(text, 160)}".strip()
+    answered = f"{url.host} answered the WebSocket upgrade with {head.status} {printable(head.reason, 60)}"
+    if denied:
+        return AccessDenied(
+            f"{answered} {printable(_words(text), _MAX_DENIAL)}".strip(),
+            "The policy must allow ssmmessages:OpenDataChannel",
+            code=denied[0],
+            operation="OpenDataChannel",
+            status=head.status,
+        )
     hints = {
         401: "The credentials may have expired",
         403: "The policy must allow ssmmessages:OpenDataChannel, and the credentials must not have expired",
@@ -135,7 +150,18 @@ def _refused(head: Head, body: bytes, url: StreamUrl, headers: Mapping[str, str]
     if 300 <= head.status <= 399:
         hint = "Redirects are not followed: check HTTPS_PROXY and the endpoint settings"
     return UpgradeRefused(
-        f"{url.host} answered the WebSocket upgrade with {quoted}",
+        f"{answered} {printable(_words(text), 160)}".strip(),
         hint or "Check HTTPS_PROXY and the firewall",
         status=head.status,
     )
+
+
+def _words(text: str) -> str:
+    """Return `text` without the tags around it, if it is the gateway's `<Code xmlns=""><message>...` or other XML."""
+    found = _XML.match(text)
+    if not found:
+        return text
+    inside = " ".join(_TAG.sub(" ", text).split())
+    for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&")):
+        inside = inside.replace(entity, character)
+    return f"{found[1]}: {inside}"

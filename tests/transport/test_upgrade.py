@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ssm_ssh.errors import NetworkError, ProtocolError, UpgradeRefused, UsageError
+from ssm_ssh.errors import AccessDenied, NetworkError, ProtocolError, SsmSshError, UpgradeRefused, UsageError
 from ssm_ssh.transport.dial import dial
 from ssm_ssh.transport.http import MAX_HEAD
 from ssm_ssh.transport.stream import Stream, TlsStream
@@ -47,11 +47,17 @@ def upgrade(
 
 
 def refused(loopback: Loopback, *parts: bytes) -> UpgradeRefused:
+    error = failure(loopback, *parts)
+    assert isinstance(error, UpgradeRefused)
+    return error
+
+
+def failure(loopback: Loopback, *parts: bytes) -> SsmSshError:
     def respond(_: bytes, connection: socket.socket) -> None:
         for part in parts:
             connection.sendall(part)
 
-    with pytest.raises(UpgradeRefused) as caught:
+    with pytest.raises(SsmSshError) as caught:
         upgrade(loopback, respond, headers=HEADERS)
     sentence = caught.value.message + caught.value.hint
     assert sentence.isascii()
@@ -126,6 +132,45 @@ def test_reason_and_body_are_quoted_printable(loopback: Loopback) -> None:
     error = refused(loopback, b"HTTP/1.1 403 Nope\x1b[1m\x9b\r\nContent-Length: %d\r\n\r\n" % len(body), body)
     assert '{"message": "no [2J entry ?"}' in error.message
     assert "ssmmessages:OpenDataChannel" in error.hint
+
+
+def forbidden(body: bytes, extra: bytes = b"") -> bytes:
+    return b"HTTP/1.1 403 Forbidden\r\n" + extra + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+DENIAL = b"User: arn:x is not authorized to perform: ssmmessages:OpenDataChannel on resource: arn:y"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        forbidden(b'<AccessDeniedException xmlns=""><message>' + DENIAL + b"</message></AccessDeniedException>"),
+        forbidden(
+            b'<?xml version="1.0"?>\n<AccessDeniedException>\n<Message>'
+            + DENIAL
+            + b"</Message></AccessDeniedException>"
+        ),
+        forbidden(b'{"__type":"AccessDeniedException","Message":"' + DENIAL + b'"}'),
+        forbidden(DENIAL, b"x-amzn-ErrorType: AccessDeniedException\r\n"),
+    ],
+)
+def test_what_a_policy_denies_is_told_from_what_a_new_token_may_change(loopback: Loopback, answer: bytes) -> None:
+    error = failure(loopback, answer)
+    assert isinstance(error, AccessDenied)
+    assert (error.code, error.operation, error.status) == ("AccessDeniedException", "OpenDataChannel", 403)
+    assert DENIAL.decode() in error.message
+    assert "<" not in error.sentence()
+
+
+def test_a_denial_that_repeats_the_request_is_one_without_its_words(loopback: Loopback) -> None:
+    error = failure(loopback, forbidden(b"<AccessDenied><m>sig=QueryS3cretQueryS3cret</m></AccessDenied>"))
+    assert isinstance(error, AccessDenied)
+    assert error.message.endswith("403 Forbidden")
+
+
+def test_a_code_that_a_new_token_may_change_is_no_denial_and_is_quoted_without_tags(loopback: Loopback) -> None:
+    body = b'<ExpiredTokenException xmlns=""><message>1f: it&apos;s &lt;over&gt;</message></ExpiredTokenException>'
+    assert refused(loopback, forbidden(body)).message.endswith(" 403 Forbidden ExpiredTokenException: 1f: it's <over>")
 
 
 @pytest.mark.parametrize(
