@@ -7,7 +7,7 @@ import os
 import sys
 
 from ssm_ssh import __version__
-from ssm_ssh.errors import SsmSshError, UsageError
+from ssm_ssh.errors import SsmSshError, StateError, UsageError
 from ssm_ssh.text import printable, surprise
 
 COMMANDS = {
@@ -45,16 +45,18 @@ def entry() -> None:
 def main(argv: list[str]) -> int:
     """Run `ssm-ssh` with `argv`; returns its exit status: 0, 1 (it failed) or 2 (the call was wrong)."""
     try:
-        return _dispatch(argv)
+        try:
+            return _dispatch(argv)
+        finally:
+            # Here, where it can be told what is wrong: at exit, Python would complain in its own words.
+            _flush()
     except SsmSshError as error:
         print(f"ssm-ssh: {error.sentence()}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 1  # whoever read our output has seen enough
     except Exception as error:
         from ssm_ssh.log import Log
 
@@ -62,6 +64,22 @@ def main(argv: list[str]) -> int:
         Log(None, debug="--debug" in argv).failure(error)
         print(f"ssm-ssh: unexpected error: {printable(surprise(error))}. Add --debug to see where", file=sys.stderr)
         return 1
+
+
+def _flush() -> None:
+    """Have everything that was printed written. Raises BrokenPipeError, and StateError where it cannot be."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left would be tried again at exit.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise StateError(f"the output cannot be written: {error.strerror}", "Check where it goes") from error
 
 
 def _dispatch(argv: list[str]) -> int:

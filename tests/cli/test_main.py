@@ -1,6 +1,11 @@
-"""What whoever calls `ssm-ssh` sees of an error that nobody foresaw."""
+"""What whoever calls `ssm-ssh` sees of an error that nobody foresaw, and of output that nobody takes."""
 
 from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +43,68 @@ def test_the_proxy_says_a_surprise_in_band(capfd: pytest.CaptureFixture[str], mo
     told = capfd.readouterr().err
     assert "Traceback" in told
     assert "\x1b" not in told
+
+
+WORDS = {
+    "help": ["--help"],
+    "the help of a command": ["proxy", "--help"],
+    "a plan": ["proxy", "--dry-run", "--region", "eu-west-1", "i-0123456789abcdef0"],
+}
+
+
+def told_to(stdout: int, home: Path, words: list[str]) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "ssm_ssh", *words],
+        env={"HOME": str(home), "PATH": os.environ["PATH"]},
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_who_has_read_enough_hears_no_complaint(tmp_path: Path, name: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert told_to(writing, tmp_path, WORDS[name]) == (1, "")
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path, name: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        status, said = told_to(full.fileno(), tmp_path, WORDS[name])
+    assert status == 1
+    assert said == "ssm-ssh: the output cannot be written: No space left on device. Check where it goes\n"
+
+
+def test_a_closed_stdout_is_no_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$0" -m ssm_ssh --version >&-', sys.executable],
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", [("key", "renew"), ("status",), ("host-keys",), ("config",)])
+def test_a_home_that_is_not_absolute_is_refused_by_every_command(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ssm_ssh", *words],
+        env={"HOME": "relative", "PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "HOME is relative" in done.stderr
+    assert list(tmp_path.iterdir()) == []
