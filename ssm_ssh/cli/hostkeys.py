@@ -131,9 +131,16 @@ def _accept(instance_id: str, fingerprint: str) -> int:
 def _remove(instance_id: str) -> int:
     from ssm_ssh import hostkeys
 
+    refused = len({key for _, key, _ in hostkeys.of(instance_id, REFUSED)})
     count = hostkeys.remove(instance_id)
-    print(f"{count} host key{'' if count == 1 else 's'} of {instance_id} removed")
+    said = [_count(count, "host key")] if count or not refused else []
+    said += [_count(refused, "refused host key")] if refused else []
+    print(f"{' and '.join(said)} of {instance_id} removed")
     return 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _prune(options: argparse.Namespace) -> int:

@@ -58,6 +58,13 @@ def test_removing_says_how_many(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("remove", INSTANCE) == 0
     assert run("remove", INSTANCE) == 0
     assert capsys.readouterr().out == f"1 host key of {INSTANCE} removed\n0 host keys of {INSTANCE} removed\n"
+    know(INSTANCE, KEY, REFUSED)
+    assert run("remove", INSTANCE) == 0
+    assert capsys.readouterr().out == f"1 refused host key of {INSTANCE} removed\n"
+    know(INSTANCE, KEY)
+    know(INSTANCE, OTHER, REFUSED)
+    assert run("remove", INSTANCE) == 0
+    assert capsys.readouterr().out == f"1 host key and 1 refused host key of {INSTANCE} removed\n"
 
 
 def test_refreshing_and_pruning_go_by_region_and_profile(
