@@ -19,7 +19,7 @@ from ssm_ssh.aws.commands import SHELL_DOCUMENT, run_document, run_script
 from ssm_ssh.aws.keypush import push_key, push_payload
 from ssm_ssh.errors import AccessDenied, AwsError, StateError, TargetMissing, UsageError
 from ssm_ssh.push import memory
-from ssm_ssh.push.sharing import Pushed, share
+from ssm_ssh.push.sharing import Pushed, share, whose
 from ssm_ssh.remote import script
 
 if TYPE_CHECKING:
@@ -70,11 +70,10 @@ def authorize(
     if wish.way == NONE:
         return None
     caller = api()
-    settings = caller.settings
-    whose = (settings.profile_name, settings.region, settings.env.get("AWS_ACCESS_KEY_ID", ""))
     known = memory.ineffective(target.instance_id, clock()) if wish.way == AUTO else None
     # What EC2 Instance Connect took before it was known to be in vain is of no use to anybody.
-    about = repr((target.instance_id, target.user, key.line, whose, wish, known is not None))
+    whom = (whose(caller.settings), caller.settings.region)
+    about = repr((target.instance_id, target.user, key.line, whom, wish, known is not None))
     lifetime = min(EIC_LIFETIME, wish.lifetime)
     push = _Push(caller, target, key, wish, known=known, log=log, clock=clock)
     return share(about, lifetime, push.run, clock=clock)

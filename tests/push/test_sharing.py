@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ssm_ssh.aws.settings import load
+from ssm_ssh.push.sharing import whose
+
 PROGRAM = """
 import pathlib, sys, time
 from ssm_ssh.errors import AccessDenied, SsmSshError
@@ -67,3 +70,27 @@ def test_a_failure_is_everybodys_who_waited_for_it(tmp_path: Path) -> None:
     said = {process.communicate()[0] for process in started}
     assert said == {"AccessDenied no ask AccessDeniedException SendCommand 400\n"}
     assert 1 <= len((tmp_path / "pushes").read_text()) <= 6
+
+
+def test_a_push_is_shared_by_those_whose_credentials_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("[profile x]\nrole_arn = r\n[profile y]\n")
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[x]\naws_access_key_id = AKIDX\naws_secret_access_key = S3cret\n")
+    home = {"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_REGION": "eu-central-1"}
+    home["AWS_SHARED_CREDENTIALS_FILE"] = str(credentials)
+    keys = {"AWS_ACCESS_KEY_ID": "AKIDE", "AWS_SECRET_ACCESS_KEY": "S3cret", "AWS_SESSION_TOKEN": "S3cret"}
+
+    def by(profile: str | None = None, **env: str) -> tuple[str, ...]:
+        found = whose(load(profile=profile, env=home | env))
+        assert "S3cret" not in repr(found)
+        return found
+
+    # Keys in the environment win over AWS_PROFILE, and not over a profile that was named for this connection.
+    assert by(**keys) == by(**keys, AWS_PROFILE="x")
+    assert by(AWS_PROFILE="x") == by("x")
+    token = {"AWS_WEB_IDENTITY_TOKEN_FILE": "/token", "AWS_ROLE_ARN": "r"}
+    apart = [by(**keys), by(**keys | {"AWS_ACCESS_KEY_ID": "B"}), by("x"), by("y"), by("x", **keys)]
+    apart += [by(**token), by(**token, AWS_PROFILE="x"), by("x", **token)]
+    credentials.write_text("[x]\naws_access_key_id = OTHER\naws_secret_access_key = S3cret\n")
+    apart.append(by("x"))
+    assert len(set(apart)) == len(apart)

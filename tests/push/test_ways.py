@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ssm_ssh.aws.settings import load
 from ssm_ssh.errors import (
     AccessDenied,
     AwsError,
@@ -36,7 +37,7 @@ class Aws:
     """AWS as the two ways see it: what was called, and what each answers."""
 
     def __init__(self) -> None:
-        self.settings = SimpleNamespace(profile_name="default", region="eu-central-1", env={})
+        self.settings = load(region="eu-central-1", env={"HOME": "/nowhere"})
         self.called: list[str] = []
         self.eic: SsmSshError | None = None
         self.command: SsmSshError | str = DONE
@@ -228,7 +229,7 @@ def test_a_push_is_shared_while_it_is_young_and_by_nobody_else(aws: Aws) -> None
     assert aws.called == ["eic"]
     aws.authorize(EC2._replace(user="other"))
     aws.authorize(EC2, UserKey("ssh-ed25519 " + "B" * 68))
-    aws.settings.profile_name = "other"
+    aws.settings.profile = "other"
     aws.authorize()
     assert aws.called == ["eic"] * 4
     aws.now += 25
