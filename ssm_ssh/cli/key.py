@@ -8,13 +8,16 @@ import time
 from typing import TYPE_CHECKING
 
 from ssm_ssh.cli.arguments import Arguments
-from ssm_ssh.errors import UsageError
+from ssm_ssh.errors import KeyRefused, StateError, UsageError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
+    from ssm_ssh.keys import Pair
     from ssm_ssh.settings import Settings
 
 _ACTIONS = ("show", "renew", "remove", "sweep")
+
+_USER = "ec2-user"
 
 _DESCRIPTION = """\
 ssm-ssh makes an Ed25519 key pair of its own, and another one each day. Only the public half leaves this computer.
@@ -23,7 +26,8 @@ ssm-ssh makes an Ed25519 key pair of its own, and another one each day. Only the
   ssm-ssh key renew            make a new pair now
   ssm-ssh key remove           delete all pairs, also for connections that are just starting
   ssm-ssh key sweep i-... [USER]
-                               take expired entries of ssm-ssh's out of USER's authorized_keys there (send-command)
+                               take expired entries of ssm-ssh's out of USER's authorized_keys there (send-command);
+                               USER is ec2-user unless you name another
 """
 
 
@@ -62,13 +66,19 @@ def _show() -> int:
     from ssm_ssh.push import memory
 
     chosen = settings.load()
+    good = True
     if key := chosen.text("key"):
-        used = userkey.choose(key, max_age=0.0, env=os.environ)
-        print(f"let in: {used.line}\n  {printable(key)}, by {chosen.origin('key')}; not ssm-ssh's own pair")
+        whose = f"  {printable(key)}, by {chosen.origin('key')}; not ssm-ssh's own pair"
+        try:
+            used = userkey.choose(key, max_age=0.0, env=os.environ)
+            print(f"let in: {used.line}\n{whose}")
+        except UsageError as error:
+            print(f"cannot be used: {error.sentence()}\n{whose}")
+            good = False
     pairs = keys.show()
     for pair, state in pairs:
         print(f"{state}: {pair.line}")
-        print(f"  {data_folder() / pair.slot}, {_fingerprint(pair.line)}, {_made(pair.made, chosen)}")
+        print(f"  {data_folder() / pair.slot}, {_fingerprint(pair.line)}, {_when(pair, state, pairs, chosen)}")
     if not pairs:
         print("no key pair yet: the first connection makes one")
     now = time.time()
@@ -76,11 +86,11 @@ def _show() -> int:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.expires))
         where = printable(f"{entry.user} on {entry.instance_id}")
         if entry.expires < now:
-            print(f"removal not confirmed: entry {entry.entry_id} of {where}, due {when}")
-            print(f"  confirm with: ssm-ssh key sweep {printable(entry.instance_id)} {printable(entry.user)}")
+            print(f"removal not confirmed: entry {entry.entry_id} of {where} was to remove itself at {when}")
+            print(f"  to confirm: ssm-ssh key sweep {printable(entry.instance_id)} {printable(entry.user)}")
         else:
             print(f"in place: entry {entry.entry_id} of {where}, until {when}")
-    return 0
+    return 0 if good else 1
 
 
 def _fingerprint(line: str) -> str:
@@ -90,15 +100,41 @@ def _fingerprint(line: str) -> str:
     return key.fingerprint if key is not None else "no fingerprint"
 
 
-def _made(made: float, chosen: Settings) -> str:
-    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(made + chosen.seconds("key_age")))
-    return f"made {time.strftime('%Y-%m-%d %H:%M', time.localtime(made))}, serves until {until}"
+def _when(pair: Pair, state: str, pairs: list[tuple[Pair, str]], chosen: Settings) -> str:
+    """Say when `pair` was made, and what becomes of it when."""
+    from ssm_ssh.keys import GRACE
+
+    made = f"made {_minute(pair.made)}"
+    if state == "resting":
+        return f"{made}, serves from {_minute(pair.made + GRACE)}"
+    if state == "retired":
+        until = _retired_until(pairs)
+        if until < time.time():
+            return f"{made}, to be deleted by the next connection"
+        return f"{made}, kept until {_minute(until)} for connections that are just starting"
+    rests = [other.made + GRACE for other, how in pairs if how == "resting"]
+    return f"{made}, serves until {_minute(min([pair.made + chosen.seconds('key_age'), *rests]))}"
+
+
+def _retired_until(pairs: list[tuple[Pair, str]]) -> float:
+    from ssm_ssh.keys import GRACE, SLOTS
+
+    current = next(pair for pair, state in pairs if state == "current")
+    # One that was made under the first name rested before it took over.
+    return current.made + (2 * GRACE if current.slot == SLOTS[0] else GRACE)
+
+
+def _minute(when: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
 
 
 def _renew() -> int:
     from ssm_ssh import keys
 
-    wait = keys.renew()
+    try:
+        wait = keys.renew()
+    except UsageError as error:  # nothing is wrong with the call, but with the moment
+        raise StateError(error.message, error.hint) from error
     print(f"a new pair is made; it is used in {wait / 60:.0f} minutes" if wait else "a new pair is made, and in use")
     return 0
 
@@ -121,9 +157,16 @@ def _sweep(options: argparse.Namespace, words: list[str]) -> int:
 
     if not words:
         raise UsageError("sweep needs to be told on which instance", "Run: ssm-ssh key sweep i-... [USER]")
-    target = parse_target(instance_of(words[0]), "22", words[1] if len(words) > 1 else "ec2-user")
+    target = parse_target(instance_of(words[0]), "22", words[1] if len(words) > 1 else _USER)
     chosen = settings.load(vars(options))
     located = locate(words[0], chosen, profile=options.profile or "", region=options.region or "", debug=lambda _: None)
-    sweep(Api(located.aws), target, Wish(document=chosen.text("push_document")))
+    try:
+        sweep(Api(located.aws), target, Wish(document=chosen.text("push_document")))
+    except KeyRefused as error:  # in the words of a push
+        what = error.message.removeprefix(f"{target.instance_id} did not take the key").lstrip(":; ")
+        hint = f"Name the user: ssm-ssh key sweep {target.instance_id} USER" if error.code == "no-user" else error.hint
+        raise KeyRefused(
+            f"entries of {target.user} on {target.instance_id} were not swept: {what}", hint, code=error.code
+        ) from error
     print(f"no expired entry of ssm-ssh's is left for {target.user} on {target.instance_id}")
     return 0

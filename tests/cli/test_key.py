@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from ssm_ssh import keys
 from ssm_ssh.aws.api import Api
 from ssm_ssh.cli import main
-from ssm_ssh.push import ways
+from ssm_ssh.errors import KeyRefused
+from ssm_ssh.push import memory, ways
 from ssm_ssh.target import Target
 
 INSTANCE = "i-0123456789abcdef0"
@@ -59,3 +62,77 @@ def test_wrong_calls_are_said_in_one_line(words: tuple[str, ...], capsys: pytest
     assert said.out == ""
     assert len(said.err.splitlines()) == 1
     assert "?." not in said.err
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "line"),
+    [
+        (
+            f"{INSTANCE} did not take the key: there is no user 'ec2-user'",
+            "no-user",
+            "there is no user 'ec2-user'. Name the user: ssm-ssh key sweep i-0123456789abcdef0 USER",
+        ),
+        (f"{INSTANCE} did not take the key: the file is locked", "lock", "the file is locked. Try again"),
+        (f"{INSTANCE} did not take the key; its shell said: no", "unknown", "its shell said: no"),
+    ],
+)
+def test_a_sweep_that_fails_is_told_as_one(
+    said: str, code: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def sweep(*_: object) -> None:
+        raise KeyRefused(said, "Try again" if code == "lock" else "Name the user: ssh USER@..." * bool(line), code=code)
+
+    monkeypatch.setattr(ways, "sweep", sweep)
+    assert run("sweep", INSTANCE) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"ssm-ssh: entries of ec2-user on {INSTANCE} were not swept: {line}")
+    assert "did not take the key" not in told
+
+
+def test_help_names_the_user_that_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("--help")
+    assert "USER is ec2-user" in capsys.readouterr().out
+
+
+def test_what_becomes_of_each_pair_is_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    now = time.time()
+    keys.renew(now=now)
+    assert run() == 0
+    assert "serves until" in capsys.readouterr().out
+    assert run("renew") == 0
+    capsys.readouterr()
+    assert run() == 0
+    retired, current = (part for part in capsys.readouterr().out.split("  ") if "made" in part)
+    assert "serves until" not in retired
+    assert "for connections that are just starting" in retired
+    assert "serves until" in current
+
+
+def test_a_renewal_that_comes_too_soon_is_no_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("renew") == 0
+    assert run("renew") == 0
+    assert run("renew") == 1
+    assert "Try again in 15 minutes" in capsys.readouterr().err
+
+
+def test_a_key_of_the_users_that_cannot_be_used_hides_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("renew")
+    capsys.readouterr()
+    monkeypatch.setenv("SSM_SSH_KEY", str(home / "gone.pub"))
+    assert run() == 1
+    said = capsys.readouterr().out
+    assert said.startswith(f"cannot be used: the public key {home / 'gone.pub'} cannot be read")
+    assert "current: ssh-ed25519" in said
+
+
+def test_a_removal_that_is_not_confirmed_is_told_without_alarm(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(memory, "entries", lambda: [memory.Entry("0" * 16, INSTANCE, "admin", 1e9)])
+    assert run() == 0
+    said = capsys.readouterr().out
+    assert f"removal not confirmed: entry {'0' * 16} of admin on {INSTANCE} was to remove itself at 2001-09-" in said
+    assert f"  to confirm: ssm-ssh key sweep {INSTANCE} admin\n" in said
