@@ -150,7 +150,15 @@ class _Push:
             raise UsageError(
                 f"EC2 Instance Connect takes RSA and Ed25519 keys, not {self._key.kind}", "Allow --push send-command"
             )
-        push_key(self._api, self._target, self._key.line)
+        try:
+            push_key(self._api, self._target, self._key.line)
+        except AccessDenied as error:
+            # Ahead of whom to ask: it may need nobody's help, and what a line has too much is cut from its end.
+            setting = 'push = "send-command"' + (' or push_after_denied = "yes"' if self._wish.way == AUTO else "")
+            hint = f"Run Command instead, if you may: {setting} in ssm-ssh's settings. Else: {error.hint}"
+            raise AccessDenied(
+                error.message, hint, code=error.code, operation=error.operation, status=error.status
+            ) from error
         self._log.debug("EC2 Instance Connect has taken the key")
         return Pushed(EIC, began + EIC_LIFETIME)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ssm_ssh.aws.errors import Refusal, explain
 from ssm_ssh.aws.settings import load
 from ssm_ssh.errors import (
     AccessDenied,
@@ -29,7 +30,7 @@ OURS = UserKey("ssh-ed25519 " + "A" * 68)
 ECDSA = UserKey("ecdsa-sha2-nistp256 " + "A" * 140, ours=False)
 EC2 = parse_target("i-0123456789abcdef0", "22", "ec2-user")
 NODE = parse_target("mi-0123456789abcdef0", "22", "admin")
-DENIED = AccessDenied("ec2-instance-connect:SendSSHPublicKey is not allowed", code="AccessDeniedException")
+DENIED = AccessDenied("ec2-instance-connect:SendSSHPublicKey is not allowed", "Ask", code="AccessDeniedException")
 DONE = "ssm-ssh note the home is open\nssm-ssh done 0123456789abcdef 1700000060 9.2\n"
 
 
@@ -235,6 +236,22 @@ def test_a_push_is_shared_while_it_is_young_and_by_nobody_else(aws: Aws) -> None
     aws.now += 25
     aws.authorize()
     assert aws.called == ["eic"] * 5
+
+
+@pytest.mark.parametrize(("way", "after"), [("auto", True), ("eic", False)])
+def test_a_denial_says_which_setting_is_a_way_out(aws: Aws, way: str, after: bool) -> None:
+    arn = f"arn:aws:ec2:eu-central-1:123456789012:instance/{EC2.instance_id}"
+    said = (
+        "User: arn:aws:iam::123456789012:user/me is not authorized to perform: ec2-instance-connect:SendSSHPublicKey "
+        f"on resource: {arn} with an explicit deny in a service control policy"
+    )
+    denied = explain(Refusal("SendSSHPublicKey", EC2.instance_id, 400, "AccessDeniedException", said), aws.settings)
+    aws.eic = denied
+    with pytest.raises(AccessDenied) as caught:
+        aws.authorize(way=way)
+    assert 'push = "send-command"' in caught.value.sentence(300)
+    assert ('push_after_denied = "yes"' in caught.value.sentence(300)) is after
+    assert caught.value.sentence().endswith("ask whoever owns that one")
 
 
 def test_an_error_is_not_kept(aws: Aws) -> None:
