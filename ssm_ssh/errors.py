@@ -17,6 +17,7 @@ SsmSshError
 |   |-- NotTrusted           the TLS certificate did not verify
 |   `-- UpgradeRefused       the gateway answered the WebSocket upgrade with an HTTP error
 |-- HostKeyRefused        the server's host key is not to be trusted, or could not be verified
+|   `-- HostKeyChanged       another one is known, and nothing confirms the change
 |-- ProtocolError         the other side broke the protocol (data channel, WebSocket, StreamUrl)
 |-- SessionEnded          the session was ended by the other side, with the reason it gave
 |-- KeyRefused            the instance itself did not take the public key
@@ -121,6 +122,10 @@ class UpgradeRefused(NetworkError):
 
 class HostKeyRefused(SsmSshError):
     """The server's host key is not to be trusted, or could not be verified."""
+
+
+class HostKeyChanged(HostKeyRefused):
+    """Another host key than the one known: ssh is to warn of it, and to get no further whatever it makes of it."""
 
 
 class ProtocolError(SsmSshError):

@@ -6,7 +6,7 @@ the agent, as the session is, so whoever stands in for the agent can forge both;
 
                     first key of an instance                    another key than the one known
     confirmed       by one source: recorded                     by every source that may be asked: replaced, and said
-    contradicted    refused                                     left to ssh, which warns and refuses
+    contradicted    refused                                     refused, after ssh's own warning
     not to be had   all denied: recorded, and said              likewise
                     (or refused: `require`)
     not now         refused: try again                          refused: try again
@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from ssm_ssh.errors import AccessDenied, HostKeyRefused, SsmSshError
+from ssm_ssh.errors import AccessDenied, HostKeyChanged, HostKeyRefused, SsmSshError
 from ssm_ssh.knownhosts import KNOWN, REFUSED, HostFile, instance_of, names, one_at_a_time
 from ssm_ssh.text import printable
 
@@ -42,8 +42,6 @@ _PATIENCE = _CONSOLE_LIMIT + _COMMAND_LIMIT
 
 # What a key's comment begins with where nothing has confirmed it.
 _UNVERIFIED = "unverified"
-# Characters of a notice.
-NOTICE_LIMIT = 300
 
 # How a source answered.
 SAID, SILENT, DOUBTFUL, DENIED, FAILED = "said", "silent", "doubtful", "denied", "failed"
@@ -193,9 +191,9 @@ def origin(settings: AwsSettings) -> str:
 def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by_ssh: bool, log: Log) -> str:
     """Judge `key`; returns a notice for the user, "" for none. When it returns, the client may see the key.
 
-    What ssh is to trust is in our file then. Where it is not, ssh refuses with its own warning: so it is only where the
-    client is ssh (`judged_by_ssh`), else HostKeyRefused is raised, as it is for whatever ssh would not explain.
-    `require`: never record a key that nothing confirms, nor go on with one that was recorded like that.
+    What ssh is to trust is in our file then. Else HostKeyRefused is raised: as HostKeyChanged where ssh has a warning
+    of its own for it, and the client is ssh (`judged_by_ssh`). `require`: never record a key that nothing confirms, nor
+    go on with one that was recorded like that.
     """
     if _pinned(where).settles(key, where, require=require):
         return ""
@@ -237,10 +235,7 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
         problem = f"{_this(where, key)} is not known, and nothing may confirm it: {_whys(answers)}"
     else:
         problem = f"{_this(where, key)} is not confirmed: {_whys(answers)}"
-    refusal = HostKeyRefused(problem, hint)
-    if changed and judged_by_ssh and not require:
-        return refusal.sentence(NOTICE_LIMIT)
-    raise refusal
+    raise (HostKeyChanged if changed and judged_by_ssh and not require else HostKeyRefused)(problem, hint)
 
 
 def known(where: Place) -> bool:

@@ -20,7 +20,7 @@ from ssm_ssh.backoff import Backoff
 from ssm_ssh.channel.events import Closed, Established, Notice, Output, Refused, StdErr
 from ssm_ssh.ending import Ending
 from ssm_ssh.entrance import Entrance
-from ssm_ssh.errors import NetworkError, ProtocolError, SessionEnded, SessionGone, SsmSshError
+from ssm_ssh.errors import HostKeyChanged, NetworkError, ProtocolError, SessionEnded, SessionGone, SsmSshError
 from ssm_ssh.liveness import Liveness
 from ssm_ssh.login import Login
 from ssm_ssh.pipes import tell
@@ -28,7 +28,7 @@ from ssm_ssh.poller import BROKEN, GONE, READ, WRITE, Poller
 from ssm_ssh.recovery import Recovery
 from ssm_ssh.ssh.disconnect import disconnect
 from ssm_ssh.tasks import Task, Waker
-from ssm_ssh.text import printable, surprise
+from ssm_ssh.text import LIMIT, printable, surprise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -495,7 +495,13 @@ class Relay:
             self._say(f"ssm-ssh: {sentence}")
             self._close(now)
             return
-        self._pipes.write(disconnect(sentence, begun=self._gate.banner_seen))
+        shown = b""
+        if isinstance(error, HostKeyChanged):
+            # ssh warns of it in its own words and ends. Where it was told not to (StrictHostKeyChecking no), it goes on
+            # to the server's NEWKEYS and finds this in their place.
+            self._notify(error.sentence(LIMIT))
+            shown = self._gate.show()
+        self._pipes.write(shown + disconnect(sentence, begun=self._gate.banner_seen))
         self._state = "parting"
         self._parting_since = now
         self._line.cancel()

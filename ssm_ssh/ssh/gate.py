@@ -148,6 +148,10 @@ class Gate:
         self._stage = "newkeys"
         return self._reply.raw + self._go_on()
 
+    def show(self) -> bytes:
+        """Return the held packet alone, for a client that is to see the key and get no further; it stays held."""
+        return self._reply.raw if self._stage == "held" and self._reply is not None else b""
+
     def _feed_banner(self, data: bytes) -> bytes:
         self._preface += data
         start = 0 if self._preface.startswith(b"SSH-") else self._preface.find(b"\nSSH-") + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections import Counter
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.e2e
 PLAIN = (
     *("first", "cost", "swapped", "rebuilt", "unlike", "slow", "throttled", "kmsg", "separators", "block"),
     *("denied", "required", "ended", "confirmed", "refreshed", "away", "control", "forbidden"),
+    *("lax-no", "lax-accept-new", "lax-ask", "lesser", "greater"),
 )
 OPTIONS = LabOptions(
     instances=(
@@ -299,6 +301,41 @@ def test_a_man_in_the_middle_gets_sshs_own_warning_until_a_person_accepts(here: 
     assert "accepted" in here.ssm_ssh("accept", one.instance_id)
     done = here.ssh(one)
     assert (done.stdout, done.stderr) == ("in\n", "")
+
+
+@pytest.mark.parametrize("check", ["no", "accept-new", "ask"])
+def test_whoever_tells_ssh_not_to_check_gets_no_further(here: Here, check: str) -> None:
+    one = here.instance(f"lax-{check}")
+    assert here.ssh(one).stdout == "in\n"
+    here.lab.fault("swap_host_key", instance_id=one.instance_id)
+    for options in ((), ("-oUserKnownHostsFile=/dev/null",)):
+        done = here.ssh(one, f"-oStrictHostKeyChecking={check}", "-oBatchMode=yes", *options)
+        assert (done.returncode, done.stdout) == (255, ""), done
+        assert "is not the one of the console: somebody may be in between" in done.stderr
+
+
+def test_a_refused_key_is_not_let_in_by_who_may_ask_less(here: Here) -> None:
+    one = here.instance("lesser")
+    here.lab.fault("swap_host_key", instance_id=one.instance_id)
+    assert "somebody may be in between" in here.ssh(one).stderr
+    done = here.ssh(one, identity="no-hostkeys")
+    assert done.returncode == 255
+    assert "was refused before" in done.stderr
+    (refused,) = [line for line in done.stderr.replace("\n", " ").split() if line.startswith("SHA256:")][-1:]
+    here.ssm_ssh("accept", one.instance_id, refused.rstrip("."))
+    assert here.ssh(one, identity="no-hostkeys").stdout == "in\n"
+
+
+def test_what_was_recorded_unverified_is_verified_when_that_is_possible(here: Here) -> None:
+    one = here.instance("greater")
+    assert "recorded unverified" in here.ssh(one, identity="no-hostkeys").stderr
+    done = here.ssh(one, identity="no-hostkeys", SSM_SSH_HOST_KEYS="require")
+    assert "nothing may confirm it" in done.stderr
+    path = here.data / "known_hosts"
+    path.write_text(re.sub(r"unverified, [\d-]+", "unverified, 2026-01-01", path.read_text()))  # on another day
+    assert here.ssh(one).stdout == "in\n"
+    assert here.calls(one)["GetConsoleOutput"] == 3
+    assert "unverified" not in here.ssm_ssh(one.instance_id)
 
 
 def test_the_warning_is_shown_on_a_shared_connection_too(here: Here) -> None:
