@@ -60,28 +60,67 @@ def choose(key: str, *, max_age: float, env: Mapping[str, str]) -> UserKey:
     return UserKey(_from_file(_path(key)).line, ours=False)
 
 
-def identity_files(key: str, *, env: Mapping[str, str]) -> tuple[Path, ...]:
+def identity_files(key: str) -> tuple[Path, ...]:
     """Return what ssh's IdentityFile lines have to name, so that it offers the key that is let in.
 
-    For a key in the agent, its public half is written into our data folder: so ssh picks it out of the agent.
-    Raises UsageError for a key in the agent that cannot be used and for a path that is not absolute, StateError where
-    our data folder cannot be used.
+    Nothing is read: whether that key is there is another question. Raises UsageError for a path that is not absolute.
     """
     from ssm_ssh import keys
 
     if not key:
         return keys.identity_files()
-    if not _in_agent(key):
-        path = _path(key)
-        private = path.with_suffix("")
-        return (private if path.suffix == ".pub" and private.exists() else path,)
+    if _in_agent(key):
+        return (_agent_file(),)
+    path = _path(key)
+    private = path.with_suffix("")
+    return (private if path.suffix == ".pub" and private.exists() else path,)
+
+
+def put_down(key: str, *, env: Mapping[str, str]) -> None:
+    """Write the public half of a key in the agent where identity_files says: so ssh picks it out of the agent.
+
+    Does nothing for any other key. Raises UsageError where the agent has no such key, StateError where our data folder
+    cannot be used.
+    """
     from ssm_ssh.files import open_folder
+
+    if not _in_agent(key):
+        return
+    line = choose(key, max_age=0, env=env).line
+    file = _agent_file()
+    with open_folder(file.parent) as folder:
+        folder.write(file.name, f"{line}\n".encode("ascii"))
+
+
+def problem(key: str, *, env: Mapping[str, str]) -> str:
+    """Return in a sentence why the user's own `key` cannot be let in or ssh would not offer it, "" where all is well.
+
+    Changes nothing. Raises StateError where our data folder cannot be used.
+    """
+    from ssm_ssh.files import open_folder
+
+    if not key:
+        return ""
+    try:
+        line = choose(key, max_age=0, env=env).line
+    except UsageError as error:
+        return f"the key cannot be used: {error.sentence()}"
+    if not _in_agent(key):
+        return ""
+    file = _agent_file()
+    offered = None
+    if file.parent.exists():
+        with open_folder(file.parent) as folder:
+            offered = folder.read(file.name)
+    if (offered or b"").decode("ascii", "replace").split()[:2] == line.split():
+        return ""
+    return "ssh does not offer the key that the agent holds now; run: ssm-ssh setup"
+
+
+def _agent_file() -> Path:
     from ssm_ssh.paths import data_folder
 
-    line = choose(key, max_age=0, env=env).line
-    with open_folder(data_folder()) as folder:
-        folder.write("agent_key.pub", f"{line}\n".encode("ascii"))
-    return (data_folder() / "agent_key.pub",)
+    return data_folder() / "agent_key.pub"
 
 
 def _in_agent(key: str) -> bool:

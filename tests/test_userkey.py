@@ -29,7 +29,7 @@ def test_ours_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(keys, "data_folder", lambda: tmp_path / "data")
     key = choose("")
     assert (key.ours, key.kind, key.for_eic) == (True, "ssh-ed25519", True)
-    assert userkey.identity_files("", env={}) == keys.identity_files()
+    assert userkey.identity_files("") == keys.identity_files()
 
 
 @pytest.mark.parametrize(("kind", "for_eic"), [("ed25519", True), ("rsa", True), ("ecdsa", False)])
@@ -38,9 +38,9 @@ def test_a_file(tmp_path: Path, kind: str, for_eic: bool) -> None:
     key = choose(f"{path}.pub")
     assert key == userkey.UserKey(" ".join(Path(f"{path}.pub").read_text().split()[:2]), ours=False)
     assert key.for_eic == for_eic
-    assert userkey.identity_files(f"{path}.pub", env={}) == (path,)
+    assert userkey.identity_files(f"{path}.pub") == (path,)
     path.unlink()
-    assert userkey.identity_files(f"{path}.pub", env={}) == (Path(f"{path}.pub"),)
+    assert userkey.identity_files(f"{path}.pub") == (Path(f"{path}.pub"),)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_path_that_depends_on_the_current_folder_is_refused(
 ) -> None:
     made(tmp_path, "ed25519").with_suffix(".pub").rename(tmp_path / "id.pub")
     monkeypatch.chdir(tmp_path)
-    for use in (choose, lambda wanted: userkey.identity_files(wanted, env={})):
+    for use in (choose, userkey.identity_files):
         with pytest.raises(UsageError) as caught:
             use(key)
         assert key in caught.value.message
@@ -88,7 +88,7 @@ def test_a_path_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HOME", str(tmp_path))
     path = made(tmp_path, "ed25519")
     assert choose("~/id_ed25519.pub").line in Path(f"{path}.pub").read_text()
-    assert userkey.identity_files("~/id_ed25519.pub", env={}) == (path,)
+    assert userkey.identity_files("~/id_ed25519.pub") == (path,)
 
 
 @pytest.fixture
@@ -127,8 +127,24 @@ def test_a_key_in_the_agent(tmp_path: Path, agent: str, monkeypatch: pytest.Monk
     import ssm_ssh.paths
 
     monkeypatch.setattr(ssm_ssh.paths, "data_folder", lambda: tmp_path / "data")
-    (file,) = userkey.identity_files("agent:first", env={"SSH_AUTH_SOCK": agent})
+    env = {"SSH_AUTH_SOCK": agent}
+    (file,) = userkey.identity_files("agent:first")
+    assert "does not offer" in userkey.problem("agent:first", env=env)
+    assert not file.parent.exists(), "to ask changes nothing"
+    userkey.put_down("agent:first", env=env)
+    assert userkey.problem("agent:first", env=env) == ""
+    assert "does not offer" in userkey.problem("agent:second one", env=env)
+    assert "2 such keys" in userkey.problem("agent", env=env)
     assert file.read_text().split() == Path(f"{first}.pub").read_text().split()[:2]
+
+
+def test_problems_of_a_file(tmp_path: Path) -> None:
+    path = f"{made(tmp_path, 'ed25519')}.pub"
+    for key in ("", path):
+        assert userkey.problem(key, env={}) == ""
+    Path(path).unlink()
+    assert "cannot be used: the public key" in userkey.problem(path, env={})
+    assert "no ssh-agent" in userkey.problem("agent", env={})
 
 
 def test_no_agent(tmp_path: Path) -> None:

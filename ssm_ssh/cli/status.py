@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssm_ssh import __version__
 from ssm_ssh.cli.arguments import Arguments
-from ssm_ssh.errors import SsmSshError
+from ssm_ssh.errors import SsmSshError, StateError, UsageError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ssm_ssh.sshconfig.place import Place
     from ssm_ssh.sshconfig.proof import Ssh
 
@@ -20,14 +23,16 @@ apply and where they come from, and what is dangerous or in the way. Nothing is 
 """
 
 _EPILOG = """\
-exit status: 0 ssh would use ssm-ssh, and everything is current; 1 not so.
+exit status: 0 ssh would use ssm-ssh, everything is current, and there is no problem; 1 not so.
 """
 
 _MOST_REMOVALS = 5
+# Instances that are named in one row.
+_MOST_NAMED = 3
 
 
 def run(argv: list[str]) -> int:
-    """Run the command; returns 0 when ssh would use ssm-ssh as it is now."""
+    """Run the command; returns 0 when ssh would use ssm-ssh as it is now, and connections could succeed."""
     import argparse
 
     parser = Arguments(
@@ -45,8 +50,12 @@ def run(argv: list[str]) -> int:
     good = _configuration(where, ssh)
     _row("program", " ".join(place.program()))
     _choice()
+    problems = _problems()
+    for problem in problems:
+        _row("problem", problem)
+    _host_keys()
     _removals()
-    return 0 if good else 1
+    return 0 if good and not problems else 1
 
 
 def _row(name: str, value: str) -> None:
@@ -54,25 +63,30 @@ def _row(name: str, value: str) -> None:
 
 
 def _configuration(where: Place, ssh: Ssh) -> bool:
-    from ssm_ssh.sshconfig import edit, install, interfere, proof
+    from ssm_ssh.sshconfig import edit, install, interfere, place, proof
     from ssm_ssh.sshconfig.compose import compose
-    from ssm_ssh.sshconfig.managed import body, render
+    from ssm_ssh.sshconfig.managed import Managed, proxy_command, render
     from ssm_ssh.sshconfig.replace import look
     from ssm_ssh.sshconfig.scan import scan
 
     config, own = look(where.config), look(where.managed)
     stored = install.stored(config, own)
-    wanted = compose(where, stored)
-    text = render(wanted).encode("utf-8", "surrogateescape")
+    problems = []
+    text = None
+    try:
+        text = render(compose(where, stored, dry_run=True)).encode("utf-8", "surrogateescape")
+    except UsageError as error:
+        problems.append(f"what the rules are to say is not known: {error.sentence()}")
     line = edit.include_line(str(where.managed))
     inline = edit.has_block(config.text)
     if not inline and not edit.has_line(config.text, line):
         _row("setup", "not set up; run: ssm-ssh setup")
+        for problem in problems:
+            _row("problem", problem)
         return False
-    problems = []
     if inline:
         _row("setup", f"a block in {where.config}")
-        current = edit.block_in(config.text) == text.strip(b"\n") + b"\n"
+        current = text is not None and edit.block_in(config.text) == text.strip(b"\n") + b"\n"
     else:
         _row("setup", f"{where.managed}, included by the first line of {where.config}")
         current = own.content == text
@@ -80,11 +94,11 @@ def _configuration(where: Place, ssh: Ssh) -> bool:
             problems.append(
                 f"{where.config}: the line that includes ssm-ssh's rules is not the first; what precedes it wins"
             )
-    if not current:
+    if not current and text is not None:
         problems.append("the rules are not those of this version and place of ssm-ssh; run: ssm-ssh setup")
     outcomes = [ssh.ask(name) for name in proof.IDS]
     reason = next(filter(None, map(proof.rejected, outcomes)), "")
-    command = next(value for keyword, value in body(wanted) if keyword == "ProxyCommand")
+    command = proxy_command(Managed(place.program(), (), Path(), environment=place.environment(where.home)))
     # ssh -G prints the tokens as they are.
     used = not reason and all(one.value("proxycommand") == command for one in outcomes)
     _row("ssh", f"{ssh.version()} at {ssh.program}: {'uses it' if used else 'does not use it'}")
@@ -115,6 +129,50 @@ def _choice() -> None:
     _row("region", found.region + _from(chosen.region_from or fallback or f"the profile in {found.files.config_path}"))
 
 
+def _problems() -> list[str]:
+    """Return why connections would fail, as far as that is to be seen from here."""
+    from ssm_ssh import hostkeys, keys, settings, userkey
+    from ssm_ssh.knownhosts import KNOWN, REFUSED
+    from ssm_ssh.paths import data_folder
+
+    found = []
+    key = settings.load().text("key")
+    checks: list[Callable[[], object]] = [lambda: found.append(userkey.problem(key, env=os.environ))]
+    if os.path.lexists(data_folder()):  # to look into it would make it
+        checks += [] if key else [keys.show]
+        checks += [lambda: hostkeys.of("", KNOWN), lambda: hostkeys.of("", REFUSED)]
+    for check in checks:
+        try:
+            check()
+        except StateError as error:
+            found.append(error.sentence())
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def _host_keys() -> None:
+    """Name the instances whose host keys were refused, and those whose host keys nothing has confirmed."""
+    from ssm_ssh import hostkeys
+    from ssm_ssh.knownhosts import KNOWN, REFUSED, instance_of
+    from ssm_ssh.paths import data_folder
+
+    if not os.path.lexists(data_folder()):
+        return
+    try:
+        refused = dict.fromkeys(instance_of(name) for name, _, _ in hostkeys.of("", REFUSED))
+        unverified = dict.fromkeys(
+            instance_of(name) for name, _, comment in hostkeys.of("", KNOWN) if comment.startswith("unverified")
+        )
+    except StateError:  # a problem that has been told
+        return
+    for ids, what, todo in (
+        (list(refused), "host keys were refused", "look at them: ssm-ssh host-keys"),
+        (list(unverified), "host keys are recorded unverified", "have them verified: ssm-ssh host-keys refresh"),
+    ):
+        if ids:
+            more = f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else ""
+            _row("mind", f"{what} of {', '.join(ids[:_MOST_NAMED])}{more}; {todo} {ids[0]}")
+
+
 def _removals() -> None:
     """Name the entries in authorized_keys files that were to be gone by now, and are not known to be."""
     import time
@@ -122,19 +180,19 @@ def _removals() -> None:
     from ssm_ssh.push import memory
 
     now = time.time()
-    overdue: dict[tuple[str, str], float] = {}
+    overdue: dict[tuple[str, str], memory.Entry] = {}
     for entry in memory.entries():
         if entry.expires < now:
-            overdue.setdefault((entry.instance_id, entry.user), entry.expires)
-    for (instance_id, user), expires in list(overdue.items())[:_MOST_REMOVALS]:
-        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(expires))
+            overdue.setdefault((entry.instance_id, entry.user), entry)
+    for (instance_id, user), entry in list(overdue.items())[:_MOST_REMOVALS]:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.expires))
         _row(
             "mind",
-            f"the key that {user} on {instance_id} took until {since} is not confirmed to be removed; "
-            f"run: ssm-ssh key sweep {instance_id} {user}",
+            f"entry {entry.entry_id} of {user} on {instance_id} was to remove itself at {when}; "
+            f"removal not confirmed yet; to confirm: ssm-ssh key sweep {instance_id} {user}",
         )
     if len(overdue) > _MOST_REMOVALS:
-        _row("mind", f"{len(overdue) - _MOST_REMOVALS} more removals are not confirmed; run: ssm-ssh key")
+        _row("mind", f"{len(overdue) - _MOST_REMOVALS} more removals not confirmed yet; all of them: ssm-ssh key")
 
 
 def _from(origin: str) -> str:

@@ -23,12 +23,19 @@ if TYPE_CHECKING:
     from ssm_ssh.sshconfig.proof import Ssh
 
 
-def compose(place: Place, before: Stored) -> Managed:
-    """Return what our file is to say, keeping what it stored `before`."""
+def compose(place: Place, before: Stored, *, dry_run: bool = False) -> Managed:
+    """Return what our file is to say, keeping what it stored `before`.
+
+    Puts down which key of the agent ssh is to offer, except in a dry run. Raises UsageError for settings that cannot
+    be, and for a key that is not there.
+    """
     chosen = settings.load()
+    key = chosen.text("key")
+    if not dry_run:
+        userkey.put_down(key, env=os.environ)
     return Managed(
         program=program(),
-        identity_files=userkey.identity_files(chosen.text("key"), env=os.environ),
+        identity_files=userkey.identity_files(key),
         known_hosts=knownhosts.path(),
         resume_limit=chosen.seconds("resume_limit"),
         environment=environment(place.home),
@@ -54,7 +61,7 @@ def update_aliases(
         raise UsageError("ssh is not set up for ssm-ssh yet", "Run: ssm-ssh setup")
 
     def changed(before: Stored) -> Managed:
-        return compose(place, before._replace(aliases=change(before.aliases)))
+        return compose(place, before._replace(aliases=change(before.aliases)), dry_run=dry_run)
 
     return set_up(place, ssh, changed, dry_run=dry_run)
 

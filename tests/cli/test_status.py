@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ssh.streams import ed25519
 from tests.sshconfig.home import Home
 
 
@@ -68,6 +69,74 @@ def test_a_configuration_that_ssh_rejects_is_said(home: Home) -> None:
     )
 
 
+ROWS = ("ssm-ssh", "setup", "ssh", "program", "profile", "region")
+
+
+def data(home: Home) -> Path:
+    return home.path / ".local" / "share" / "ssm-ssh"
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("agent", "the key cannot be used: there is no ssh-agent"),
+        ("agent:work", "the key cannot be used: there is no ssh-agent"),
+        ("~/keys/gone.pub", "the key cannot be used: the public key"),
+        ("keys/me.pub", "the path of the key, keys/me.pub, is not absolute"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_a_problem_among_all_other_rows(home: Home, key: str, words: str) -> None:
+    home.run("setup")
+    before = home.contents()
+    said = home.run("status", expect=1, SSM_SSH_KEY=key, SSH_AUTH_SOCK="", AWS_REGION="eu-west-1")
+    assert words in row(said, "problem")
+    assert all(row(said, name) for name in ROWS), said
+    assert "uses it" in row(said, "ssh")
+    assert home.contents() == before
+    assert not (data(home) / "agent_key.pub").exists()
+
+
+def test_a_folder_that_others_may_use_is_a_problem(home: Home) -> None:
+    home.run("setup")
+    data(home).chmod(0o770)
+    said = home.run("status", expect=1)
+    assert row(said, "problem").count("is open to other users. Run: chmod 700") == 1
+    assert row(said, "region")
+
+
+@pytest.mark.parametrize("name", ["known_hosts", "refused_hosts", "id_ed25519", "id_ed25519.pub"])
+def test_a_file_that_cannot_be_used_is_a_problem(home: Home, name: str) -> None:
+    home.run("setup")
+    (data(home) / name).unlink(missing_ok=True)
+    (data(home) / name).symlink_to("/dev/null")
+    said = home.run("status", expect=1)
+    assert f"{name} is a symbolic link" in row(said, "problem")
+
+
+def test_host_keys_that_nobody_vouches_for_are_said(home: Home) -> None:
+    home.run("setup")
+    lines = {
+        "known_hosts": [(number, "unverified, 2026-01-01, eu-west-1 default") for number in range(5)]
+        + [(9, "console, 2026-01-01, eu-west-1 default")],
+        "refused_hosts": [(8, "refused, 2026-01-01, eu-west-1 default")],
+    }
+    for name, entries in lines.items():
+        text = "".join(f"i-{number:017x} {ed25519(number + 1).line} {comment}\n" for number, comment in entries)
+        (data(home) / name).write_text(text)
+        (data(home) / name).chmod(0o600)
+    refused, unverified = row(home.run("status"), "mind").splitlines()
+    first = f"i-{0:017x}"
+    assert refused == f"host keys were refused of i-{8:017x}; look at them: ssm-ssh host-keys i-{8:017x}"
+    assert f"unverified of {first}, i-{1:017x}, i-{2:017x} and 2 more; " in unverified
+    assert unverified.endswith(f"ssm-ssh host-keys refresh {first}")
+    assert f"i-{9:017x}" not in unverified
+
+
+def test_to_look_makes_nothing(home: Home) -> None:
+    home.run("status", expect=1)
+    assert not data(home).exists()
+
+
 def test_a_removal_that_nobody_has_confirmed_is_said(home: Home) -> None:
     state = home.path / "state" / "ssm-ssh"
     state.mkdir(parents=True, mode=0o700)
@@ -80,6 +149,7 @@ def test_a_removal_that_nobody_has_confirmed_is_said(home: Home) -> None:
     (state / "push.json").chmod(0o600)
     home.run("setup", XDG_STATE_HOME=str(state.parent))
     said = row(home.run("status", XDG_STATE_HOME=str(state.parent)), "mind")
-    assert "run: ssm-ssh key sweep i-0123456789abcdef0 admin" in said
+    assert f"entry {0:016x} of admin on i-0123456789abcdef0 was to remove itself at 2001-09-" in said
+    assert "removal not confirmed yet; to confirm: ssm-ssh key sweep i-0123456789abcdef0 admin" in said
     assert "ec2-user" not in said, "that one is still to be there"
-    assert "2 more removals are not confirmed; run: ssm-ssh key" in said
+    assert "2 more removals not confirmed yet; all of them: ssm-ssh key" in said
