@@ -22,8 +22,8 @@ _SOME_KEY = "ssh-ed25519 " + "A" * 68
 def describe(settings: AwsSettings, target: Target, *, document: str = SSH_DOCUMENT, way: str = "eic") -> list[str]:
     """Return one printable line for each call that connecting to `target` makes: operation, host, parameters.
 
-    `way`: how the key gets there: eic, send-command, none. Needs no credentials and shows none. Raises UsageError
-    for whatever the real calls would refuse before they are sent.
+    Calls that depend on what is found say on what. `way`: how the key gets there: eic, send-command, none. Needs no
+    credentials and shows none. Raises UsageError for whatever the real calls would refuse before they are sent.
     """
     lines = [f"profile {settings.profile_name}, region {settings.region}"]
     if way == "eic":
@@ -35,8 +35,23 @@ def describe(settings: AwsSettings, target: Target, *, document: str = SSH_DOCUM
     lines.append(_call(settings, "ssm", "StartSession", start_payload(target, document)))
     gateway = resolve(settings, "ssmmessages")
     lines.append(f"ssmmessages:OpenDataChannel at {gateway.authority}: the WebSocket that carries the session")
+    lines += _host_key_calls(settings, target, way)
     lines.append(_call(settings, "ssm", "TerminateSession", {"SessionId": "(that of the session)"}))
     return [printable(line, 1000) for line in lines]
+
+
+def _host_key_calls(settings: AwsSettings, target: Target, way: str) -> list[str]:
+    when, lines = "only where the host key is not known yet", []
+    if not target.hybrid:
+        lines.append(f"{when}: {_call(settings, 'ec2', 'GetConsoleOutput', {'InstanceId': target.instance_id})}")
+        when += ", and the console does not tell it"
+    if way == "eic":  # which may be what `auto` came to
+        when += ", and push is not eic"
+    if way != "none":
+        parameters = {"InstanceIds": [target.instance_id], "DocumentName": SHELL_DOCUMENT}
+        command = _call(settings, "ssm", "SendCommand", parameters | {"commands": "(reads the public host keys)"})
+        lines.append(f"{when}: {command}")
+    return lines
 
 
 def _call(settings: AwsSettings, service: str, operation: str, parameters: dict[str, Any]) -> str:
