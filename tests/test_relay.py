@@ -13,6 +13,8 @@ from ssm_ssh.channel.events import Closed, Established, Output, Refused
 from ssm_ssh.errors import (
     AccessDenied,
     Disconnected,
+    HostKeyChanged,
+    HostKeyRefused,
     NetworkError,
     ProtocolError,
     SessionGone,
@@ -23,7 +25,8 @@ from ssm_ssh.errors import (
 from ssm_ssh.log import Log
 from ssm_ssh.pipes import Pipes
 from ssm_ssh.relay import Relay
-from ssm_ssh.ssh.disconnect import BANNER
+from ssm_ssh.ssh.disconnect import BANNER, disconnect
+from ssm_ssh.ssh.gate import Gate
 from tests.ssh.streams import CLIENT, recordings
 
 RECORDING = recordings()[0]
@@ -289,3 +292,16 @@ def test_the_server_is_passed_on_up_to_its_host_key_and_then_all_of_it(world: Fa
     world.content = len(RECORDING.server)
     assert world.run() == 0
     assert world.said == RECORDING.server
+
+
+@pytest.mark.parametrize(("error", "shown"), [(HostKeyChanged("it is another"), True), (HostKeyRefused("no"), False)])
+def test_ssh_sees_a_changed_host_key_and_nothing_behind_it(world: FakeWorld, error: SsmSshError, shown: bool) -> None:
+    os.write(world.writes, RECORDING.client)
+    world.check_host_key = lambda key, *, judged_by_ssh: fail(error)()  # type: ignore[method-assign]
+    world.opening = [lambda: world.connection(Output(RECORDING.server))]
+    gate = Gate()
+    gate.feed_client(RECORDING.client)
+    before = gate.feed(RECORDING.server)
+    assert world.run() == 1
+    assert world.said == before + (gate.show() if shown else b"") + disconnect(error.message, begun=True)
+    assert gate.show() not in before
