@@ -87,7 +87,14 @@ class AwsSettings:
     def where(self) -> str:
         """Region, profile and by what they were chosen, for a person who may have meant others."""
         chosen = f": {self.origin}" if self.origin else ""
-        return f"{self.region} (profile '{self.profile_name}'{chosen})"
+        # As for the AWS CLI: then the profile gives the region and the rest, and not the credentials.
+        keys = "; keys of AWS_ACCESS_KEY_ID" if self.profile and self.keys_of_environment else ""
+        return f"{self.region} (profile '{self.profile_name}'{chosen}{keys})"
+
+    @property
+    def keys_of_environment(self) -> bool:
+        """Whether the environment's access key is used, whatever AWS_PROFILE says."""
+        return bool(self.env.get("AWS_ACCESS_KEY_ID")) and not self.explicit_profile
 
     def endpoint_url(self, service: str) -> str | None:
         """Return the configured endpoint URL of `service` (`ssm`, `ec2-instance-connect`, ...), or None.

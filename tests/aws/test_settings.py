@@ -228,3 +228,10 @@ def test_settings_are_botocores(
             provider = ConfiguredEndpointProvider(session.full_config, scoped, service)
             ignored = session.get_config_variable("ignore_configured_endpoint_urls")
             assert settings.endpoint_url(service) == (None if ignored else provider.provide())
+
+
+def test_whose_keys_count_is_said_where_the_profile_does_not_tell(home: Path) -> None:
+    env = {"HOME": str(home), "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_REGION": "eu-west-3"}
+    both = load(env={**env, "AWS_PROFILE": "work"})
+    assert both.where == "eu-west-3 (profile 'work'; keys of AWS_ACCESS_KEY_ID)"
+    assert load(profile="work", region="eu-west-3", env=env).where == "eu-west-3 (profile 'work')"
