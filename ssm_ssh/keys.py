@@ -3,7 +3,8 @@
 ssh opens its IdentityFiles while the proxy starts beside it. So a pair may appear under a name that was free, and then
 serves that very connection, but none may change under a name that an ssh has read. There are two names, and ssh is
 given both: a new pair goes to the other one, and the old one's private half is deleted when no connection that began
-with it can still be about to use it.
+with it can still be about to use it. All of that is done by connections: without one, what is there
+stays.
 
     name 1: [ current ...... ][ retired, grace ](public half alone ......)[ resting ][ current ......
     name 2: (nothing)         [ current ............................................ ][ retired, grace ](nothing
@@ -71,16 +72,21 @@ def public_key(*, max_age: float = MAX_AGE, now: float | None = None) -> str:
             return _current(pairs, now).line
 
 
-def show(*, now: float | None = None) -> list[tuple[Pair, str]]:
-    """Return the pairs that are there with what they are: `current`, `retired`, or `resting` before it is current."""
+def show(*, max_age: float = MAX_AGE, now: float | None = None) -> list[tuple[Pair, str]]:
+    """Return the pairs that are there with what they are: `current`, `retired`, or `resting` before it is current.
+
+    Nothing but a connection replaces or deletes a pair. So one that has served for more than `max_age` seconds is
+    `current` with what will become of it.
+    """
     now = time.time() if now is None else now
     with open_folder(data_folder()) as folder:
         pairs = _pairs(folder)
     if not pairs:
         return []
     current = _current(pairs, now)
+    serving = "current, to be replaced by the next connection" if _due(pairs, max_age, now) else "current"
     return [
-        (pair, "current" if pair == current else "resting" if pair.made > current.made else "retired") for pair in pairs
+        (pair, serving if pair == current else "resting" if pair.made > current.made else "retired") for pair in pairs
     ]
 
 

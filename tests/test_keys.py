@@ -88,6 +88,19 @@ def test_the_private_half_of_a_retired_pair_is_deleted_after_the_grace_period(da
     assert (data_home / "id_ed25519.pub").read_text().startswith(first)
 
 
+def test_a_pair_that_has_served_its_time_is_there_until_a_connection_replaces_it(data_home: Path) -> None:
+    line = keys.public_key()
+    aged(data_home, "id_ed25519", 7200)
+    assert [what for _, what in keys.show()] == ["current"]
+    assert [what for _, what in keys.show(max_age=3600)] == ["current, to be replaced by the next connection"]
+    aged(data_home, "id_ed25519", keys.MAX_AGE)
+    assert [(pair.line, what) for pair, what in keys.show()] == [
+        (line, "current, to be replaced by the next connection")
+    ]
+    keys.public_key()
+    assert [what for _, what in keys.show()] == ["retired", "current"]
+
+
 def test_no_connection_can_lose_its_key_however_short_the_life_of_a_pair(data_home: Path) -> None:
     """An ssh reads both names when it starts, and logs in within the grace period by what its proxy has pushed."""
     now = time.time()
