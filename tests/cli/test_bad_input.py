@@ -8,7 +8,7 @@ import socketserver
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,6 +85,10 @@ ARGUMENTS = {
     "a region that is a host": (["proxy", ID, "22", "u", "--region", "evil.com#"], "region"),
     "a profile that is not there": (["proxy", ID, "22", "u", "--profile", "nobody"], "nobody"),
     "a document's name with a space": (["proxy", ID, "22", "u", "--document", "my doc"], "document"),
+    "a key in whatever folder this is": (["proxy", ID, "22", "u", "--key", "keys/id.pub"], "keys/id.pub, is not abs"),
+    "a key that begins like the agent": (["proxy", ID, "22", "u", "--key", "agentkey.pub"], "agentkey.pub, is not abs"),
+    "a key of nobody": (["proxy", ID, "22", "u", "--key", "~no-such-user/id.pub"], "home of nobody"),
+    "a key that is no file": (["proxy", ID, "22", "u", "--key", "/dev/zero"], "/dev/zero is not a file"),
     "a lab of no instances": (["lab", "--instances", "0"], "0"),
     "a lab with words": (["lab", "--instances", "many"], "many"),
 }
@@ -132,6 +136,23 @@ def test_environments(tmp_path: Path, name: str) -> None:
     said = call(tmp_path, "proxy", ID, "22", "u", env={**KEYS, **nowhere, **changes})
     clear(said, expected)
     assert "secret" not in said.line
+
+
+@pytest.mark.parametrize("name", ["known_hosts", "id_ed25519", "id_ed25519.pub"])
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_something_else_in_the_place_of_a_file_of_ours(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
+    folder = tmp_path / ".local" / "share" / "ssm-ssh"
+    folder.mkdir(mode=0o700, parents=True)
+    make(folder / name)
+    words = ["host-keys"] if name == "known_hosts" else ["proxy", ID, "22", "u"]
+    said = call(tmp_path, *words, env={**KEYS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    clear(said, f"{name} is not a plain file. Remove it")
+
+
+def test_a_key_that_is_a_fifo(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key")
+    words = ("proxy", ID, "22", "u", "--key", str(tmp_path / "key"))
+    clear(call(tmp_path, *words, env={**KEYS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}), "key is not a file")
 
 
 FILES = {
