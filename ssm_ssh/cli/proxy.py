@@ -36,6 +36,8 @@ def run(argv: list[str]) -> int:
     except SsmSshError as error:
         _say_in_band(error.sentence())
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and "--dry-run" in argv:
+            raise  # a plan is for whoever reads it, and no SSH
         from ssm_ssh.log import Log
 
         Log(None, debug="--debug" in argv).failure(error)
