@@ -130,7 +130,9 @@ def _minute(when: float) -> str:
 
 def _renew() -> int:
     from ssm_ssh import keys
+    from ssm_ssh.paths import data_folder
 
+    data_folder()  # what is wrong with the call shows here
     try:
         wait = keys.renew()
     except UsageError as error:  # nothing is wrong with the call, but with the moment
