@@ -52,7 +52,7 @@ def run(argv: list[str]) -> int:
     done = install.set_up(
         where,
         ssh,
-        lambda before: compose(where, before),
+        lambda before: compose(where, before, dry_run=options.dry_run),
         inline=options.inline,
         dry_run=options.dry_run,
     )
