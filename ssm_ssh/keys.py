@@ -34,6 +34,8 @@ _LOCK, _FREED = "key.lock", "key.freed"
 # before (MFA, a held key exchange, refusals by sshd that are tried again) is bounded too.
 MAX_AGE = 86400.0
 GRACE = 900.0
+# What `show` says of a pair that has served for too long.
+OVER_AGE = "current, to be replaced by the next connection"
 
 
 class Pair(NamedTuple):
@@ -76,7 +78,7 @@ def show(*, max_age: float = MAX_AGE, now: float | None = None) -> list[tuple[Pa
     """Return the pairs that are there with what they are: `current`, `retired`, or `resting` before it is current.
 
     Nothing but a connection replaces or deletes a pair. So one that has served for more than `max_age` seconds is
-    `current` with what will become of it.
+    OVER_AGE.
     """
     now = time.time() if now is None else now
     with open_folder(data_folder()) as folder:
@@ -84,7 +86,7 @@ def show(*, max_age: float = MAX_AGE, now: float | None = None) -> list[tuple[Pa
     if not pairs:
         return []
     current = _current(pairs, now)
-    serving = "current, to be replaced by the next connection" if _due(pairs, max_age, now) else "current"
+    serving = OVER_AGE if _due(pairs, max_age, now) else "current"
     return [
         (pair, serving if pair == current else "resting" if pair.made > current.made else "retired") for pair in pairs
     ]

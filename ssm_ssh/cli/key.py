@@ -75,7 +75,7 @@ def _show() -> int:
         except UsageError as error:
             print(f"cannot be used: {error.sentence()}\n{whose}")
             good = False
-    pairs = keys.show()
+    pairs = keys.show(max_age=chosen.seconds("key_age"))
     for pair, state in pairs:
         print(f"{state}: {pair.line}")
         print(f"  {data_folder() / pair.slot}, {_fingerprint(pair.line)}, {_when(pair, state, pairs, chosen)}")
@@ -102,7 +102,7 @@ def _fingerprint(line: str) -> str:
 
 def _when(pair: Pair, state: str, pairs: list[tuple[Pair, str]], chosen: Settings) -> str:
     """Say when `pair` was made, and what becomes of it when."""
-    from ssm_ssh.keys import GRACE
+    from ssm_ssh.keys import GRACE, OVER_AGE
 
     made = f"made {_minute(pair.made)}"
     if state == "resting":
@@ -112,14 +112,16 @@ def _when(pair: Pair, state: str, pairs: list[tuple[Pair, str]], chosen: Setting
         if until < time.time():
             return f"{made}, to be deleted by the next connection"
         return f"{made}, kept until {_minute(until)} for connections that are just starting"
+    if state == OVER_AGE:
+        return made
     rests = [other.made + GRACE for other, how in pairs if how == "resting"]
     return f"{made}, serves until {_minute(min([pair.made + chosen.seconds('key_age'), *rests]))}"
 
 
 def _retired_until(pairs: list[tuple[Pair, str]]) -> float:
-    from ssm_ssh.keys import GRACE, SLOTS
+    from ssm_ssh.keys import GRACE, OVER_AGE, SLOTS
 
-    current = next(pair for pair, state in pairs if state == "current")
+    current = next(pair for pair, state in pairs if state in ("current", OVER_AGE))
     # One that was made under the first name rested before it took over.
     return current.made + (2 * GRACE if current.slot == SLOTS[0] else GRACE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -107,6 +108,21 @@ def test_what_becomes_of_each_pair_is_shown(home: Path, capsys: pytest.CaptureFi
     assert "serves until" not in retired
     assert "for connections that are just starting" in retired
     assert "serves until" in current
+
+
+@pytest.mark.parametrize("pairs", [1, 2])
+def test_pairs_that_have_served_for_too_long(
+    home: Path, pairs: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(pairs):
+        run("renew")
+    for path in home.rglob("id_ed25519*"):
+        os.utime(path, (1e9, 1e9 + path.name.startswith("id_ed25519_2")))
+    capsys.readouterr()
+    assert run() == 0
+    said = capsys.readouterr().out
+    assert "current, to be replaced by the next connection: ssh-ed25519" in said
+    assert "serves until" not in said
 
 
 def test_a_renewal_that_comes_too_soon_is_no_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
