@@ -21,7 +21,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import AccessDenied, HostKeyChanged, HostKeyRefused, SsmSshError
-from ssm_ssh.knownhosts import KNOWN, REFUSED, HostFile, instance_of, names, one_at_a_time
+from ssm_ssh.knownhosts import KNOWN, REFUSED, HostFile, names, one_at_a_time
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
@@ -40,12 +40,10 @@ _CONSOLE_LIMIT, _COMMAND_LIMIT = 15.0, 60.0
 # Somebody else who asks for the same instance needs no longer than that.
 _PATIENCE = _CONSOLE_LIMIT + _COMMAND_LIMIT
 
-# What a key's comment begins with where nothing has confirmed it.
-_UNVERIFIED = "unverified"
 
 # How a source answered.
 SAID, SILENT, DOUBTFUL, DENIED, FAILED = "said", "silent", "doubtful", "denied", "failed"
-# What is to be done with a key.
+# What is to be done with a key; UNVERIFIED is also what the comment of such a key begins with.
 CONFIRMED, UNVERIFIED, CONTRADICTED, UNCONFIRMED, NOT_NOW = (
     "confirmed",
     "unverified",
@@ -214,27 +212,27 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
             return _confirmed(where, key, answers, changed=changed)
         if again and not require and verdict != CONTRADICTED:
             if verdict == UNVERIFIED:
-                _record(where, pinned.keys, _UNVERIFIED)  # asked today, and by these credentials
+                _record(where, pinned.keys, UNVERIFIED)  # asked today, and by these credentials
             return ""
         refused_before = key in HostFile(REFUSED).keys(where.names[0])
         if verdict == UNVERIFIED and not require and not refused_before:
-            _record(where, frozenset({key}), _UNVERIFIED)
-            return f"{_this(where, key)} is recorded unverified, on first use: {_whys(answers)}"
-        HostFile(REFUSED).record(where.names, {key}, _comment("refused", where.origin))
+            _record(where, frozenset({key}), UNVERIFIED)
+            return f"{_this(where, key)} is recorded unverified, on first use: {whys(answers)}"
+        HostFile(REFUSED).record(where.names, {key}, noted("refused", where.origin))
         if again and verdict == CONTRADICTED:
             HostFile(KNOWN).remove(lambda name: name in where.names)
     hint = f"If you know that it is right: ssm-ssh host-keys accept {where.instance_id} {key.fingerprint}"
     if verdict == NOT_NOW:
-        raise HostKeyRefused(f"{_this(where, key)} could not be verified: {_whys(answers)}", f"Try again. {hint}")
+        raise HostKeyRefused(f"{_this(where, key)} could not be verified: {whys(answers)}", f"Try again. {hint}")
     if verdict == CONTRADICTED:
         against = " and ".join(answer.source for answer in answers if answer.how == SAID and key not in answer.keys)
         problem = f"{_this(where, key)} is not the one of {against}: somebody may be in between"
     elif verdict == UNVERIFIED and refused_before:
-        problem = f"{_this(where, key)} was refused before, and nothing may confirm it now: {_whys(answers)}"
+        problem = f"{_this(where, key)} was refused before, and nothing may confirm it now: {whys(answers)}"
     elif verdict == UNVERIFIED:
-        problem = f"{_this(where, key)} is not known, and nothing may confirm it: {_whys(answers)}"
+        problem = f"{_this(where, key)} is not known, and nothing may confirm it: {whys(answers)}"
     else:
-        problem = f"{_this(where, key)} is not confirmed: {_whys(answers)}"
+        problem = f"{_this(where, key)} is not confirmed: {whys(answers)}"
     raise (HostKeyChanged if changed and judged_by_ssh and not require else HostKeyRefused)(problem, hint)
 
 
@@ -256,7 +254,7 @@ class Pinned(NamedTuple):
 
     def to_ask(self, where: Place) -> bool:
         """Whether they were recorded unverified, and not by the same credentials today, so that it is worth asking."""
-        return self.unverified and self.comment != _comment(_UNVERIFIED, where.origin)
+        return self.unverified and self.comment != noted(UNVERIFIED, where.origin)
 
     def settles(self, key: HostKey, where: Place, *, require: bool) -> bool:
         """Whether `key` is among them and nobody has to be asked."""
@@ -265,7 +263,7 @@ class Pinned(NamedTuple):
     @property
     def unverified(self) -> bool:
         """Whether nothing has ever confirmed them."""
-        return self.comment.startswith(f"{_UNVERIFIED},")
+        return self.comment.startswith(f"{UNVERIFIED},")
 
 
 def _pinned(where: Place) -> Pinned:
@@ -277,7 +275,7 @@ def _pinned(where: Place) -> Pinned:
     else:  # with another port than 22, ssh takes the name without it then
         about = [entry for entry in entries if where.instance_id in entry.names]
         pinned = frozenset(entry.key for entry in about)
-    comments = sorted({entry.comment for entry in about}, key=lambda text: not text.startswith(f"{_UNVERIFIED},"))
+    comments = sorted({entry.comment for entry in about}, key=lambda text: not text.startswith(f"{UNVERIFIED},"))
     return Pinned(pinned, all(keys == pinned for keys in by_name.values()), comments[0] if comments else "")
 
 
@@ -290,13 +288,14 @@ def _confirmed(where: Place, key: HostKey, answers: list[Answer], *, changed: bo
 
 
 def _record(where: Place, keys: frozenset[HostKey], by: str) -> None:
-    HostFile(KNOWN).record(where.names, keys, _comment(by, where.origin))
+    HostFile(KNOWN).record(where.names, keys, noted(by, where.origin))
     refused = HostFile(REFUSED)
     if refused.entries(where.instance_id):
         refused.remove(lambda name: name in where.names)
 
 
-def _comment(what: str, origin: str) -> str:
+def noted(what: str, origin: str) -> str:
+    """Return the comment of a key: how it came to be known, today's date, and the `origin` that was asked."""
     return f"{what.replace('the ', '')}, {time.strftime('%Y-%m-%d')}, {origin}"
 
 
@@ -304,92 +303,6 @@ def _this(where: Place, key: HostKey) -> str:
     return f"the host key of {where.names[0]} ({key.short} {key.fingerprint})"
 
 
-def _whys(answers: list[Answer]) -> str:
+def whys(answers: list[Answer]) -> str:
+    """Return in a few words why sources did not say."""
     return "; ".join(printable(answer.why, 100) for answer in answers if answer.why) or "nothing can be asked"
-
-
-# --- by hand ----------------------------------------------------------------------------------------------------------
-
-
-def of(instance_id: str, name: str = KNOWN) -> list[tuple[str, HostKey, str]]:
-    """Return what file `name` holds of `instance_id` ("" for all): host name, key, comment."""
-    return [
-        (host, entry.key, entry.comment)
-        for entry in HostFile(name).entries(instance_id)
-        for host in entry.names
-        if instance_of(host) and instance_id in ("", instance_of(host))
-    ]
-
-
-def accept(instance_id: str, fingerprint: str = "") -> list[tuple[str, HostKey]]:
-    """Trust the keys of `instance_id` that were refused last (only that of `fingerprint`), instead of the known ones.
-
-    Returns host name and key of each. Raises HostKeyRefused where none was refused.
-    """
-    refused = HostFile(REFUSED)
-    taken = []
-    for entry in refused.entries(instance_id):
-        if instance_of(entry.names[0]) != instance_id or fingerprint not in ("", entry.key.fingerprint):
-            continue
-        HostFile(KNOWN).record(entry.names, {entry.key}, entry.comment.replace("refused", "accepted by hand", 1))
-        taken += [(name, entry.key) for name in entry.names]
-    if not taken:
-        what = f" with the fingerprint {printable(fingerprint, 60)}" if fingerprint else ""
-        raise HostKeyRefused(
-            f"no host key{what} of {instance_id} was refused", f"Connect first, and it is remembered: ssh {instance_id}"
-        )
-    refused.remove(lambda name: name in {one for one, _ in taken})
-    return taken
-
-
-def remove(instance_id: str) -> int:
-    """Forget all keys of `instance_id`; returns how many lines named it."""
-    HostFile(REFUSED).remove(lambda name: instance_of(name) == instance_id)
-    return HostFile(KNOWN).remove(lambda name: instance_of(name) == instance_id)
-
-
-def refresh(instance_id: str, ways: Sources, origin: str) -> tuple[frozenset[HostKey], str]:
-    """Ask every source about `instance_id`, and trust what all that may be asked agree on, under its names so far.
-
-    Returns the keys and who confirmed them. Raises HostKeyRefused, and changes nothing, where they do not agree or one
-    that may be asked does not answer.
-    """
-    answers = [call() for call in (ways.console, ways.command) if call is not None]
-    said = [answer for answer in answers if answer.how == SAID]
-    keys = frozenset.intersection(*(answer.keys for answer in said)) if said else frozenset()
-    if not said or any(answer.how not in (SAID, DENIED) for answer in answers):
-        raise HostKeyRefused(f"the host keys of {instance_id} cannot be verified: {_whys(answers)}", "Nothing changed")
-    named = [{key.kind for key in answer.keys - keys} for answer in said]
-    differing = sorted(set.intersection(*named))
-    if differing or not keys:
-        which = f"the {differing[0]} host key" if differing else "the host keys"
-        problem = f"console and send-command do not agree on {which} of {instance_id}"
-        raise HostKeyRefused(problem, "Nothing changed")
-    by = " and ".join(answer.source for answer in said)
-    found = dict.fromkeys([instance_id, *(name for name, _, _ in of(instance_id))])
-    HostFile(KNOWN).record(found, keys, _comment(by, origin))
-    HostFile(REFUSED).remove(lambda name: instance_of(name) == instance_id)
-    return keys, by
-
-
-def prune(api: Api, origin: str) -> list[str]:
-    """Forget the keys of EC2 instances that are no more; returns their ids.
-
-    Terminated is what EC2 calls so. What EC2 does not know may be of another account or region, so it counts as gone
-    only where its keys were recorded by the same `origin` as now. Raises what Api.call raises.
-    """
-    from ssm_ssh.aws.instances import states
-
-    origins: dict[str, set[str]] = {}
-    for name, _, comment in of(""):
-        if name.lstrip("[").startswith("i-"):
-            origins.setdefault(instance_of(name), set()).add(comment)
-    seen = states(api, sorted(origins))
-    gone = [
-        one
-        for one, comments in origins.items()
-        if seen.get(one) == "terminated" or (one not in seen and all(text.endswith(f", {origin}") for text in comments))
-    ]
-    for one in gone:
-        remove(one)
-    return gone

@@ -20,7 +20,7 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"connect", "locate", "search", "usual", "sshconfig", "lab"},
-    {"gateway", "relay", "entrance", "ending", "aws", "push", "probe", "userkey", "keys", "hostkeys"},
+    {"gateway", "relay", "entrance", "ending", "aws", "push", "probe", "userkey", "keys", "hostkeys", "trusted"},
     {"knownhosts", "line", "pipes", "poller", "signals", "tasks", "liveness", "login", "recovery"},
     {"channel", "ssh", "transport", "remote"},
     {"target", "paths", "files", "log", "backoff", "errors", "text", "__init__"}

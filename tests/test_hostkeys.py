@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh import hostkeys, knownhosts
+from ssm_ssh import hostkeys, knownhosts, trusted
 from ssm_ssh.aws import console, instances, keyfiles
 from ssm_ssh.errors import AccessDenied, CommandTimedOut, HostKeyChanged, HostKeyRefused, NetworkError, Throttled
 from ssm_ssh.hostkeys import (
@@ -417,43 +417,43 @@ def refused_once() -> None:
 
 def test_what_was_refused_can_be_accepted() -> None:
     refused_once()
-    assert hostkeys.accept(INSTANCE) == [(INSTANCE, KEY)]
+    assert trusted.accept(INSTANCE) == [(INSTANCE, KEY)]
     assert judge("none", "none") == ("", [])
-    assert hostkeys.of(INSTANCE, REFUSED) == []
-    assert "accepted by hand" in hostkeys.of(INSTANCE)[0][2]
+    assert trusted.of(INSTANCE, REFUSED) == []
+    assert "accepted by hand" in trusted.of(INSTANCE)[0][2]
 
 
 def test_accepting_needs_a_refused_key_and_the_right_fingerprint() -> None:
     with pytest.raises(HostKeyRefused, match="was refused"):
-        hostkeys.accept(INSTANCE)
+        trusted.accept(INSTANCE)
     refused_once()
     for wrong in (EVIL.fingerprint, "x"):
         with pytest.raises(HostKeyRefused, match="was refused"):
-            hostkeys.accept(INSTANCE, wrong)
+            trusted.accept(INSTANCE, wrong)
     with pytest.raises(HostKeyRefused):
-        hostkeys.accept(NODE)
+        trusted.accept(NODE)
     assert known() == frozenset()
-    assert hostkeys.accept(INSTANCE, KEY.fingerprint)
+    assert trusted.accept(INSTANCE, KEY.fingerprint)
 
 
 def test_a_key_that_is_confirmed_later_is_refused_no_more() -> None:
     refused_once()
     judge("same", "none")
-    assert hostkeys.of(INSTANCE, REFUSED) == []
+    assert trusted.of(INSTANCE, REFUSED) == []
 
 
 def test_removing_forgets_every_name_of_the_instance_and_no_other() -> None:
     know(KEY)
     know(KEY, name=f"[{INSTANCE}]:2222")
     know(KEY, name=NODE)
-    assert hostkeys.remove(INSTANCE) == 2
-    assert [name for name, _, _ in hostkeys.of("")] == [NODE]
-    assert hostkeys.remove(INSTANCE) == 0
+    assert trusted.remove(INSTANCE) == 2
+    assert [name for name, _, _ in trusted.of("")] == [NODE]
+    assert trusted.remove(INSTANCE) == 0
 
 
 def test_refreshing_takes_what_all_agree_on() -> None:
     know(EVIL, name=f"[{INSTANCE}]:2222")
-    assert hostkeys.refresh(INSTANCE, Asked("same", "same").sources, "o")[0] == {KEY, SECOND}
+    assert trusted.refresh(INSTANCE, Asked("same", "same").sources, "o")[0] == {KEY, SECOND}
     assert known() == known(f"[{INSTANCE}]:2222") == {KEY, SECOND}
 
 
@@ -463,7 +463,7 @@ def test_refreshing_takes_what_all_agree_on() -> None:
 def test_refreshing_changes_nothing_where_they_do_not_agree(answers: tuple[str, str]) -> None:
     know(EVIL)
     with pytest.raises(HostKeyRefused):
-        hostkeys.refresh(INSTANCE, Asked(*answers).sources, "o")
+        trusted.refresh(INSTANCE, Asked(*answers).sources, "o")
     assert known() == {EVIL}
 
 
@@ -475,7 +475,7 @@ def test_refreshing_says_which_type_of_key_is_in_dispute() -> None:
         lambda: Answer(COMMAND, SAID, frozenset({SECOND, other_type})),
     )
     with pytest.raises(HostKeyRefused, match="do not agree on the ssh-ed25519 host key"):
-        hostkeys.refresh(INSTANCE, ways, "o")
+        trusted.refresh(INSTANCE, ways, "o")
     assert known() == {EVIL}
 
 
@@ -488,5 +488,5 @@ def test_terminated_instances_are_pruned_and_those_of_others_are_not(monkeypatch
     know(KEY, name=NODE)
     states = {ids["running"]: "running", ids["terminated"]: "terminated"}
     monkeypatch.setattr(instances, "states", lambda api, wanted: states)
-    assert sorted(hostkeys.prune(None, here)) == sorted([ids["gone"], ids["terminated"]])
-    assert {name for name, _, _ in hostkeys.of("")} == {ids["running"], ids["far"], ids["hand"], NODE}
+    assert sorted(trusted.prune(None, here)) == sorted([ids["gone"], ids["terminated"]])
+    assert {name for name, _, _ in trusted.of("")} == {ids["running"], ids["far"], ids["hand"], NODE}

@@ -95,9 +95,9 @@ def _api(options: argparse.Namespace, host: str = "") -> Api:
 
 
 def _show(instance_id: str) -> int:
-    from ssm_ssh import hostkeys
+    from ssm_ssh import trusted
 
-    known, refused = hostkeys.of(instance_id, KNOWN), hostkeys.of(instance_id, REFUSED)
+    known, refused = trusted.of(instance_id, KNOWN), trusted.of(instance_id, REFUSED)
     for name, key, comment in known:
         print(f"{key.described(name)}  {comment}".rstrip())
     for name, key, comment in refused:
@@ -108,31 +108,31 @@ def _show(instance_id: str) -> int:
 
 
 def _refresh(options: argparse.Namespace, host: str, instance_id: str) -> int:
-    from ssm_ssh import hostkeys
+    from ssm_ssh import hostkeys, trusted
     from ssm_ssh.settings import load
 
     api = _api(options, host)
     document = load().text("push_document")
     ways = hostkeys.sources(lambda: api, instance_id, commands=not options.no_commands, document=document)
-    keys, by = hostkeys.refresh(instance_id, ways, hostkeys.origin(api.settings))
+    keys, by = trusted.refresh(instance_id, ways, hostkeys.origin(api.settings))
     for key in sorted(keys):
         print(f"{key.described(instance_id)}  {by}")
     return 0
 
 
 def _accept(instance_id: str, fingerprint: str) -> int:
-    from ssm_ssh import hostkeys
+    from ssm_ssh import trusted
 
-    for name, key in hostkeys.accept(instance_id, fingerprint):
+    for name, key in trusted.accept(instance_id, fingerprint):
         print(f"{key.described(name)}  accepted")
     return 0
 
 
 def _remove(instance_id: str) -> int:
-    from ssm_ssh import hostkeys
+    from ssm_ssh import trusted
 
-    refused = len({key for _, key, _ in hostkeys.of(instance_id, REFUSED)})
-    count = hostkeys.remove(instance_id)
+    refused = len({key for _, key, _ in trusted.of(instance_id, REFUSED)})
+    count = trusted.remove(instance_id)
     said = [_count(count, "host key")] if count or not refused else []
     said += [_count(refused, "refused host key")] if refused else []
     print(f"{' and '.join(said)} of {instance_id} removed")
@@ -144,10 +144,10 @@ def _count(number: int, what: str) -> str:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from ssm_ssh import hostkeys
+    from ssm_ssh import hostkeys, trusted
 
     api = _api(options)
-    gone = hostkeys.prune(api, hostkeys.origin(api.settings))
+    gone = trusted.prune(api, hostkeys.origin(api.settings))
     for instance_id in gone:
         print(f"{instance_id} is no more: its host keys are removed")
     if not gone:

@@ -131,7 +131,7 @@ def _choice() -> None:
 
 def _problems() -> list[str]:
     """Return why connections would fail, as far as that is to be seen from here."""
-    from ssm_ssh import hostkeys, keys, settings, userkey
+    from ssm_ssh import keys, settings, trusted, userkey
     from ssm_ssh.knownhosts import KNOWN, REFUSED
     from ssm_ssh.paths import data_folder
 
@@ -140,7 +140,7 @@ def _problems() -> list[str]:
     checks: list[Callable[[], object]] = [lambda: found.append(userkey.problem(key, env=os.environ))]
     if os.path.lexists(data_folder()):  # to look into it would make it
         checks += [] if key else [keys.show]
-        checks += [lambda: hostkeys.of("", KNOWN), lambda: hostkeys.of("", REFUSED)]
+        checks += [lambda: trusted.of("", KNOWN), lambda: trusted.of("", REFUSED)]
     for check in checks:
         try:
             check()
@@ -151,16 +151,17 @@ def _problems() -> list[str]:
 
 def _host_keys() -> None:
     """Name the instances whose host keys were refused, and those whose host keys nothing has confirmed."""
-    from ssm_ssh import hostkeys
+    from ssm_ssh import trusted
+    from ssm_ssh.hostkeys import UNVERIFIED
     from ssm_ssh.knownhosts import KNOWN, REFUSED, instance_of
     from ssm_ssh.paths import data_folder
 
     if not os.path.lexists(data_folder()):
         return
     try:
-        refused = dict.fromkeys(instance_of(name) for name, _, _ in hostkeys.of("", REFUSED))
+        refused = dict.fromkeys(instance_of(name) for name, _, _ in trusted.of("", REFUSED))
         unverified = dict.fromkeys(
-            instance_of(name) for name, _, comment in hostkeys.of("", KNOWN) if comment.startswith("unverified")
+            instance_of(name) for name, _, comment in trusted.of("", KNOWN) if comment.startswith(UNVERIFIED)
         )
     except StateError:  # a problem that has been told
         return

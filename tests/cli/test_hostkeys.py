@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh import hostkeys, knownhosts
+from ssm_ssh import hostkeys, knownhosts, trusted
 from ssm_ssh.cli import main
 from ssm_ssh.knownhosts import KNOWN, REFUSED, HostFile
 from ssm_ssh.ssh.hostkey import HostKey
@@ -76,8 +76,8 @@ def test_refreshing_and_pruning_go_by_region_and_profile(
         seen.append((instance_id, origin))
         return frozenset({KEY}), "console"
 
-    monkeypatch.setattr(hostkeys, "refresh", refresh)
-    monkeypatch.setattr(hostkeys, "prune", lambda api, origin: seen.append(("prune", origin)) or [INSTANCE])
+    monkeypatch.setattr(trusted, "refresh", refresh)
+    monkeypatch.setattr(trusted, "prune", lambda api, origin: seen.append(("prune", origin)) or [INSTANCE])
     assert run("refresh", f"{INSTANCE}.us-east-1") == 0
     assert run("prune", "--region", "eu-west-1") == 0
     assert seen == [(INSTANCE, "us-east-1 default"), ("prune", "eu-west-1 default")]
@@ -92,7 +92,7 @@ def test_options_may_stand_anywhere(words: tuple[str, ...], monkeypatch: pytest.
         seen.append(commands)
 
     monkeypatch.setattr(hostkeys, "sources", sources)
-    monkeypatch.setattr(hostkeys, "refresh", lambda *_: (frozenset({KEY}), "console"))
+    monkeypatch.setattr(trusted, "refresh", lambda *_: (frozenset({KEY}), "console"))
     assert run(*words) == 0
     assert seen == [False]
 
