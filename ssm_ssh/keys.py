@@ -3,8 +3,7 @@
 ssh opens its IdentityFiles while the proxy starts beside it. So a pair may appear under a name that was free, and then
 serves that very connection, but none may change under a name that an ssh has read. There are two names, and ssh is
 given both: a new pair goes to the other one, and the old one's private half is deleted when no connection that began
-with it can still be about to use it. All of that is done by connections: without one, what is there
-stays.
+with it can still be about to use it. All of that is done by connections: without one, what is there stays.
 
     name 1: [ current ...... ][ retired, grace ](public half alone ......)[ resting ][ current ......
     name 2: (nothing)         [ current ............................................ ][ retired, grace ](nothing
@@ -19,7 +18,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from ssm_ssh.errors import StateError, UsageError
+from ssm_ssh.errors import StateError
 from ssm_ssh.files import open_folder
 from ssm_ssh.paths import data_folder
 
@@ -49,11 +48,6 @@ class Pair(NamedTuple):
 def identity_files() -> tuple[Path, ...]:
     """Paths for ssh's IdentityFile lines; the files need not exist yet."""
     return tuple(data_folder() / slot for slot in SLOTS)
-
-
-def identity_file() -> Path:
-    """Path of the first of them."""
-    return identity_files()[0]
 
 
 def public_key(*, max_age: float = MAX_AGE, now: float | None = None) -> str:
@@ -95,13 +89,13 @@ def show(*, max_age: float = MAX_AGE, now: float | None = None) -> list[tuple[Pa
 def renew(*, now: float | None = None) -> float:
     """Make a new pair; returns in how many seconds it will be current (0: it is).
 
-    Raises UsageError while both names are taken, for a pair is never replaced in place.
+    Raises StateError while both names are taken, for a pair is never replaced in place.
     """
     now = time.time() if now is None else now
     with open_folder(data_folder()) as folder, folder.lock(_LOCK):
         pairs = _delete_retired(folder, now)
         if pairs and not _free(folder, pairs, now):
-            raise UsageError(
+            raise StateError(
                 "the key was renewed minutes ago, and connections may still be about to use the one before it",
                 f"Try again in {GRACE / 60:.0f} minutes, or remove both: ssm-ssh key remove",
             )
@@ -137,8 +131,13 @@ def _due(pairs: list[Pair], max_age: float, now: float) -> bool:
 def _expired(pairs: list[Pair], now: float) -> list[Pair]:
     """The pairs that were retired longer ago than the grace period, by the one that is current since."""
     current = _current(pairs, now)
-    since = current.made + (GRACE if len(pairs) > 1 and current.slot == SLOTS[0] else 0)
-    return [pair for pair in pairs if pair.made < current.made and now - since > GRACE]
+    return [pair for pair in pairs if pair.made < current.made and now > kept_until(current)]
+
+
+def kept_until(current: Pair) -> float:
+    """Return until when (epoch seconds) the pair that `current` has retired is kept for connections just starting."""
+    # One that was made under the first name rested before it took over.
+    return current.made + (2 * GRACE if current.slot == SLOTS[0] else GRACE)
 
 
 def _delete_retired(folder: Folder, now: float) -> list[Pair]:

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from ssm_ssh import keys
-from ssm_ssh.errors import StateError, UsageError
+from ssm_ssh.errors import StateError
 
 
 @pytest.fixture(autouse=True)
@@ -19,16 +19,18 @@ def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_pair_is_one_that_openssh_reads(data_home: Path) -> None:
     line = keys.public_key()
-    shown = subprocess.run(["ssh-keygen", "-y", "-f", keys.identity_file()], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["ssh-keygen", "-y", "-f", keys.identity_files()[0]], capture_output=True, text=True, check=True
+    )
     assert shown.stdout.split()[:2] == line.split()
-    assert keys.identity_file().parent == data_home
+    assert keys.identity_files()[0].parent == data_home
 
 
 def test_an_existing_pair_is_never_touched(data_home: Path) -> None:
     line = keys.public_key()
-    before = keys.identity_file().stat()
+    before = keys.identity_files()[0].stat()
     assert keys.public_key() == line
-    assert keys.identity_file().stat() == before
+    assert keys.identity_files()[0].stat() == before
 
 
 def test_a_missing_public_half_is_made_again_from_the_private_one(data_home: Path) -> None:
@@ -41,7 +43,7 @@ def test_a_missing_public_half_is_made_again_from_the_private_one(data_home: Pat
 def test_a_broken_private_key_is_named(data_home: Path, content: bytes) -> None:
     keys.public_key()
     (data_home / "id_ed25519.pub").unlink()
-    keys.identity_file().write_bytes(content)
+    keys.identity_files()[0].write_bytes(content)
     with pytest.raises(StateError, match="id_ed25519"):
         keys.public_key()
 
@@ -167,7 +169,7 @@ def test_renew_and_remove(data_home: Path) -> None:
     assert keys.renew() == 0
     second = keys.public_key()
     assert first != second
-    with pytest.raises(UsageError, match="minutes ago"):
+    with pytest.raises(StateError, match="minutes ago"):
         keys.renew()
     assert keys.remove() == 2
     assert keys.remove() == 0

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ssm_ssh.cli.arguments import Arguments
-from ssm_ssh.errors import KeyRefused, StateError, UsageError
+from ssm_ssh.errors import KeyRefused, UsageError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
@@ -102,13 +102,13 @@ def _fingerprint(line: str) -> str:
 
 def _when(pair: Pair, state: str, pairs: list[tuple[Pair, str]], chosen: Settings) -> str:
     """Say when `pair` was made, and what becomes of it when."""
-    from ssm_ssh.keys import GRACE, OVER_AGE
+    from ssm_ssh.keys import GRACE, OVER_AGE, kept_until
 
     made = f"made {_minute(pair.made)}"
     if state == "resting":
         return f"{made}, serves from {_minute(pair.made + GRACE)}"
     if state == "retired":
-        until = _retired_until(pairs)
+        until = kept_until(next(other for other, how in pairs if how in ("current", OVER_AGE)))
         if until < time.time():
             return f"{made}, to be deleted by the next connection"
         return f"{made}, kept until {_minute(until)} for connections that are just starting"
@@ -118,27 +118,14 @@ def _when(pair: Pair, state: str, pairs: list[tuple[Pair, str]], chosen: Setting
     return f"{made}, serves until {_minute(min([pair.made + chosen.seconds('key_age'), *rests]))}"
 
 
-def _retired_until(pairs: list[tuple[Pair, str]]) -> float:
-    from ssm_ssh.keys import GRACE, OVER_AGE, SLOTS
-
-    current = next(pair for pair, state in pairs if state in ("current", OVER_AGE))
-    # One that was made under the first name rested before it took over.
-    return current.made + (2 * GRACE if current.slot == SLOTS[0] else GRACE)
-
-
 def _minute(when: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
 
 
 def _renew() -> int:
     from ssm_ssh import keys
-    from ssm_ssh.paths import data_folder
 
-    data_folder()  # what is wrong with the call shows here
-    try:
-        wait = keys.renew()
-    except UsageError as error:  # nothing is wrong with the call, but with the moment
-        raise StateError(error.message, error.hint) from error
+    wait = keys.renew()
     print(f"a new pair is made; it is used in {wait / 60:.0f} minutes" if wait else "a new pair is made, and in use")
     return 0
 
