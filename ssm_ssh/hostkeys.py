@@ -12,7 +12,7 @@ the agent, as the session is, so whoever stands in for the agent can forge both;
     not now         refused: try again                          refused: try again
 
 A key that was recorded unverified is looked up again by other credentials, or on another day, until something confirms
-it. One that was refused is never a first key again.
+it. Where one was refused, none is a first key until something confirms it or a person accepts it.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
             if verdict == UNVERIFIED:
                 _record(where, pinned.keys, UNVERIFIED)  # asked today, and by these credentials
             return ""
-        refused_before = key in HostFile(REFUSED).keys(where.names[0])
+        refused_before = bool(HostFile(REFUSED).keys(where.names[0]))  # whoever is in between may have many keys
         if verdict == UNVERIFIED and not require and not refused_before:
             _record(where, frozenset({key}), UNVERIFIED)
             return f"{_this(where, key)} is recorded unverified, on first use: {whys(answers)}"
@@ -228,7 +228,7 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
         against = " and ".join(answer.source for answer in answers if answer.how == SAID and key not in answer.keys)
         problem = f"{_this(where, key)} is not the one of {against}: somebody may be in between"
     elif verdict == UNVERIFIED and refused_before:
-        problem = f"{_this(where, key)} was refused before, and nothing may confirm it now: {whys(answers)}"
+        problem = f"{_this(where, key)} is not known, one was refused before, and nothing confirms it: {whys(answers)}"
     elif verdict == UNVERIFIED:
         problem = f"{_this(where, key)} is not known, and nothing may confirm it: {whys(answers)}"
     else:
@@ -284,14 +284,14 @@ def _confirmed(where: Place, key: HostKey, answers: list[Answer], *, changed: bo
     keys = frozenset.intersection(*(answer.keys for answer in said))
     by = " and ".join(answer.source for answer in said)
     _record(where, keys, by)
+    refused = HostFile(REFUSED)
+    if refused.entries(where.instance_id):
+        refused.remove(lambda name: name in where.names)
     return f"{_this(where, key)} is new, and confirmed by {by}: it replaces the old one" if changed else ""
 
 
 def _record(where: Place, keys: frozenset[HostKey], by: str) -> None:
     HostFile(KNOWN).record(where.names, keys, noted(by, where.origin))
-    refused = HostFile(REFUSED)
-    if refused.entries(where.instance_id):
-        refused.remove(lambda name: name in where.names)
 
 
 def noted(what: str, origin: str) -> str:
