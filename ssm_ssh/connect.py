@@ -107,9 +107,9 @@ class Connection:
         """Have the instance accept our public key for a minute. Returns a notice, "" for none."""
         from ssm_ssh.usual import Usual, local_user
 
+        self._expect_host_key()
         usual = Usual(self._target, self._calls, local_user()) if self._pushed is None else None
         notice = self._push()
-        self._expect_host_key()  # in time yet, and in the way of nothing
         return ". ".join(filter(None, (notice, usual.advice() if usual else "")))
 
     def _expect_host_key(self) -> None:
