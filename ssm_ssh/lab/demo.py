@@ -63,8 +63,8 @@ class _Demo:
     def _copies(self, host: str) -> None:
         self._title("A file of 1 MB there and back")
         (self.folder / "photo.raw").write_bytes(secrets.token_bytes(1_000_000))
-        self._shell("scp", "-q", "photo.raw", f"{host}:")
-        self._shell("scp", "-q", f"{host}:photo.raw", "photo.back")
+        self._shell("scp", "photo.raw", f"{host}:")
+        self._shell("scp", f"{host}:photo.raw", "photo.back")
         self._same("photo.raw", "photo.back")
 
         self._title("A folder there and back by rsync")

@@ -150,6 +150,8 @@ class Connection(paramiko.ServerInterface):
         self._grant = Grant()
         self._failures = 0
         self._sessions: dict[int, Session] = {}
+        # paramiko holds a channel weakly, and closes one that nobody holds: also one that still awaits its command.
+        self._channels: list[paramiko.Channel] = []
         self._dialled: dict[int, socket.socket] = {}
         self._listeners: dict[tuple[str, int], Listener] = {}
         self.authenticated = False
@@ -170,9 +172,10 @@ class Connection(paramiko.ServerInterface):
             self._transport.start_server(event=threading.Event(), server=self)
             deadline = time.monotonic() + _GRACE_SECONDS
             while self._transport.is_active():
-                channel = self._transport.accept(1.0)
-                if channel is not None and (sock := self._dialled.pop(channel.get_id(), None)) is not None:
-                    carry(channel, sock)
+                if (channel := self._transport.accept(1.0)) is not None:
+                    self._channels = [*(one for one in self._channels if not one.closed), channel]
+                    if (sock := self._dialled.pop(channel.get_id(), None)) is not None:
+                        carry(channel, sock)
                 if not self.authenticated and time.monotonic() > deadline:
                     break
         except (paramiko.SSHException, OSError, EOFError) as error:

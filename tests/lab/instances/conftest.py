@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import paramiko
 import pytest
 
 from ssm_ssh.lab import lifeline
@@ -154,6 +155,14 @@ class Fleet:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.started.append(process)
         return process
+
+    @contextlib.contextmanager
+    def transport(self, to: str = WEB, user: str = "ec2-user") -> Iterator[paramiko.Transport]:
+        """A logged-in connection, for what ssh does too fast to be tested."""
+        with socket.socket(socket.AF_UNIX) as sock, contextlib.closing(paramiko.Transport(sock)) as transport:
+            sock.connect(str(self.folder / f"{to}.sock"))
+            transport.connect(username=user, pkey=paramiko.Ed25519Key(filename=str(self.key)))
+            yield transport
 
     def run(self, command: list[str]) -> None:
         done = subprocess.run(command, capture_output=True, timeout=60, stdin=subprocess.DEVNULL)

@@ -20,6 +20,17 @@ def test_exit_statuses_and_both_outputs_arrive(fleet: Fleet) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (7, b"out\n", b"err\n")
 
 
+def test_a_session_awaits_its_command_while_others_come_and_go(fleet: Fleet) -> None:
+    fleet.push()
+    with fleet.transport() as transport:
+        patient, other = transport.open_session(timeout=60), transport.open_session(timeout=60)
+        other.exec_command("exit 5")
+        assert other.recv_exit_status() == 5
+        patient.exec_command("echo still here")
+        assert patient.makefile().read() == b"still here\n"
+        assert patient.recv_exit_status() == 0
+
+
 def test_a_signal_ends_a_command_with_255(fleet: Fleet) -> None:
     fleet.push()
     assert fleet.ssh("host", "kill -TERM $$").returncode == 255
