@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _LARGEST = 16 << 20
+# Seconds between two looks whether a byte that others hold is free: fcntl cannot wait for a limited time.
+_PAUSE = 0.03
 
 
 class Folder:
@@ -125,6 +128,22 @@ class Folder:
         finally:
             os.close(fd)
 
+    @contextmanager
+    def turn(self, name: str, place: int, patience: float) -> Iterator[bool]:
+        """Hold byte `place` of the file `name` alone (fcntl: it goes with the process, however that ends).
+
+        A byte stands for each thing that is locked, so that nothing is left of a lock. Yields False where others had it
+        for `patience` seconds: for work that two may do at once without harm.
+        """
+        fd = self.append_to(name)
+        try:
+            until = time.monotonic() + patience
+            while not (mine := _lock_byte(fd, place)) and time.monotonic() < until:
+                time.sleep(_PAUSE)
+            yield mine
+        finally:
+            os.close(fd)
+
     def _check_file(self, name: str, fd: int) -> None:
         """Raise StateError, and close `fd`, where that is not a plain file that only we can write."""
         status = os.fstat(fd)
@@ -153,6 +172,14 @@ class Folder:
             f"{self.path / name} is a symbolic link, and those are not followed",
             "Put the file itself there, or remove the link",
         )
+
+
+def _lock_byte(fd: int, place: int) -> bool:
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+    except OSError:
+        return False
+    return True
 
 
 def open_folder(path: Path) -> Folder:

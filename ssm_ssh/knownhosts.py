@@ -6,10 +6,7 @@ always see a whole one. Lines that are not of our making are kept as they are.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,8 +28,6 @@ _ASKING = "host_keys.lock"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,254}|\[[a-z0-9][a-z0-9._-]{0,254}\]:\d{1,5}")
 _INSTANCE = re.compile(r"\[?(m?i-[0-9a-f]{8,17})(?:[.\]]|$)")
 _LARGEST_COMMENT = 120
-# Seconds between two looks at a lock that somebody else holds.
-_PAUSE = 0.05
 
 
 class Entry(NamedTuple):
@@ -124,25 +119,11 @@ class HostFile:
 def one_at_a_time(instance_id: str, patience: float) -> Iterator[None]:
     """Let one process at a time look up the keys of `instance_id`; the others find them when it is their turn.
 
-    One byte of a file stands for each instance, so that nothing is left of the lock. After `patience` seconds we go
-    ahead: asking twice does no harm.
+    After `patience` seconds we go ahead: asking twice does no harm.
     """
-    with open_folder(data_folder()) as folder:
-        fd = folder.append_to(_ASKING)
-    try:
-        place = int(instance_id.rpartition("-")[2], 16) % (1 << 60)
-        until = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-            except OSError:
-                if time.monotonic() < until:
-                    time.sleep(_PAUSE)
-                    continue
-            break
+    place = int(instance_id.rpartition("-")[2], 16) % (1 << 60)
+    with open_folder(data_folder()) as folder, folder.turn(_ASKING, place, patience):
         yield
-    finally:
-        os.close(fd)
 
 
 def _entry(line: bytes) -> Entry | None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_ssh import knownhosts
+from ssm_ssh import files, knownhosts
 from ssm_ssh.errors import StateError
 from ssm_ssh.knownhosts import KNOWN, REFUSED, Entry, HostFile, instance_of, names, one_at_a_time
 from tests.ssh.streams import ed25519
@@ -250,13 +250,13 @@ def test_another_process_waits_for_its_turn(holder: subprocess.Popen[str], monke
             holder.kill()
             holder.wait()
 
-    monkeypatch.setattr(knownhosts.time, "sleep", let_go)
+    monkeypatch.setattr(files.time, "sleep", let_go)
     with one_at_a_time(INSTANCE, 60):
         assert waited
 
 
 def test_other_instances_do_not_wait(holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(knownhosts.time, "sleep", lambda _: pytest.fail("it waited"))
+    monkeypatch.setattr(files.time, "sleep", lambda _: pytest.fail("it waited"))
     with one_at_a_time(OTHER, 60):
         pass
 

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ssm_ssh import errors
-from ssm_ssh.aws.credentials import Credentials
+from ssm_ssh.aws.accesskey import Credentials
 from ssm_ssh.errors import CredentialsError, SsmSshError
 from ssm_ssh.text import surprise
 

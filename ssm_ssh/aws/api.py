@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
-    from ssm_ssh.aws.credentials import Credentials
+    from ssm_ssh.aws.accesskey import Credentials
     from ssm_ssh.aws.endpoints import Endpoint
     from ssm_ssh.aws.settings import AwsSettings
 

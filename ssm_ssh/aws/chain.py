@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.credentials import create_credential_resolver
 from botocore.utils import JSONFileCache
 
-from ssm_ssh.aws.credentials import Credentials, usable
+from ssm_ssh.aws.accesskey import Credentials, usable
 from ssm_ssh.aws.ini import expand
 from ssm_ssh.aws.mfa import ask
 from ssm_ssh.errors import CredentialsError, NetworkError, SsmSshError

@@ -11,11 +11,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from ssm_ssh.aws.accesskey import usable
 from ssm_ssh.errors import CredentialsError, SsmSshError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ssm_ssh.aws.accesskey import Credentials
     from ssm_ssh.aws.settings import AwsSettings
 
 # Seconds before the end at which new credentials are fetched: what is signed now may be checked a little later.
@@ -23,32 +25,6 @@ EARLY = 120.0
 # Profile settings with which another provider of botocore's chain answers before the static keys of a file do.
 _BEFORE_CREDENTIALS_FILE = ("role_arn", "web_identity_token_file", "sso_account_id", "sso_role_name")
 _BEFORE_CONFIG_FILE = (*_BEFORE_CREDENTIALS_FILE, "login_session", "credential_process")
-
-
-class Credentials:
-    """An access key, and until when it is good (seconds since the epoch, None: no end known).
-
-    `source` says in words where it is from. The repr shows that and nothing else.
-    """
-
-    __slots__ = ("access_key", "expires", "secret_key", "source", "token")
-
-    def __init__(
-        self, access_key: str, secret_key: str, token: str | None = None, *, expires: float | None = None, source: str
-    ) -> None:
-        self.access_key = access_key
-        self.secret_key = secret_key
-        self.token = token
-        self.expires = expires
-        self.source = source
-
-    def __repr__(self) -> str:
-        return f"Credentials(source={self.source!r})"
-
-    def same_key(self, other: Credentials) -> bool:
-        """Return whether `other` would sign in the same way."""
-        mine = (self.access_key, self.secret_key, self.token)
-        return mine == (other.access_key, other.secret_key, other.token)
 
 
 class CredentialSource:
@@ -180,19 +156,6 @@ def _static(values: Mapping[str, object], path: str, profile: str) -> Credential
         token if isinstance(token, str) and token else None,
         source=f"profile '{profile}' in {path}",
     )
-
-
-def usable(
-    access_key: str, secret_key: str, token: str | None, *, expires: float | None = None, source: str
-) -> Credentials:
-    """Return the Credentials, unless they hold what no key holds and what no header may: line breaks, say."""
-    for value in (access_key, secret_key, token or "x"):
-        if not (value.isascii() and value.isprintable()) or " " in value:
-            raise CredentialsError(
-                f"a key from {source} holds a space, a line break or a character that no key has",
-                "It was probably copied with something around it; set it again",
-            )
-    return Credentials(access_key, secret_key, token, expires=expires, source=source)
 
 
 def _timestamp(text: str) -> float:

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote_plus
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ssm_ssh.aws.credentials import Credentials
+    from ssm_ssh.aws.accesskey import Credentials
 
 # Headers that belong to one hop, or that something on the way may add or change.
 _UNSIGNED = frozenset(

@@ -6,9 +6,7 @@ the first one's push fails with, the others that waited for it fail with too, in
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,7 +27,6 @@ _LOCK, _TURNS = "pushes.lock", "pushes.turns"
 _SHARED_FOR = 0.4
 # Who pushes may wait for the longest of commands; whoever waits for him waits a little longer, then goes ahead.
 _PATIENCE = 100.0
-_PAUSE = 0.03
 _KEPT = 300.0
 # What credentials may come from where no profile holds them, as botocore's chain looks for them.
 _ELSEWHERE = (
@@ -103,22 +100,9 @@ def share(about: str, lifetime: float, push: Callable[[], Pushed], *, clock: Cal
 
 @contextmanager
 def _turn(name: str) -> Iterator[None]:
-    """Let one process at a time push for `name`. The lock goes with the process, however that ends."""
-    with open_folder(state_folder()) as folder:
-        fd = folder.append_to(_TURNS)
-    try:
-        place = int(name[:14], 16)
-        until = time.monotonic() + _PATIENCE
-        while time.monotonic() < until:
-            try:
-                fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-            except OSError:
-                time.sleep(_PAUSE)
-                continue
-            break
+    """Let one process at a time push for `name`; after `_PATIENCE` two may."""
+    with open_folder(state_folder()) as folder, folder.turn(_TURNS, int(name[:14], 16), _PATIENCE):
         yield
-    finally:
-        os.close(fd)
 
 
 def _recall(name: str, began: float, lifetime: float, now: float) -> Pushed | SsmSshError | None:

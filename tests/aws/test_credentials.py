@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_ssh.aws import credentials as module
-from ssm_ssh.aws.credentials import Credentials, CredentialSource, get
+from ssm_ssh.aws.accesskey import Credentials
+from ssm_ssh.aws.credentials import CredentialSource, get
 from ssm_ssh.aws.settings import load
 from ssm_ssh.errors import CredentialsError
 

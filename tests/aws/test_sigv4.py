@@ -9,7 +9,7 @@ from botocore.credentials import Credentials as TheirCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_ssh.aws.credentials import Credentials
+from ssm_ssh.aws.accesskey import Credentials
 from ssm_ssh.aws.sigv4 import sign
 
 KEY = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
