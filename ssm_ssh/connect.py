@@ -78,7 +78,13 @@ class Connection:
         """Return what would be called with what, one line a call."""
         from ssm_ssh.aws.plan import describe
 
-        return describe(self._settings, self._target, document=self._document, way=self._likely_way)
+        return describe(
+            self._settings,
+            self._target,
+            document=self._document,
+            way=self._likely_way,
+            push_document=self._wish.document,
+        )
 
     def carry(self, *, resume_limit: float) -> int:
         """Carry the connection on stdin and stdout until it ends; returns the exit status."""

@@ -19,28 +19,35 @@ if TYPE_CHECKING:
 _SOME_KEY = "ssh-ed25519 " + "A" * 68
 
 
-def describe(settings: AwsSettings, target: Target, *, document: str = SSH_DOCUMENT, way: str = "eic") -> list[str]:
+def describe(
+    settings: AwsSettings,
+    target: Target,
+    *,
+    document: str = SSH_DOCUMENT,
+    way: str = "eic",
+    push_document: str = SHELL_DOCUMENT,
+) -> list[str]:
     """Return one printable line for each call that connecting to `target` makes: operation, host, parameters.
 
-    Calls that depend on what is found say on what. `way`: how the key gets there: eic, send-command, none. Needs no
-    credentials and shows none. Raises UsageError for whatever the real calls would refuse before they are sent.
+    Calls that depend on what is found say on what. `way`: how the key gets there: eic, send-command, none, with
+    `push_document` as the command document. Needs no credentials and shows none. Raises UsageError for whatever the
+    real calls would refuse before they are sent.
     """
     lines = [f"profile {settings.profile_name}, region {settings.region}"]
     if way == "eic":
         parameters = push_payload(target, _SOME_KEY) | {"SSHPublicKey": "(our public key)"}
         lines.append(_call(settings, "ec2-instance-connect", "SendSSHPublicKey", parameters))
     elif way == "send-command":
-        parameters = {"InstanceIds": [target.instance_id], "DocumentName": SHELL_DOCUMENT}
-        lines.append(_call(settings, "ssm", "SendCommand", parameters | {"commands": "(puts our public key in place)"}))
+        lines.append(_command(settings, target, push_document, "(puts our public key in place)"))
     lines.append(_call(settings, "ssm", "StartSession", start_payload(target, document)))
     gateway = resolve(settings, "ssmmessages")
     lines.append(f"ssmmessages:OpenDataChannel at {gateway.authority}: the WebSocket that carries the session")
-    lines += _host_key_calls(settings, target, way)
+    lines += _host_key_calls(settings, target, way, push_document)
     lines.append(_call(settings, "ssm", "TerminateSession", {"SessionId": "(that of the session)"}))
     return [printable(line, 1000) for line in lines]
 
 
-def _host_key_calls(settings: AwsSettings, target: Target, way: str) -> list[str]:
+def _host_key_calls(settings: AwsSettings, target: Target, way: str, push_document: str) -> list[str]:
     when, lines = "only where the host key is not known yet", []
     if not target.hybrid:
         lines.append(f"{when}: {_call(settings, 'ec2', 'GetConsoleOutput', {'InstanceId': target.instance_id})}")
@@ -48,10 +55,14 @@ def _host_key_calls(settings: AwsSettings, target: Target, way: str) -> list[str
     if way == "eic":  # which may be what `auto` came to
         when += ", and push is not eic"
     if way != "none":
-        parameters = {"InstanceIds": [target.instance_id], "DocumentName": SHELL_DOCUMENT}
-        command = _call(settings, "ssm", "SendCommand", parameters | {"commands": "(reads the public host keys)"})
-        lines.append(f"{when}: {command}")
+        lines.append(f"{when}: {_command(settings, target, push_document, '(reads the public host keys)')}")
     return lines
+
+
+def _command(settings: AwsSettings, target: Target, document: str, what: str) -> str:
+    parameter = "commands" if document == SHELL_DOCUMENT else "Data"
+    parameters = {"InstanceIds": [target.instance_id], "DocumentName": document, parameter: what}
+    return _call(settings, "ssm", "SendCommand", parameters)
 
 
 def _call(settings: AwsSettings, service: str, operation: str, parameters: dict[str, Any]) -> str:

@@ -95,7 +95,7 @@ def _configuration(where: Place, ssh: Ssh) -> bool:
                 f"{where.config}: the line that includes ssm-ssh's rules is not the first; what precedes it wins"
             )
     if not current and text is not None:
-        problems.append("the rules are not those of this version and place of ssm-ssh; run: ssm-ssh setup")
+        problems.append("the rules are older than this ssm-ssh, its place or its settings; run: ssm-ssh setup")
     outcomes = [ssh.ask(name) for name in proof.IDS]
     reason = next(filter(None, map(proof.rejected, outcomes)), "")
     command = proxy_command(Managed(place.program(), (), Path(), environment=place.environment(where.home)))

@@ -49,6 +49,14 @@ def test_how_a_host_key_would_be_looked_up(tmp_path: Path, instance: str, way: s
     assert [line.partition(": ")[2].partition(" at ")[0] for line in found] == calls
 
 
+def test_a_command_document_of_ones_own_is_named(tmp_path: Path, target: Target) -> None:
+    env = {"HOME": str(tmp_path), "AWS_REGION": "eu-west-1"}
+    lines = describe(load(env=env), target, way="send-command", push_document="SsmSsh-PushKey")
+    commands = [line for line in lines if "ssm:SendCommand" in line]
+    assert len(commands) == 2
+    assert all('"DocumentName": "SsmSsh-PushKey", "Data": "(' in line for line in commands)
+
+
 def test_without_a_push(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "AWS_REGION": "eu-west-1"}
     target = parse_target("mi-0123456789abcdef0", "2222", "root")
