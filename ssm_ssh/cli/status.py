@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ssm_ssh import __version__
 from ssm_ssh.cli.arguments import Arguments
 from ssm_ssh.errors import SsmSshError, StateError, UsageError
+from ssm_ssh.program import program
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def run(argv: list[str]) -> int:
     where, ssh = place.find_place(), proof.find_ssh()
     _row("ssm-ssh", __version__)
     good = _configuration(where, ssh)
-    _row("program", " ".join(place.program()))
+    _row("program", " ".join(program()))
     _choice()
     problems = _problems()
     for problem in problems:
@@ -98,7 +99,7 @@ def _configuration(where: Place, ssh: Ssh) -> bool:
         problems.append("the rules are older than this ssm-ssh, its place or its settings; run: ssm-ssh setup")
     outcomes = [ssh.ask(name) for name in proof.IDS]
     reason = next(filter(None, map(proof.rejected, outcomes)), "")
-    command = proxy_command(Managed(place.program(), (), Path(), environment=place.environment(where.home)))
+    command = proxy_command(Managed(program(), (), Path(), environment=place.environment(where.home)))
     # ssh -G prints the tokens as they are.
     used = not reason and all(one.value("proxycommand") == command for one in outcomes)
     _row("ssh", f"{ssh.version()} at {ssh.program}: {'uses it' if used else 'does not use it'}")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ssm_ssh.lab.identities import Identity
+from ssm_ssh.program import program
 
 # What a program may know of the user's own environment; nothing that names credentials, proxies or agents.
 _KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "TERM", "COLORTERM", "NO_COLOR", "TZ", "USER", "LOGNAME", "SHELL", "COLUMNS")
@@ -118,17 +119,6 @@ def aws_files(folder: Path, people: Iterable[Identity], region: str) -> None:
         )
     write_private(folder / "home" / ".aws" / "config", "\n".join(config))
     write_private(folder / "home" / ".aws" / "credentials", "\n".join(credentials))
-
-
-def program() -> list[str]:
-    """Return how to start this installation of ssm-ssh: its console script by a path that lasts, or the module."""
-    prefix = Path(sys.prefix)
-    # An installer may keep each version in a folder of its own, with the link `venv` to the current one.
-    stable = prefix.parent / "venv"
-    if stable.is_symlink() and stable.resolve() == prefix.resolve():
-        prefix = stable
-    script = prefix / "bin" / "ssm-ssh"
-    return [str(script)] if script.is_file() else [sys.executable, "-I", "-m", "ssm_ssh"]
 
 
 def ssh_config(folder: Path, identity_files: Iterable[Path], known_hosts: Path) -> str:

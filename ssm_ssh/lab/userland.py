@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import grp
 import os
 import pwd
 import shutil
@@ -92,8 +93,8 @@ class Userland:
 
     def build(self) -> None:
         """Make the folders, the homes and the password files. May be called again after `demolish`."""
-        if self.as_root and self._taken():
-            raise FileExistsError(f"uid {self.uid} belongs to somebody else on this machine")
+        if self.as_root and (taken := self._taken()):
+            raise FileExistsError(f"{taken} belongs to somebody else on this machine")
         passable = 0o710 if self.as_root else 0o700
         for path in (self.folder, self.folder / "home", self.etc, self.etc_ssh, self.eic, self.run, self.bin):
             path.mkdir(mode=0o700, exist_ok=True)
@@ -108,11 +109,14 @@ class Userland:
         groups = "".join(f"{user}:*:{self.gid}:\n" for user in self.users)
         self.write(self.etc / "group", f"{groups}root:*:{0 if self.as_root else self.gid}:\n")
 
-    def _taken(self) -> bool:
+    def _taken(self) -> str:
         with contextlib.suppress(KeyError):
             pwd.getpwuid(self.uid)
-            return True
-        return False
+            return f"uid {self.uid}"
+        with contextlib.suppress(KeyError):
+            grp.getgrgid(self.gid)
+            return f"gid {self.gid}"
+        return ""
 
     def _give(self, path: Path, uid: int, mode: int) -> None:
         os.chown(path, uid, self.gid)

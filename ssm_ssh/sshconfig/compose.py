@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from ssm_ssh import hostname, knownhosts, settings, userkey
 from ssm_ssh.aws.ini import SharedFiles
 from ssm_ssh.errors import UsageError
+from ssm_ssh.program import program
 from ssm_ssh.sshconfig import edit
 from ssm_ssh.sshconfig.install import set_up
 from ssm_ssh.sshconfig.managed import Managed
-from ssm_ssh.sshconfig.place import environment, program
+from ssm_ssh.sshconfig.place import environment
 from ssm_ssh.sshconfig.replace import look
 
 if TYPE_CHECKING:
