@@ -23,7 +23,7 @@ LAYERS = (
     {"gateway", "relay", "entrance", "ending", "aws", "push", "probe", "userkey", "keys", "hostkeys", "trusted"},
     {"knownhosts", "line", "pipes", "poller", "signals", "tasks", "liveness", "login", "recovery"},
     {"channel", "ssh", "transport", "remote"},
-    {"target", "paths", "files", "log", "backoff", "errors", "text", "__init__"}
+    {"target", "paths", "program", "files", "log", "backoff", "errors", "text", "__init__"}
     | {"hostname", "aliases", "choice", "settings", "settingsfile", "learned", "users"},
 )
 LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
