@@ -54,8 +54,11 @@ class Folder:
             raise StateError(f"{self.path / name} is larger than {_LARGEST >> 20} MiB", "Remove it")
         return content
 
-    def write(self, name: str, content: bytes) -> None:
-        """Make `name` hold `content`: a temporary file, fsync, rename; StateError leaves what was there."""
+    def write(self, name: str, content: bytes, *, modified: float | None = None) -> None:
+        """Make `name` hold `content`: a temporary file, fsync, rename; StateError leaves what was there.
+
+        `modified`: what `modified` is to say of it (seconds since the epoch), if not what the file system's clock says.
+        """
         temporary = f".{name}.{os.getpid()}.{os.urandom(4).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -64,6 +67,8 @@ class Folder:
                 with os.fdopen(fd, "wb") as file:
                     file.write(content)
                     file.flush()
+                    if modified is not None:
+                        os.utime(fd, (modified, modified))
                     os.fsync(fd)
                 os.rename(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
             except BaseException:

@@ -1,16 +1,16 @@
-"""The key pairs of ssm-ssh's own: made under a lock, never replaced in place, retired; only public halves travel.
+"""The key pairs of ssm-ssh's own: made under a lock, never swapped under an ssh, retired; only public halves travel.
 
-ssh opens its IdentityFiles while the proxy starts beside it. So a pair may appear under a name that was free, and then
-serves that very connection, but none may change under a name that an ssh has read. There are two names, and ssh is
-given both: a new pair goes to the other one, and the old one's private half is deleted when no connection that began
-with it can still be about to use it. All of that is done by connections: without one, what is there stays.
+ssh opens its IdentityFiles while the proxy starts beside it, and the private halves when it logs in. So a pair may
+appear under a name that was free, and then serves that very connection, but what an ssh has read must stay good until
+it has logged in. There are two names, ssh is given both, and they hold the same pair but for the time of a change:
 
-    name 1: [ current ...... ][ retired, grace ](public half alone ......)[ resting ][ current ......
-    name 2: (nothing)         [ current ............................................ ][ retired, grace ](nothing
+    name 1: [ A ...................................][ B ..........
+    name 2: [ A ...........][ B: rests ][ B: current ][ B ..........
+                     A is due ^   + grace ^       ^ + 2 x grace: A is gone
 
-The public half stays under the first name, for ssh would complain of a file that is missing there at each connection;
-an ssh may have read it, so a pair that is made there is not used before those have logged in. The second name is tried
-only after the first has been refused: there nothing stays, and a new pair is of use at once.
+B rests, for an ssh that is just starting may have read A under both names. Then it is current, and A stays for those
+that began with it. At last B takes A's name, where ssh looks first, so that no login begins with a key that is refused;
+and ssh never complains of a file that is missing. All of that is done by connections: without one, nothing changes.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from ssm_ssh.files import Folder
 
 SLOTS = ("id_ed25519", "id_ed25519_2")
-_LOCK, _FREED = "key.lock", "key.freed"
+_LOCK = "key.lock"
 # Seconds. A pair serves for a day. A connection logs in within minutes of its start: sshd waits for two, and what comes
 # before (MFA, a held key exchange, refusals by sshd that are tried again) is bounded too.
 MAX_AGE = 86400.0
 GRACE = 900.0
 # What `show` says of a pair that has served for too long.
-OVER_AGE = "current, to be replaced by the next connection"
+OVER_AGE = "current, to be replaced soon after the next connection"
 
 
 class Pair(NamedTuple):
@@ -51,28 +51,26 @@ def identity_files() -> tuple[Path, ...]:
 
 
 def public_key(*, max_age: float = MAX_AGE, now: float | None = None) -> str:
-    """Return the current public key as `ssh-ed25519 BASE64`; one older than `max_age` seconds is retired first.
+    """Return the current public key as `ssh-ed25519 BASE64`; one older than `max_age` seconds is given a successor.
 
     Raises StateError where the folder or a file is not usable.
     """
     now = time.time() if now is None else now
     with open_folder(data_folder()) as folder:
         pairs = _pairs(folder)
-        if pairs and not _due(pairs, max_age, now) and not _expired(pairs, now):
-            return _current(pairs, now).line
-        with folder.lock(_LOCK):
-            pairs = _delete_retired(folder, now)
-            if not pairs or (_due(pairs, max_age, now) and _free(folder, pairs, now)):
-                _make(folder, _free_slot(pairs))
-                pairs = _pairs(folder)
-            return _current(pairs, now).line
+        if _unfinished(pairs, now) or _due(pairs, max_age, now):
+            with folder.lock(_LOCK):
+                pairs = _finish(folder, now)
+                if _due(pairs, max_age, now):
+                    pairs = _make(folder, SLOTS[1], now)
+        return _current(pairs, now).line
 
 
 def show(*, max_age: float = MAX_AGE, now: float | None = None) -> list[tuple[Pair, str]]:
     """Return the pairs that are there with what they are: `current`, `retired`, or `resting` before it is current.
 
-    Nothing but a connection replaces or deletes a pair. So one that has served for more than `max_age` seconds is
-    OVER_AGE.
+    Nothing but a connection replaces or deletes a pair. So one that has served for more than `max_age` seconds, and
+    has no successor yet, is OVER_AGE.
     """
     now = time.time() if now is None else now
     with open_folder(data_folder()) as folder:
@@ -80,94 +78,99 @@ def show(*, max_age: float = MAX_AGE, now: float | None = None) -> list[tuple[Pa
     if not pairs:
         return []
     current = _current(pairs, now)
-    serving = OVER_AGE if _due(pairs, max_age, now) else "current"
-    return [
-        (pair, serving if pair == current else "resting" if pair.made > current.made else "retired") for pair in pairs
-    ]
+    others = [pair for pair in pairs if pair.line != current.line]
+    rests = any(pair.made > current.made for pair in others)
+    serving = OVER_AGE if now - current.made > max_age and not rests else "current"
+    found = [(current, serving), *((pair, "resting" if rests else "retired") for pair in others)]
+    return sorted(found, key=lambda one: one[0].made)
 
 
 def renew(*, now: float | None = None) -> float:
     """Make a new pair; returns in how many seconds it will be current (0: it is).
 
-    Raises StateError while both names are taken, for a pair is never replaced in place.
+    Raises StateError while a change is under way, for what an ssh has read stays good until it has logged in.
     """
     now = time.time() if now is None else now
     with open_folder(data_folder()) as folder, folder.lock(_LOCK):
-        pairs = _delete_retired(folder, now)
-        if pairs and not _free(folder, pairs, now):
+        if not _pairs(folder):
+            _finish(folder, now)
+            return 0.0
+        pairs = _finish(folder, now)
+        wait = _changing_until(pairs, now) - now
+        if wait > 0:
             raise StateError(
                 "the key was renewed minutes ago, and connections may still be about to use the one before it",
-                f"Try again in {GRACE / 60:.0f} minutes, or remove both: ssm-ssh key remove",
+                f"Try again in {max(1, round(wait / 60))} minutes, or remove both: ssm-ssh key remove",
             )
-        slot = _free_slot(pairs)
-        _make(folder, slot)
-        return GRACE if pairs and slot == SLOTS[0] else 0.0
+        _make(folder, SLOTS[1], now)
+        return GRACE
 
 
 def remove() -> int:
     """Delete every pair, also for connections that are just starting; returns how many there were."""
     with open_folder(data_folder()) as folder, folder.lock(_LOCK):
-        found = 0
+        lines = {pair.line for pair in _pairs(folder)}
+        halves = 0
         for slot in SLOTS:
             # The private half first: what is left after an interruption is of no use to anybody.
-            found += folder.remove(slot)
+            halves += folder.remove(slot)
             folder.remove(f"{slot}.pub")
-        folder.remove(_FREED)
-        return found
-
-
-def _current(pairs: list[Pair], now: float) -> Pair:
-    """The newest, unless it rests yet."""
-    newest = pairs[-1]
-    rests = len(pairs) > 1 and newest.slot == SLOTS[0] and 0 <= now - newest.made < GRACE
-    return pairs[0] if rests else newest
-
-
-def _due(pairs: list[Pair], max_age: float, now: float) -> bool:
-    """Whether the newest pair has served long enough."""
-    return now - pairs[-1].made > max_age
-
-
-def _expired(pairs: list[Pair], now: float) -> list[Pair]:
-    """The pairs that were retired longer ago than the grace period, by the one that is current since."""
-    current = _current(pairs, now)
-    return [pair for pair in pairs if pair.made < current.made and now > kept_until(current)]
+        return len(lines) or min(halves, 1)
 
 
 def kept_until(current: Pair) -> float:
     """Return until when (epoch seconds) the pair that `current` has retired is kept for connections just starting."""
-    # One that was made under the first name rested before it took over.
-    return current.made + (2 * GRACE if current.slot == SLOTS[0] else GRACE)
+    return current.made + 2 * GRACE
 
 
-def _delete_retired(folder: Folder, now: float) -> list[Pair]:
-    """Delete what has been retired for long enough; returns the pairs that are left."""
-    pairs = _pairs(folder)
-    for pair in _expired(pairs, now) if pairs else ():
-        folder.remove(pair.slot)
-        if pair.slot != SLOTS[0]:
-            folder.remove(f"{pair.slot}.pub")
-            folder.write(_FREED, f"{now:.0f}\n".encode("ascii"))
-    return _pairs(folder)
+def _near(moment: float, now: float) -> bool:
+    """Whether `moment` is less than a grace period ago, or ahead: a clock may have been set back a little."""
+    return abs(now - moment) < GRACE
 
 
-def _free_slot(pairs: list[Pair]) -> str:
-    return SLOTS[1] if any(pair.slot == SLOTS[0] for pair in pairs) else SLOTS[0]
+def _one(pairs: list[Pair]) -> bool:
+    """Whether both names hold the same pair."""
+    return len(pairs) == len(SLOTS) and pairs[0].line == pairs[1].line
 
 
-def _free(folder: Folder, pairs: list[Pair], now: float) -> bool:
-    """Whether a new pair can be made, under a name that no ssh can still be about to use."""
-    if len(pairs) > 1:
-        return False
-    if _free_slot(pairs) == SLOTS[0]:
-        return True
-    freed = (folder.read(_FREED) or b"").decode("ascii", "replace").strip()
-    # A time ahead of now is a clock that was wrong.
-    return not freed.isdigit() or not 0 <= now - float(freed[:12]) <= GRACE
+def _current(pairs: list[Pair], now: float) -> Pair:
+    """The newest, unless it rests yet. Where both names hold it, the file that was written first tells its age."""
+    return pairs[0] if _one(pairs) or _near(pairs[-1].made, now) else pairs[-1]
+
+
+def _unfinished(pairs: list[Pair], now: float) -> bool:
+    """Whether the current pair should be under both names and is not."""
+    return len(pairs) < len(SLOTS) or (not _one(pairs) and now > kept_until(pairs[-1]))
+
+
+def _due(pairs: list[Pair], max_age: float, now: float) -> bool:
+    """Whether the only pair has served long enough to be given a successor."""
+    return now - pairs[0].made > max_age and _changing_until(pairs, now) <= now
+
+
+def _changing_until(pairs: list[Pair], now: float) -> float:
+    """Return when (epoch seconds) another pair may be made, if a connection does then what is to be done."""
+    if not _one(pairs):
+        return pairs[-1].made + 3 * GRACE
+    # The second may have been written long after the first, over a pair that an ssh had read.
+    written = pairs[-1].made
+    return written + GRACE if written != pairs[0].made and _near(written, now) else now
+
+
+def _finish(folder: Folder, now: float) -> list[Pair]:
+    """Make the first pair, or have the current one under both names, if it is time; returns what is there then."""
+    pairs = _pairs(folder) or _make(folder, SLOTS[0], now)
+    if not _unfinished(pairs, now):
+        return pairs
+    pair = pairs[-1]
+    private = folder.read(pair.slot)
+    if private is None:
+        raise StateError(f"{folder.path / pair.slot} is gone", "Connect again")
+    return _put(folder, SLOTS[1 - SLOTS.index(pair.slot)], private, pair.line, now)
 
 
 def _pairs(folder: Folder) -> list[Pair]:
-    """Return the pairs that are there, the newest last; one half alone is none."""
+    """Return what is under each name, the newest file last; one half alone is nothing."""
     found = []
     for slot in SLOTS:
         public = folder.read(f"{slot}.pub")
@@ -181,29 +184,33 @@ def _pairs(folder: Folder) -> list[Pair]:
     return sorted(found, key=lambda pair: (pair.made, pair.slot))
 
 
-def _make(folder: Folder, slot: str) -> None:
-    """Make a pair under a name where none is."""
+def _make(folder: Folder, slot: str, now: float) -> list[Pair]:
+    """Make a pair under a name that no ssh can still be about to use; returns what is there then."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    content = folder.read(slot)
-    folder.remove(f"{slot}.pub")
-    if content is None:
+    # An earlier run may have ended before it wrote the first public half, and an ssh may have read the private one.
+    private = folder.read(slot) if slot == SLOTS[0] else None
+    if private is None:
         key = Ed25519PrivateKey.generate()
-        folder.write(
-            slot,
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-            ),
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
         )
-        public = key.public_key()
-    else:  # an earlier run ended between the two writes
+    else:
         try:
-            loaded = serialization.load_ssh_private_key(content, None)
+            loaded = serialization.load_ssh_private_key(private, None)
         except (ValueError, TypeError) as error:
             raise StateError(f"{folder.path / slot} is not a private key of ours", "Remove it") from error
         if not isinstance(loaded, Ed25519PrivateKey):
             raise StateError(f"{folder.path / slot} is not an Ed25519 private key", "Remove it")
-        public = loaded.public_key()
-    line = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    folder.write(f"{slot}.pub", line + b" ssm-ssh\n")
+        key = loaded
+    line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return _put(folder, slot, private, line.decode("ascii"), now)
+
+
+def _put(folder: Folder, slot: str, private: bytes, line: str, now: float) -> list[Pair]:
+    """Write a pair; at no moment is one half beside another's, and without its public half a pair does not count."""
+    folder.remove(f"{slot}.pub")
+    folder.write(slot, private, modified=now)
+    folder.write(f"{slot}.pub", f"{line} ssm-ssh\n".encode("ascii"))
+    return _pairs(folder)

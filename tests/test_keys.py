@@ -1,7 +1,6 @@
-import os
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,9 @@ from cryptography.hazmat.primitives import serialization
 
 from ssm_ssh import keys
 from ssm_ssh.errors import StateError
+from ssm_ssh.files import Folder
+
+NOW = 1_800_000_000.0
 
 
 @pytest.fixture(autouse=True)
@@ -28,21 +30,40 @@ def test_the_pair_is_one_that_openssh_reads(data_home: Path) -> None:
 
 def test_an_existing_pair_is_never_touched(data_home: Path) -> None:
     line = keys.public_key()
-    before = keys.identity_files()[0].stat()
+    before = [path.stat() for path in keys.identity_files()]
     assert keys.public_key() == line
-    assert keys.identity_files()[0].stat() == before
+    assert [path.stat() for path in keys.identity_files()] == before
 
 
-def test_a_missing_public_half_is_made_again_from_the_private_one(data_home: Path) -> None:
+def test_both_names_hold_it(data_home: Path) -> None:
+    """So that ssh finds each file that it is told of, and asyncssh too, which insists on them."""
     line = keys.public_key()
-    (data_home / "id_ed25519.pub").unlink()
+    assert keys.identity_files() == (data_home / "id_ed25519", data_home / "id_ed25519_2")
+    assert [public_half(path) for path in keys.identity_files()] == [line, line]
+    assert [read(data_home, slot) for slot in keys.SLOTS] == [line, line]
+    assert [(pair.line, what) for pair, what in keys.show()] == [(line, "current")]
+
+
+@pytest.mark.parametrize("slot", keys.SLOTS)
+@pytest.mark.parametrize("half", ["", ".pub"])
+def test_a_missing_half_is_put_back(data_home: Path, slot: str, half: str) -> None:
+    line = keys.public_key()
+    (data_home / f"{slot}{half}").unlink()
+    assert keys.public_key() == line
+    assert [public_half(path) for path in keys.identity_files()] == [line, line]
+    assert [read(data_home, slot) for slot in keys.SLOTS] == [line, line]
+
+
+def test_missing_public_halves_are_made_again_from_the_private_one(data_home: Path) -> None:
+    line = keys.public_key()
+    for slot in keys.SLOTS:
+        (data_home / f"{slot}.pub").unlink()
     assert keys.public_key() == line
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
 def test_a_broken_private_key_is_named(data_home: Path, content: bytes) -> None:
-    keys.public_key()
-    (data_home / "id_ed25519.pub").unlink()
+    data_home.mkdir(mode=0o700)
     keys.identity_files()[0].write_bytes(content)
     with pytest.raises(StateError, match="id_ed25519"):
         keys.public_key()
@@ -55,83 +76,6 @@ def test_a_broken_public_key_is_named(data_home: Path) -> None:
         keys.public_key()
 
 
-def aged(folder: Path, slot: str, seconds: float) -> None:
-    """Make a pair older."""
-    when = (folder / slot).stat().st_mtime - seconds
-    os.utime(folder / slot, (when, when))
-
-
-def slots(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.name in keys.SLOTS}
-
-
-def test_an_old_pair_is_retired_by_a_new_one_beside_it(data_home: Path) -> None:
-    first = keys.public_key()
-    aged(data_home, "id_ed25519", keys.MAX_AGE + 10)
-    before = (data_home / "id_ed25519").read_bytes()
-    second = keys.public_key()
-    assert second != first
-    assert keys.public_key() == second
-    assert (data_home / "id_ed25519").read_bytes() == before
-    assert keys.identity_files() == (data_home / "id_ed25519", data_home / "id_ed25519_2")
-    assert [(pair.line, what) for pair, what in keys.show()] == [(first, "retired"), (second, "current")]
-
-
-def test_the_private_half_of_a_retired_pair_is_deleted_after_the_grace_period(data_home: Path) -> None:
-    first = keys.public_key()
-    aged(data_home, "id_ed25519", keys.MAX_AGE + 10)
-    second = keys.public_key()
-    now = (data_home / "id_ed25519_2").stat().st_mtime
-    assert keys.public_key(now=now + keys.GRACE - 1) == second
-    assert slots(data_home) == {"id_ed25519", "id_ed25519_2"}
-    assert keys.public_key(now=now + keys.GRACE + 1) == second
-    assert slots(data_home) == {"id_ed25519_2"}
-    # Its public half keeps ssh from complaining that a file is missing.
-    assert (data_home / "id_ed25519.pub").read_text().startswith(first)
-
-
-def test_a_pair_that_has_served_its_time_is_there_until_a_connection_replaces_it(data_home: Path) -> None:
-    line = keys.public_key()
-    aged(data_home, "id_ed25519", 7200)
-    assert [what for _, what in keys.show()] == ["current"]
-    assert [what for _, what in keys.show(max_age=3600)] == ["current, to be replaced by the next connection"]
-    aged(data_home, "id_ed25519", keys.MAX_AGE)
-    assert [(pair.line, what) for pair, what in keys.show()] == [
-        (line, "current, to be replaced by the next connection")
-    ]
-    keys.public_key()
-    assert [what for _, what in keys.show()] == ["retired", "current"]
-
-
-def test_no_connection_can_lose_its_key_however_short_the_life_of_a_pair(data_home: Path) -> None:
-    """An ssh reads both names when it starts, and logs in within the grace period by what its proxy has pushed."""
-    now = time.time()
-    began: list[tuple[float, dict[str, str], str]] = []
-    born: dict[str, float] = {}
-    for step in range(300):
-        now += 97
-        before = {slot: read(data_home, slot) for slot in keys.SLOTS}
-        pushed = keys.public_key(max_age=60, now=now)
-        for slot in keys.SLOTS:
-            path = data_home / slot
-            if path.exists():
-                when = born.setdefault(path.read_bytes().hex(), now)
-                os.utime(path, (when, when))
-        began.append((now, before, pushed))
-        began = [one for one in began if now - one[0] < keys.GRACE - 100]
-        for _, known, key in began:
-            # Each name is offered with the public half that was read, or with what was missing then and is there now.
-            slot = next(slot for slot in keys.SLOTS if (known[slot] or read(data_home, slot)) == key)
-            private = data_home / slot
-            assert private.exists(), step
-            shown = serialization.load_ssh_private_key(private.read_bytes(), None).public_key()
-            assert (
-                shown.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH) == key.encode()
-            )
-    assert len(born) > 10
-    assert keys.show(now=now)
-
-
 def public_half(path: Path) -> str:
     shown = serialization.load_ssh_private_key(path.read_bytes(), None).public_key()
     return shown.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
@@ -142,40 +86,155 @@ def read(folder: Path, slot: str) -> str:
     return " ".join(path.read_text().split()[:2]) if path.exists() else ""
 
 
-def test_a_pair_that_was_made_under_the_first_name_rests_before_it_is_used(data_home: Path) -> None:
-    keys.public_key()
-    aged(data_home, "id_ed25519", keys.MAX_AGE + 10)
-    second = keys.public_key()
-    now = (data_home / "id_ed25519_2").stat().st_mtime + keys.GRACE + 1
-    assert keys.renew(now=now) == keys.GRACE
-    os.utime(data_home / "id_ed25519", (now, now))
-    assert keys.public_key(now=now + 1) == second
-    assert [what for _, what in keys.show(now=now + 1)] == ["current", "resting"]
-    assert keys.public_key(now=now + keys.GRACE) == read(data_home, "id_ed25519") != second
-    assert slots(data_home) == {"id_ed25519", "id_ed25519_2"}
-    keys.public_key(now=now + 2 * keys.GRACE + 1)
-    assert slots(data_home) == {"id_ed25519"}
-    assert not (data_home / "id_ed25519_2.pub").exists()
+def states(now: float, max_age: float = keys.MAX_AGE) -> list[tuple[str, str]]:
+    return [(pair.line, what) for pair, what in keys.show(now=now, max_age=max_age)]
+
+
+def test_the_life_of_a_pair(data_home: Path) -> None:
+    first = keys.public_key(now=NOW)
+    assert keys.public_key(now=NOW + keys.MAX_AGE) == first
+    assert states(NOW + keys.MAX_AGE) == [(first, "current")]
+    made = NOW + keys.MAX_AGE + 10
+    assert states(made) == [(first, keys.OVER_AGE)]
+    # An ssh that started this connection may have read the first pair under both names.
+    assert keys.public_key(now=made) == first
+    assert [read(data_home, slot) == first for slot in keys.SLOTS] == [True, False]
+    second = read(data_home, keys.SLOTS[1])
+    assert states(made) == [(first, "current"), (second, "resting")]
+    assert keys.public_key(now=made + keys.GRACE - 1) == first
+    assert keys.public_key(now=made + keys.GRACE) == second
+    assert states(made + keys.GRACE) == [(first, "retired"), (second, "current")]
+    assert keys.kept_until(keys.show(now=made + keys.GRACE)[1][0]) == made + 2 * keys.GRACE
+    assert keys.public_key(now=made + 2 * keys.GRACE) == second
+    assert public_half(keys.identity_files()[0]) == first
+    assert keys.public_key(now=made + 2 * keys.GRACE + 1) == second
+    assert [public_half(path) for path in keys.identity_files()] == [second, second]
+    assert [read(data_home, slot) for slot in keys.SLOTS] == [second, second]
+    assert states(made + 2 * keys.GRACE + 1) == [(second, "current")]
+    # It has served since it was made, whenever it came to the other name.
+    assert states(made + keys.MAX_AGE + 1) == [(second, keys.OVER_AGE)]
+
+
+def test_a_pair_that_has_served_its_time_is_there_until_a_connection_replaces_it(data_home: Path) -> None:
+    line = keys.public_key(now=NOW)
+    assert states(NOW + 7200, max_age=3600) == [(line, "current, to be replaced soon after the next connection")]
+    assert states(NOW + 1000 * keys.MAX_AGE) == [(line, "current, to be replaced soon after the next connection")]
+    assert keys.public_key(now=NOW + 1000 * keys.MAX_AGE) == line
+
+
+def test_two_changes_do_not_meet(data_home: Path) -> None:
+    """After a pause: a change that was left half done, and a pair that is due; an ssh has read both names before."""
+    first = keys.public_key(now=NOW)
+    keys.renew(now=NOW)
+    second = read(data_home, keys.SLOTS[1])
+    later = NOW + 30 * keys.MAX_AGE
+    assert keys.public_key(now=later) == second != first
+    assert [public_half(path) for path in keys.identity_files()] == [second, second]
+    assert keys.public_key(now=later + keys.GRACE - 1) == second
+    assert public_half(keys.identity_files()[1]) == second
+    keys.public_key(now=later + keys.GRACE)
+    assert public_half(keys.identity_files()[1]) != second
+
+
+@pytest.mark.parametrize("step", [97, 400, 1000])
+def test_no_connection_can_lose_its_key_however_short_the_life_of_a_pair(data_home: Path, step: int) -> None:
+    """An ssh reads both names when it starts, and logs in within the grace period by what its proxy has pushed."""
+    now = NOW
+    began: list[tuple[float, dict[str, str], str]] = []
+    seen = set()
+    for _ in range(200):
+        now += step
+        before = {slot: read(data_home, slot) for slot in keys.SLOTS}
+        pushed = keys.public_key(max_age=60, now=now)
+        seen.add(pushed)
+        began.append((now, before, pushed))
+        began = [one for one in began if now - one[0] < keys.GRACE]
+        for _, known, key in began:
+            # Each name is offered with the public half that was read, or with what was missing then and is there now.
+            slot = next(slot for slot in keys.SLOTS if (known[slot] or read(data_home, slot)) == key)
+            assert public_half(data_home / slot) == key
+    assert len(seen) > 4
+    assert keys.show(now=now)
+
+
+@pytest.mark.parametrize("writes", range(12))
+def test_a_crash_between_two_writes_costs_no_connection(
+    data_home: Path, writes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was written last, both halves of what ssh is offered fit, and the change is done in the end."""
+
+    class CrashError(Exception):
+        pass
+
+    left = writes
+
+    def crash(what: Callable[..., object]) -> Callable[..., object]:
+        def change(*args: object, **options: object) -> object:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise CrashError
+            return what(*args, **options)
+
+        return change
+
+    moments = [NOW, NOW + 100, NOW + 100 + keys.GRACE, NOW + 200 + 2 * keys.GRACE, NOW + 300 + 3 * keys.GRACE]
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "write", crash(Folder.write))
+        patch.setattr(Folder, "remove", crash(Folder.remove))
+        for now in moments:
+            known = {slot: read(data_home, slot) for slot in keys.SLOTS}
+            try:
+                pushed = keys.public_key(max_age=60, now=now)
+            except CrashError:
+                break
+    known = {slot: read(data_home, slot) for slot in keys.SLOTS}
+    pushed = keys.public_key(max_age=60, now=now)
+    slot = next(slot for slot in keys.SLOTS if (known[slot] or read(data_home, slot)) == pushed)
+    assert public_half(data_home / slot) == pushed
+    for later in range(6):
+        keys.public_key(now=now + later * keys.GRACE)
+    assert {public_half(path) for path in keys.identity_files()} == {keys.public_key(now=now + 6 * keys.GRACE)}
+
+
+def test_what_an_earlier_version_left_is_taken_over(data_home: Path) -> None:
+    """The public half of a pair that is gone under the first name, and the current pair under the second."""
+    keys.public_key(now=NOW)
+    gone = (data_home / "id_ed25519.pub").read_text()
+    keys.remove()
+    second = keys.public_key(now=NOW)
+    (data_home / "id_ed25519.pub").write_text(gone)
+    (data_home / "id_ed25519").unlink()
+    assert keys.public_key(now=NOW + 1) == second
+    assert [read(data_home, slot) for slot in keys.SLOTS] == [second, second]
 
 
 def test_a_clock_that_went_back_makes_nothing_new(data_home: Path) -> None:
-    line = keys.public_key()
-    aged(data_home, "id_ed25519", -1e6)
-    assert keys.public_key() == line
+    line = keys.public_key(now=NOW + 1e6)
+    assert keys.public_key(now=NOW) == line
+    keys.renew(now=NOW + 1e6)
+    assert keys.public_key(now=NOW + 1e6 - 5) == line
 
 
 def test_renew_and_remove(data_home: Path) -> None:
-    first = keys.public_key()
-    assert keys.renew() == 0
-    second = keys.public_key()
+    first = keys.public_key(now=NOW)
+    assert keys.renew(now=NOW + 1) == keys.GRACE
+    with pytest.raises(StateError, match="renewed minutes ago") as too_soon:
+        keys.renew(now=NOW + 2)
+    assert too_soon.value.hint.startswith("Try again in 45 minutes")
+    second = keys.public_key(now=NOW + 1 + keys.GRACE)
     assert first != second
-    with pytest.raises(StateError, match="minutes ago"):
-        keys.renew()
+    with pytest.raises(StateError) as again:
+        keys.renew(now=NOW + 2 + 2 * keys.GRACE)
+    assert again.value.hint.startswith("Try again in 15 minutes")
+    assert keys.renew(now=NOW + 3 + 3 * keys.GRACE) == keys.GRACE
     assert keys.remove() == 2
     assert keys.remove() == 0
-    assert slots(data_home) == set()
+    assert not [path for path in data_home.iterdir() if path.name != "key.lock"]
     assert keys.show() == []
-    assert keys.public_key() not in (first, second)
+    assert keys.renew(now=NOW) == 0
+    assert keys.public_key(now=NOW) not in (first, second)
+    assert keys.remove() == 1
 
 
 def test_twenty_processes_at_once_make_one_pair(tmp_path: Path) -> None:

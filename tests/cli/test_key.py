@@ -102,7 +102,14 @@ def test_what_becomes_of_each_pair_is_shown(home: Path, capsys: pytest.CaptureFi
     assert run() == 0
     assert "serves until" in capsys.readouterr().out
     assert run("renew") == 0
-    capsys.readouterr()
+    assert capsys.readouterr().out == "a new pair is made; it is used in 15 minutes\n"
+    assert run() == 0
+    current, resting = (part for part in capsys.readouterr().out.split("  ") if "made" in part)
+    assert "serves until" in current
+    assert "serves from" in resting
+    for path in home.rglob("id_ed25519*"):
+        age = now - keys.GRACE - 60 * (not path.name.startswith("id_ed25519_2"))
+        os.utime(path, (age, age))
     assert run() == 0
     retired, current = (part for part in capsys.readouterr().out.split("  ") if "made" in part)
     assert "serves until" not in retired
@@ -121,7 +128,7 @@ def test_pairs_that_have_served_for_too_long(
     capsys.readouterr()
     assert run() == 0
     said = capsys.readouterr().out
-    assert "current, to be replaced by the next connection: ssh-ed25519" in said
+    assert "current, to be replaced soon after the next connection: ssh-ed25519" in said
     assert "serves until" not in said
 
 
@@ -129,7 +136,7 @@ def test_a_renewal_that_comes_too_soon_is_no_wrong_call(capsys: pytest.CaptureFi
     assert run("renew") == 0
     assert run("renew") == 0
     assert run("renew") == 1
-    assert "Try again in 15 minutes" in capsys.readouterr().err
+    assert "Try again in 45 minutes" in capsys.readouterr().err
 
 
 def test_a_key_of_the_users_that_cannot_be_used_hides_nothing(

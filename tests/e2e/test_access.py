@@ -105,6 +105,15 @@ def test_by_ec2_instance_connect_nothing_is_run(here: Here) -> None:
     assert here.keys(one) == ""
 
 
+def test_one_key_is_offered_and_taken(here: Here) -> None:
+    """Each key that is refused before it costs a round trip, and one of the tries that sshd allows."""
+    one = here.instance("eic")
+    here.let_in(one)
+    done = here.ssh(one, "-v")
+    assert done.returncode == 0
+    assert done.stderr.count("Offering public key: ") == 1
+
+
 def test_a_managed_node_is_entered_by_send_command(here: Here) -> None:
     one = here.instance("node")
     here.let_in(one)
@@ -268,7 +277,9 @@ def test_accepted_in_vain_is_found_out_and_the_next_connection_says_why_it_goes_
 
 def test_a_wrong_user_is_not_taken_for_that(here: Here) -> None:
     one = here.instance("wrong")
-    assert here.ssh(one, user="nobody").returncode == 255
+    refused = here.ssh(one, user="nobody")
+    assert refused.returncode == 255
+    assert "no such identity" not in refused.stderr  # which would lead whoever reads it astray
     until(lambda: here.probed(one, "nobody"), "the probe")
     until(lambda: here.calls(one, "SendSSHPublicKey") == 3, "its pushes: for that user, and for the usual one")
     until(lambda: here.sessions_over(one), "the end of its sessions")

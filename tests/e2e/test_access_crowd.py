@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from ssm_ssh import keys
 from ssm_ssh.lab import InstanceOptions, Lab, LabOptions
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
-CROWD = 100
+CROWD, FEW = 100, 30
 
 
 def connect(lab: Lab, numbers: range, spread: int) -> list[tuple[str, str]]:
@@ -36,9 +37,16 @@ def outputs(said: list[tuple[str, str]]) -> list[str]:
     return [stdout for stdout, _ in said]
 
 
-def pairs(lab: Lab) -> list[str]:
+def pairs(lab: Lab) -> set[str]:
+    """The public halves that there are: both names hold the same pair, but for the time of a change."""
     folder = Path(lab.env["XDG_DATA_HOME"]) / "ssm-ssh"
-    return sorted(path.name for path in folder.iterdir() if path.name in keys.SLOTS)
+    return {(folder / f"{slot}.pub").read_text() for slot in keys.SLOTS}
+
+
+def age(lab: Lab, slot: str, seconds: float) -> None:
+    """Make what is under that name `seconds` old."""
+    when = time.time() - seconds
+    os.utime(Path(lab.env["XDG_DATA_HOME"]) / "ssm-ssh" / slot, (when, when))
 
 
 def trusted(lab: Lab) -> list[str]:
@@ -57,7 +65,7 @@ def test_to_one_instance_from_nothing(tmp_path_factory: pytest.TempPathFactory, 
     options = LabOptions(instances=(InstanceOptions(hybrid=hybrid, eic=not hybrid),), sshd="system")
     with Lab(options, base=tmp_path_factory.mktemp("c")) as lab:
         assert outputs(connect(lab, range(CROWD), 1)) == [f"{number}\n" for number in range(CROWD)]
-        assert pairs(lab) == ["id_ed25519"]
+        assert len(pairs(lab)) == 1
         assert len(trusted(lab)) == len(set(trusted(lab)))
         made = pushes(lab, "SendCommand" if hybrid else "SendSSHPublicKey")
         # Each is shared while it is young; on a busy machine a hundred connections take a while.
@@ -68,12 +76,30 @@ def test_to_many_instances_and_again_around_a_retirement(tmp_path_factory: pytes
     options = LabOptions(instances=tuple(InstanceOptions() for _ in range(10)), sshd="system")
     with Lab(options, base=tmp_path_factory.mktemp("c")) as lab:
         assert outputs(connect(lab, range(CROWD), 10)) == [f"{number}\n" for number in range(CROWD)]
-        assert pairs(lab) == ["id_ed25519"]
-        (first,) = set(pushes(lab, "SendSSHPublicKey"))
-        private = Path(lab.env["XDG_DATA_HOME"]) / "ssm-ssh" / "id_ed25519"
-        old = private.stat().st_mtime - keys.MAX_AGE
-        os.utime(private, (old, old))
+        assert len(pairs(lab)) == 1
+        first = set(pushes(lab, "SendSSHPublicKey"))
+        assert len(first) == 1
+
+        # It is due: the crowd makes its successor, which rests, for they have all read the first under both names.
+        for slot in keys.SLOTS:
+            age(lab, slot, keys.MAX_AGE + 60)
+        assert outputs(connect(lab, range(FEW), 10)) == [f"{number}\n" for number in range(FEW)]
+        assert len(pairs(lab)) == 2
+        assert set(pushes(lab, "SendSSHPublicKey")) == first
+
+        # The successor takes over while the crowd is under way.
+        age(lab, keys.SLOTS[1], keys.GRACE - 5)
         assert outputs(connect(lab, range(CROWD), 10)) == [f"{number}\n" for number in range(CROWD)]
-        assert pairs(lab) == list(keys.SLOTS)
-        assert len(set(pushes(lab, "SendSSHPublicKey")) - {first}) == 1
+        age(lab, keys.SLOTS[1], keys.GRACE + 1)
+        assert outputs(connect(lab, range(1), 1)) == ["0\n"]
+        assert len(set(pushes(lab, "SendSSHPublicKey")) - first) == 1
+        assert len(pairs(lab)) == 2
+
+        # The first goes while the crowd is under way, and the second takes its name.
+        age(lab, keys.SLOTS[1], 2 * keys.GRACE - 2)
+        assert outputs(connect(lab, range(FEW), 10)) == [f"{number}\n" for number in range(FEW)]
+        age(lab, keys.SLOTS[1], 2 * keys.GRACE + 1)
+        assert outputs(connect(lab, range(1), 1)) == ["0\n"]
+        assert len(pairs(lab)) == 1
+        assert len(set(pushes(lab, "SendSSHPublicKey")) - first) == 1
         assert len(trusted(lab)) == len(set(trusted(lab)))

@@ -225,12 +225,10 @@ print(client.exec_command("id -un")[1].read().decode())
 client.close()
 """
 _ASYNCSSH = """
-import asyncio, glob, os, sys, asyncssh
-# It wants every IdentityFile to exist, where ssh passes over one that does not: so it is told which does.
-keys = sorted(glob.glob(os.path.expanduser("~/.local/share/ssm-ssh/id_*")))[:1]
+import asyncio, os, sys, asyncssh
 config = [os.path.expanduser("~/.ssh/config")]
 async def main():
-    async with asyncssh.connect(sys.argv[1], username=sys.argv[2], config=config, client_keys=keys) as c:
+    async with asyncssh.connect(sys.argv[1], username=sys.argv[2], config=config) as c:
         print((await c.run("id -un", check=True)).stdout)
 asyncio.run(main())
 """

@@ -182,7 +182,7 @@ class World:
         """Write an ssh_config for libraries, which take port and user from there; returns its path."""
         path = self.lab.folder / "tmp" / f"config-{uuid.uuid4().hex[:8]}"
         lines = self.lab.ssh_config.read_text().splitlines(keepends=True)
-        # asyncssh wants every IdentityFile to exist, where ssh passes over one that does not.
+        # asyncssh wants every IdentityFile to exist; ssh passes over what is missing, and its first login makes them.
         there = [line for line in lines if "IdentityFile " not in line or Path(line.split('"')[1]).exists()]
         path.write_text(f"Host {host}\n    Port {port}\n    User {user}\n\n{''.join(there)}")
         return str(path)
