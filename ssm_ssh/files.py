@@ -94,6 +94,22 @@ class Folder:
             raise self._not_plain(name)
         return status.st_mtime
 
+    def stamp(self, name: str, moment: float) -> None:
+        """Have `modified` say `moment` of the file `name`."""
+        try:
+            os.utime(name, (moment, moment), dir_fd=self._fd, follow_symlinks=False)
+        except OSError as error:
+            raise self._unusable(name, error) from error
+
+    def tidy(self, name: str) -> None:
+        """Remove what a `write` of `name` left that was killed. Only where nobody can be about to write it."""
+        try:
+            for left in os.listdir(self._fd):  # noqa: PTH208 - a Path knows no descriptor
+                if left.startswith(f".{name}."):
+                    os.unlink(left, dir_fd=self._fd)
+        except OSError as error:
+            raise self._unusable(name, error) from error
+
     def append_to(self, name: str) -> int:
         """Return a descriptor that appends to `name`, made if missing; the caller closes it."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -125,27 +141,34 @@ class Folder:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock file `name` exclusively (flock: it goes with the process, however that ends)."""
+        """Hold the lock file `name` exclusively (flock: it goes with the process, however that ends).
+
+        Raises StateError on a file system without locks.
+        """
         fd = self.append_to(name)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            except OSError as error:
+                raise self._unusable(name, error) from error
             yield
         finally:
             os.close(fd)
 
     @contextmanager
-    def turn(self, name: str, place: int, patience: float) -> Iterator[bool]:
+    def turn(self, name: str, place: int, patience: float) -> Iterator[None]:
         """Hold byte `place` of the file `name` alone (fcntl: it goes with the process, however that ends).
 
-        A byte stands for each thing that is locked, so that nothing is left of a lock. Yields False where others had it
-        for `patience` seconds: for work that two may do at once without harm.
+        A byte stands for each thing that is locked, so that nothing is left of a lock. After `patience` seconds, and on
+        a file system without locks, it goes on without: for work that two may do at once without harm.
         """
         fd = self.append_to(name)
         try:
             until = time.monotonic() + patience
-            while not (mine := _lock_byte(fd, place)) and time.monotonic() < until:
-                time.sleep(_PAUSE)
-            yield mine
+            with suppress(OSError):
+                while _others_hold(fd, place) and time.monotonic() < until:
+                    time.sleep(_PAUSE)
+            yield
         finally:
             os.close(fd)
 
@@ -179,12 +202,13 @@ class Folder:
         )
 
 
-def _lock_byte(fd: int, place: int) -> bool:
+def _others_hold(fd: int, place: int) -> bool:
+    """Lock the byte unless somebody holds it. Raises OSError where there are no locks."""
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-    except OSError:
-        return False
-    return True
+    except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, as POSIX leaves it open
+        return True
+    return False
 
 
 def open_folder(path: Path) -> Folder:

@@ -112,6 +112,7 @@ def remove() -> int:
         lines = {pair.line for pair in _pairs(folder)}
         halves = 0
         for slot in SLOTS:
+            folder.tidy(slot)
             # The private half first: what is left after an interruption is of no use to anybody.
             halves += folder.remove(slot)
             folder.remove(f"{slot}.pub")
@@ -121,6 +122,11 @@ def remove() -> int:
 def kept_until(current: Pair) -> float:
     """Return until when (epoch seconds) the pair that `current` has retired is kept for connections just starting."""
     return current.made + 2 * GRACE
+
+
+def _ahead(pair: Pair, now: float) -> bool:
+    """Whether a clock that was wrong says when the pair was made."""
+    return pair.made >= now + GRACE
 
 
 def _near(moment: float, now: float) -> bool:
@@ -139,8 +145,10 @@ def _current(pairs: list[Pair], now: float) -> Pair:
 
 
 def _unfinished(pairs: list[Pair], now: float) -> bool:
-    """Whether the current pair should be under both names and is not."""
-    return len(pairs) < len(SLOTS) or (not _one(pairs) and now > kept_until(pairs[-1]))
+    """Whether the current pair should be under both names and is not, or a time is wrong."""
+    if len(pairs) < len(SLOTS) or _ahead(pairs[-1], now):
+        return True
+    return not _one(pairs) and now > kept_until(pairs[-1])
 
 
 def _due(pairs: list[Pair], max_age: float, now: float) -> bool:
@@ -158,8 +166,12 @@ def _changing_until(pairs: list[Pair], now: float) -> float:
 
 
 def _finish(folder: Folder, now: float) -> list[Pair]:
-    """Make the first pair, or have the current one under both names, if it is time; returns what is there then."""
+    """Make the first pair, or have the current one under both names if it is time; returns what is there then."""
     pairs = _pairs(folder) or _make(folder, SLOTS[0], now)
+    for pair in pairs:
+        if _ahead(pair, now):  # it would serve until then, and rest for as long
+            folder.stamp(pair.slot, now)
+            pairs = _pairs(folder)
     if not _unfinished(pairs, now):
         return pairs
     pair = pairs[-1]
@@ -210,6 +222,8 @@ def _make(folder: Folder, slot: str, now: float) -> list[Pair]:
 
 def _put(folder: Folder, slot: str, private: bytes, line: str, now: float) -> list[Pair]:
     """Write a pair; at no moment is one half beside another's, and without its public half a pair does not count."""
+    for one in SLOTS:  # copies of private halves are not to lie about for longer than these
+        folder.tidy(one)
     folder.remove(f"{slot}.pub")
     folder.write(slot, private, modified=now)
     folder.write(f"{slot}.pub", f"{line} ssm-ssh\n".encode("ascii"))

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -161,3 +162,44 @@ def test_replace_moves_a_file_and_ignores_a_missing_one(home: Path) -> None:
         folder.replace("log", "log.1")
         folder.replace("log", "log.1")
         assert folder.read("log.1") == b"1"
+
+
+def no_locks(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_without_locks_nobody_waits_for_a_turn(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.fcntl, "lockf", no_locks)
+    monkeypatch.setattr(files.time, "sleep", lambda _: pytest.fail("it waited"))
+    done = []
+    with open_folder(home) as folder, folder.turn("turns", 7, 60.0):
+        done.append(1)
+    assert done
+
+
+def test_without_locks_what_needs_one_is_refused_in_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.fcntl, "flock", no_locks)
+    with (
+        open_folder(home) as folder,
+        pytest.raises(StateError, match=r"cannot use .*/lock: No locks available"),
+        folder.lock("lock"),
+    ):
+        pytest.fail("it went on")
+
+
+def test_what_a_killed_write_left_is_removed_and_nothing_else(home: Path) -> None:
+    with open_folder(home) as folder:
+        for name in (".key.12.ab", ".key.pub.12.ab", ".key_2.12.ab", "key", ".key"):
+            folder.write(name, b"")
+        folder.tidy("key")
+    assert {path.name for path in home.iterdir()} == {".key_2.12.ab", "key", ".key"}
+
+
+def test_a_time_can_be_given(home: Path) -> None:
+    with open_folder(home) as folder:
+        folder.write("file", b"", modified=1e9)
+        assert folder.modified("file") == 1e9
+        folder.stamp("file", 2e9)
+        assert folder.modified("file") == 2e9
+        with pytest.raises(StateError, match="nothing"):
+            folder.stamp("nothing", 1.0)

@@ -216,6 +216,41 @@ def test_a_clock_that_went_back_makes_nothing_new(data_home: Path) -> None:
     assert keys.public_key(now=NOW + 1e6 - 5) == line
 
 
+YEAR = 365 * 86400.0
+
+
+def test_a_pair_of_a_clock_that_was_ahead_grows_old_like_any_other(data_home: Path) -> None:
+    first = keys.public_key(now=NOW + YEAR)
+    assert keys.public_key(now=NOW) == first
+    keys.public_key(now=NOW + keys.MAX_AGE + 1)
+    assert keys.public_key(now=NOW + keys.MAX_AGE + keys.GRACE + 1) != first
+
+
+def test_a_successor_of_a_clock_that_was_ahead_takes_over(data_home: Path) -> None:
+    first = keys.public_key(now=NOW)
+    assert keys.public_key(now=NOW + 2 * YEAR) == first  # and made another, in its time
+    second = read(data_home, keys.SLOTS[1])
+    assert keys.public_key(now=NOW + 60) == first
+    assert keys.public_key(now=NOW + 60 + keys.GRACE) == second != first
+    keys.public_key(now=NOW + 61 + 2 * keys.GRACE)
+    assert {public_half(path) for path in keys.identity_files()} == {second}
+    assert keys.renew(now=NOW + 62 + 3 * keys.GRACE) == keys.GRACE
+
+
+def test_no_copy_of_a_private_half_is_left_by_whoever_was_killed(data_home: Path) -> None:
+    keys.public_key(now=NOW)
+    copies = [data_home / f".{slot}.4711.0a1b2c3d" for slot in keys.SLOTS]
+    other = data_home / ".known_hosts.4711.0a1b2c3d"
+    for path in (*copies, other):
+        path.write_bytes((data_home / "id_ed25519").read_bytes())
+    keys.renew(now=NOW)
+    assert not any(path.exists() for path in copies)
+    copies[0].write_bytes(b"again")
+    keys.remove()
+    assert not copies[0].exists()
+    assert other.exists()
+
+
 def test_renew_and_remove(data_home: Path) -> None:
     first = keys.public_key(now=NOW)
     assert keys.renew(now=NOW + 1) == keys.GRACE
