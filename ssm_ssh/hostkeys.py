@@ -7,7 +7,8 @@ the agent, as the session is, so whoever stands in for the agent can forge both;
                     first key of an instance                    another key than the one known
     confirmed       by one source: recorded                     by every source that may be asked: replaced, and said
     contradicted    refused                                     refused, after ssh's own warning
-    not to be had   all denied: recorded, and said              likewise
+    not to be had   all denied, or a console that has no block  likewise
+                    any more: recorded, and said
                     (or refused: `require`)
     not now         refused: try again                          refused: try again
 
@@ -21,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import AccessDenied, HostKeyChanged, HostKeyRefused, SsmSshError
-from ssm_ssh.knownhosts import KNOWN, REFUSED, HostFile, names, one_at_a_time
+from ssm_ssh.knownhosts import KNOWN, REFUSED, HostFile, instance_of, names, one_at_a_time
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
@@ -175,6 +176,10 @@ class Place(NamedTuple):
         """The names under which ssh looks it up, the id's own first."""
         return names(self.instance_id, self.port, self.spelled)
 
+    def owns(self, name: str) -> bool:
+        """Whether `name` is one of the instance's, whatever the port and the spelling."""
+        return instance_of(name) == self.instance_id
+
 
 def place(target: Target, spelled: str, origin: str) -> Place:
     """Return the Place of `target`, `spelled` like that, reached by `origin`."""
@@ -182,8 +187,10 @@ def place(target: Target, spelled: str, origin: str) -> Place:
 
 
 def origin(settings: AwsSettings) -> str:
-    """Return where `settings` look for instances, as one word each: region and profile."""
-    return f"{settings.region} {'_'.join(printable(settings.profile_name, 60).split())}"
+    """Return where `settings` look for instances and by whose credentials, as one word each: region, profile, mark."""
+    from ssm_ssh.aws.whose import mark
+
+    return f"{settings.region} {'_'.join(printable(settings.profile_name, 60).split())} {mark(settings)}"
 
 
 def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by_ssh: bool, log: Log) -> str:
@@ -214,13 +221,14 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
             if verdict == UNVERIFIED:
                 _record(where, pinned.keys, UNVERIFIED)  # asked today, and by these credentials
             return ""
-        refused_before = bool(HostFile(REFUSED).keys(where.names[0]))  # whoever is in between may have many keys
+        # Whoever is in between may have many keys, and is not in between at one port alone.
+        refused_before = any(map(where.owns, HostFile(REFUSED).names(where.instance_id)))
         if verdict == UNVERIFIED and not require and not refused_before:
             _record(where, frozenset({key}), UNVERIFIED)
             return f"{_this(where, key)} is recorded unverified, on first use: {whys(answers)}"
         HostFile(REFUSED).record(where.names, {key}, noted("refused", where.origin))
         if again and verdict == CONTRADICTED:
-            HostFile(KNOWN).remove(lambda name: name in where.names)
+            HostFile(KNOWN).remove(where.owns)  # what is right will be found again
     hint = f"If you know that it is right: ssm-ssh host-keys accept {where.instance_id} {key.fingerprint}"
     if verdict == NOT_NOW:
         raise HostKeyRefused(f"{_this(where, key)} could not be verified: {whys(answers)}", f"Try again. {hint}")

@@ -84,6 +84,10 @@ class HostFile:
         lines = content.split(b"\n") if wanted in content else []
         return [entry for line in lines if wanted in line and (entry := _entry(line)) is not None]
 
+    def names(self, about: str) -> list[str]:
+        """Return the names in those entries."""
+        return [name for entry in self.entries(about) for name in entry.names]
+
     def record(self, under: Iterable[str], keys: Iterable[HostKey], comment: str = "") -> None:
         """Have exactly `keys` under each of the names `under`, whatever was there under those."""
         wanted = tuple(under)

@@ -80,12 +80,13 @@ def prune(api: Api, origin: str) -> list[str]:
     """Forget the keys of EC2 instances that are no more; returns their ids.
 
     Terminated is what EC2 calls so. What EC2 does not know may be of another account or region, so it counts as gone
-    only where its keys were recorded by the same `origin` as now. Raises what Api.call raises.
+    only where its keys, and any that were refused, were met by the same `origin` as now: the place and the credentials.
+    Raises what Api.call raises.
     """
     from ssm_ssh.aws.instances import states
 
     origins: dict[str, set[str]] = {}
-    for name, _, comment in of(""):
+    for name, _, comment in [*of(""), *of("", REFUSED)]:
         if name.lstrip("[").startswith("i-"):
             origins.setdefault(instance_of(name), set()).add(comment)
     seen = states(api, sorted(origins))

@@ -8,6 +8,7 @@ import pytest
 
 from ssm_ssh import hostkeys, knownhosts, trusted
 from ssm_ssh.aws import console, instances, keyfiles
+from ssm_ssh.aws.settings import load
 from ssm_ssh.errors import AccessDenied, CommandTimedOut, HostKeyChanged, HostKeyRefused, NetworkError, Throttled
 from ssm_ssh.hostkeys import (
     COMMAND,
@@ -239,6 +240,38 @@ def test_a_key_that_was_refused_is_never_a_first_key_again(answers: tuple[str, s
     with pytest.raises(HostKeyRefused, match="was refused before"):
         judge("denied", "denied", SECOND)  # nor is another one, for whoever is in between may have many
     assert judge("same", "none") == ("", [CONSOLE])
+
+
+def test_a_refusal_counts_for_the_whole_instance() -> None:
+    """Whoever is in between for one port is in between for all."""
+    elsewhere = Place(INSTANCE, 2222, INSTANCE, WHERE.origin)
+    with pytest.raises(HostKeyRefused):
+        judge("other", "none", KEY)
+    with pytest.raises(HostKeyRefused, match="one was refused before"):
+        judge("denied", "denied", KEY, elsewhere)
+
+
+def test_a_contradiction_takes_back_every_name() -> None:
+    elsewhere = Place(INSTANCE, 2222, INSTANCE, OTHERS.origin)
+    for place in (WHERE, elsewhere):
+        judge("denied", "denied", KEY, place)
+    with pytest.raises(HostKeyRefused):
+        judge("other", "none", KEY, OTHERS)
+    assert not HostFile(KNOWN).entries(INSTANCE)
+    with pytest.raises(HostKeyRefused):
+        judge("denied", "denied", KEY, elsewhere)
+
+
+def test_credentials_are_told_apart_also_where_they_have_no_name() -> None:
+    def origin(**env: str) -> str:
+        return hostkeys.origin(load(env={"HOME": "/nowhere", "AWS_REGION": "eu-west-1", **env}))
+
+    keys = {"AWS_SECRET_ACCESS_KEY": "s"}
+    one = origin(AWS_ACCESS_KEY_ID="AKIA1", **keys)
+    assert one.startswith("eu-west-1 default ")
+    assert one == origin(AWS_ACCESS_KEY_ID="AKIA1", **keys)
+    assert one != origin(AWS_ACCESS_KEY_ID="AKIA2", **keys)
+    assert "AKIA" not in one
 
 
 OTHERS = Place(INSTANCE, 22, INSTANCE, "eu-central-1 admin")
@@ -488,5 +521,8 @@ def test_terminated_instances_are_pruned_and_those_of_others_are_not(monkeypatch
     know(KEY, name=NODE)
     states = {ids["running"]: "running", ids["terminated"]: "terminated"}
     monkeypatch.setattr(instances, "states", lambda api, wanted: states)
-    assert sorted(trusted.prune(None, here)) == sorted([ids["gone"], ids["terminated"]])
+    HostFile(REFUSED).record([f"[{ids['gone']}]:2222"], {KEY}, f"refused, 2026-01-01, {elsewhere}")
+    assert trusted.prune(None, here) == [ids["terminated"]], "the refused key was met elsewhere"
+    HostFile(REFUSED).record([f"[{ids['gone']}]:2222"], {KEY}, f"refused, 2026-01-01, {here}")
+    assert trusted.prune(None, here) == [ids["gone"]]
     assert {name for name, _, _ in trusted.of("")} == {ids["running"], ids["far"], ids["hand"], NODE}

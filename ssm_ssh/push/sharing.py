@@ -19,8 +19,6 @@ from ssm_ssh.paths import state_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ssm_ssh.aws.settings import AwsSettings
-
 NAME = "pushes.json"
 _LOCK, _TURNS = "pushes.lock", "pushes.turns"
 # Seconds. A push is shared while most of its time is left, for a connection may take a while to log in.
@@ -28,13 +26,6 @@ _SHARED_FOR = 0.4
 # Who pushes may wait for the longest of commands; whoever waits for him waits a little longer, then goes ahead.
 _PATIENCE = 100.0
 _KEPT = 300.0
-# What credentials may come from where no profile holds them, as botocore's chain looks for them.
-_ELSEWHERE = (
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_ARN",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-)
 
 
 class Pushed(NamedTuple):
@@ -43,26 +34,6 @@ class Pushed(NamedTuple):
     way: str
     until: float
     notice: str = ""
-
-
-def whose(settings: AwsSettings) -> tuple[str, ...]:
-    """Return what tells the credentials of `settings` from others, without getting them, for that may take seconds.
-
-    No secret is among it. Where it is equal, so are they; the same ones under two names may get two pushes.
-    """
-    env, files, name = settings.env, settings.files, settings.profile_name
-    key = env.get("AWS_ACCESS_KEY_ID", "")
-    if key and not settings.explicit_profile:  # then no profile counts, whatever AWS_PROFILE says
-        return ("environment", key)
-    # A login tool may have put other keys under the name meanwhile; a role may be assumed with the environment's.
-    keys = [
-        str(section.get(name, {}).get("aws_access_key_id", "")) for section in (files.credentials, files.own_profiles)
-    ]
-    paths = (files.config_path, files.credentials_path)
-    elsewhere = [env.get(variable, "") for variable in _ELSEWHERE]
-    # What the environment points at comes before a profile, or after one that was named for this connection.
-    order = str(settings.explicit_profile) if any(elsewhere) else ""
-    return ("profile", name, *paths, *keys, key, *elsewhere, order)
 
 
 def share(about: str, lifetime: float, push: Callable[[], Pushed], *, clock: Callable[[], float] = time.time) -> Pushed:

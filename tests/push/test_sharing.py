@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ssm_ssh.aws.settings import load
-from ssm_ssh.push.sharing import whose
+from ssm_ssh.aws.whose import whose
 
 PROGRAM = """
 import pathlib, sys, time
