@@ -2,7 +2,7 @@
 
 cloud-init's module keys-to-console writes a block of public keys. The console is written by the instance, and whoever
 can get a text into its kernel log can get it there too. So a block counts only where each of its lines is a whole line
-of the console, with no other prefix than cloud-init's and syslog's own; and blocks that differ count as none.
+of the console, with no other prefix than cloud-init's and its logger's; and blocks that differ count as none.
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
 https://cloudinit.readthedocs.io/en/latest/reference/modules.html#keys-to-console
 """
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from ssm_ssh.ssh.hostkey import HostKey
 
 _BEGIN, _END = "-----BEGIN SSH HOST KEY KEYS-----", "-----END SSH HOST KEY KEYS-----"
-# cloud-init[1423]:, <14>Jan  1 00:00:08 ip-10-0-0-1 ec2: and the same without some of it. A kernel time stamp in
-# brackets is not among them: it stands before what came through the kernel log, whoever wrote it there.
-_TIME = r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:[A-Za-z0-9.-]{1,253} )?)?"
-_PREFIX = re.compile(rf"(?:<\d{{1,3}}>)?{_TIME}(?:ec2|cloud-init)(?:\[\d{{1,9}}\])?: ")
+# cloud-init writes the block as it is; older ones sent it through `logger --stderr -t ec2` ("ec2: ", "<14>Jan  1
+# 00:00:08 ec2: "), and systemd may name the program ("cloud-init[1423]: "). What a syslog daemon passes on names the
+# host as well, what the kernel does bears a time in brackets, and journald's has a pid behind every tag: all that is
+# not among them, for any user can have such lines written (logger -t ec2).
+_TIME = r"(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d )?"
+_PREFIX = re.compile(rf"(?:{_TIME}(?:ec2|cloud-init)|cloud-init\[\d{{1,9}}\]): ")
 _KERNEL = re.compile(r"\[ *\d+\.\d+\] ")
 # An instance has one key of each of a handful of types.
 _MOST_KEYS = 32
