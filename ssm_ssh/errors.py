@@ -93,7 +93,9 @@ class SessionGone(AwsError):
 
 
 class NetworkError(SsmSshError):
-    """A name, a route, a connection or a deadline failed."""
+    """A name, a route, a connection or a deadline failed; `unsent` where that was before a request was under way."""
+
+    unsent = False
 
 
 class Disconnected(NetworkError):

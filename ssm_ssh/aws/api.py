@@ -153,6 +153,8 @@ class Api:
             if failure is None:
                 self._succeeded()
                 return attempt.result
+            if isinstance(failure, NetworkError):
+                failure.unsent = not attempt.maybe_done
             if delay is None or (attempt.maybe_done and not repeatable):
                 raise failure
             if delay:

@@ -146,7 +146,8 @@ def _ask(api: Api, command_id: str, instance_id: str, deadline: float) -> dict[s
             target=instance_id,
             deadline=deadline,
         )
-    except (NotTrusted, ProxyRefused):
+    except (NotTrusted, ProxyRefused) as error:
+        error.unsent = False  # the command was sent
         raise
     except (NetworkError, Throttled) as error:
         api.say(f"not told about the command: {error}")

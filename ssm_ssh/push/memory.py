@@ -80,18 +80,24 @@ def may_probe(instance_id: str, user: str, now: float) -> bool:
     return free
 
 
+def expected(entry: Entry) -> None:
+    """Note an entry that Run Command is about to be told to put in."""
+    _change(lambda content: _note(content, entry))
+
+
 def placed(entry: Entry, now: float) -> None:
     """Note an entry that Run Command has put in; entries of the account that had expired by then were swept with it."""
 
     def change(content: dict[str, dict[str, Any]]) -> None:
         _forget(content, entry.instance_id, entry.user, now)
-        content["entries"][entry.entry_id] = {
-            "instance": entry.instance_id,
-            "user": entry.user,
-            "expires": entry.expires,
-        }
+        _note(content, entry)
 
     _change(change)
+
+
+def never_placed(entry_id: str) -> None:
+    """Note that an entry that was to be put in was not."""
+    _change(lambda content: content["entries"].pop(entry_id, None))
 
 
 def swept(instance_id: str, user: str, now: float) -> None:
@@ -108,6 +114,14 @@ def entries() -> list[Entry]:
         except (TypeError, KeyError, ValueError):
             continue
     return sorted(found, key=lambda entry: entry.expires)
+
+
+def _note(content: dict[str, dict[str, Any]], entry: Entry) -> None:
+    content["entries"][entry.entry_id] = {
+        "instance": entry.instance_id,
+        "user": entry.user,
+        "expires": entry.expires,
+    }
 
 
 def _forget(content: dict[str, dict[str, Any]], instance_id: str, user: str, before: float) -> None:
@@ -140,7 +154,7 @@ def _read() -> dict[str, dict[str, Any]]:
         return _load(None)
 
 
-def _change(change: Callable[[dict[str, dict[str, Any]]], None]) -> None:
+def _change(change: Callable[[dict[str, dict[str, Any]]], object]) -> None:
     with open_folder(state_folder()) as folder, folder.lock(_LOCK):
         content = _load(folder.read(NAME))
         change(content)

@@ -17,9 +17,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.aws.commands import SHELL_DOCUMENT, run_document, run_script
 from ssm_ssh.aws.keypush import push_key, push_payload
-from ssm_ssh.errors import AccessDenied, AwsError, StateError, TargetMissing, UsageError
+from ssm_ssh.aws.whose import whose
+from ssm_ssh.errors import (
+    AccessDenied,
+    AwsError,
+    CredentialsError,
+    KeyRefused,
+    NetworkError,
+    SsmSshError,
+    StateError,
+    TargetMissing,
+    UsageError,
+)
 from ssm_ssh.push import memory
-from ssm_ssh.push.sharing import Pushed, share, whose
+from ssm_ssh.push.sharing import Pushed, share
 from ssm_ssh.remote import script
 
 if TYPE_CHECKING:
@@ -173,18 +184,30 @@ class _Push:
             lifetime=self._wish.lifetime,
             needs_expiry=not self._key.ours,
         )
-        done = send(self._api, self._target, data, self._wish)
-        for note in done.notes:
-            self._log.info(f"{self._target.instance_id}: {note}")
+        # Before it is sent, for we may be ended while it runs.
+        entry = memory.Entry(entry_id, self._target.instance_id, self._target.user, began + self._wish.lifetime)
+        self._note(lambda: memory.expected(entry._replace(expires=entry.expires + _COMMAND_LIMIT)))
+        try:
+            done = send(self._api, self._target, data, self._wish)
+        except SsmSshError as error:
+            if _in_vain(error):
+                self._note(lambda: memory.never_placed(entry_id))
+            raise
+        notes = [f"{self._target.instance_id} says: {note}" for note in done.notes]
+        for note in notes:
+            self._log.info(note)
         self._log.info(f"send-command has put entry {entry_id} in place, sshd {done.sshd}")
         # A command may have waited long before it ran, and is heard of seconds after it has ended.
         now = self._clock()
         until = now - min(now - began, _HEARD_LATE) + self._wish.lifetime
+        self._note(lambda: memory.placed(entry._replace(expires=until), now))
+        return Pushed(COMMAND, until, ". ".join([part for part in (notice, *notes) if part]))
+
+    def _note(self, change: Callable[[], None]) -> None:
         try:
-            memory.placed(memory.Entry(entry_id, self._target.instance_id, self._target.user, until), now)
+            change()
         except StateError as error:
-            self._log.info(f"not remembered: {error.sentence()}")
-        return Pushed(COMMAND, until, ". ".join([part for part in (notice, *done.notes) if part]))
+            self._log.info(f"not noted: {error.sentence()}")
 
 
 def send(api: Api, target: Target, data: str, wish: Wish) -> script.Placed:
@@ -204,6 +227,17 @@ def sweep(api: Api, target: Target, wish: Wish, *, clock: Callable[[], float] = 
     data = script.request("sweep", target.user, f"ssh-none {'A' * 40}", "0" * 16)
     send(api, target, data, wish)
     memory.swept(target.instance_id, target.user, clock())
+
+
+def _in_vain(error: SsmSshError) -> bool:
+    """Whether it is certain that a command that failed with `error` has put nothing in place."""
+    if isinstance(error, KeyRefused):
+        return error.code != "unknown"
+    if isinstance(error, AwsError):
+        return error.operation == "SendCommand" and error.status < 500
+    if isinstance(error, NetworkError):
+        return error.unsent
+    return isinstance(error, UsageError | CredentialsError)
 
 
 def _cannot(error: AwsError) -> bool:

@@ -13,9 +13,11 @@ from ssm_ssh.aws.settings import load
 from ssm_ssh.errors import (
     AccessDenied,
     AwsError,
+    CommandFailed,
     CommandTimedOut,
     KeyRefused,
     NetworkError,
+    ProtocolError,
     SsmSshError,
     TargetMissing,
     Throttled,
@@ -41,7 +43,7 @@ class Aws:
         self.settings = load(region="eu-central-1", env={"HOME": "/nowhere"})
         self.called: list[str] = []
         self.eic: SsmSshError | None = None
-        self.command: SsmSshError | str = DONE
+        self.command: BaseException | str = DONE
         self.document = ""
         self.now = 1_700_000_000.0
         self.said: list[str] = []
@@ -54,7 +56,7 @@ class Aws:
     def run(self, _: object, instance_id: str, script: str, *more: Any, **kw: Any) -> Any:  # noqa: ANN401
         self.called.append("command")
         self.document = script
-        if isinstance(self.command, SsmSshError):
+        if isinstance(self.command, BaseException):
             raise self.command
         return SimpleNamespace(exit_code=0, stdout=self.command, stderr="")
 
@@ -124,7 +126,7 @@ def test_what_cannot_be_falls_over_and_says_so(aws: Aws, error: SsmSshError) -> 
     assert aws.called == ["eic", "command"]
     assert pushed
     assert pushed.notice.startswith("EC2 Instance Connect cannot serve here (")
-    assert pushed.notice.endswith("using send-command. the home is open")
+    assert pushed.notice.endswith(f"using send-command. {EC2.instance_id} says: the home is open")
 
 
 @pytest.mark.parametrize("way", ["auto", "eic"])
@@ -196,6 +198,50 @@ def test_an_entry_is_remembered_until_a_later_push_has_swept(aws: Aws) -> None:
     aws.now += 100
     ways.sweep(aws, NODE, Wish(), clock=lambda: aws.now)  # type: ignore[arg-type]
     assert memory.entries() == []
+
+
+def silent() -> NetworkError:
+    error = NetworkError("nobody")
+    error.unsent = True
+    return error
+
+
+def aws_error(kind: type[AwsError], operation: str, status: int) -> AwsError:
+    return kind("no", operation=operation, status=status)
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (KeyRefused("no", code="no-user"), 0),
+        (KeyRefused("what?", code="unknown"), 1),
+        (CommandTimedOut("late"), 1),
+        (CommandFailed("cut off"), 1),
+        (NetworkError("gone"), 1),
+        (silent(), 0),
+        (aws_error(AccessDenied, "SendCommand", 400), 0),
+        (aws_error(AccessDenied, "GetCommandInvocation", 400), 1),
+        (aws_error(AwsError, "SendCommand", 500), 1),
+        (ProtocolError("what?"), 1),
+        (KeyboardInterrupt(), 1),
+    ],
+)
+def test_an_entry_is_noted_before_the_command_may_put_it_in(aws: Aws, error: BaseException, left: int) -> None:
+    aws.authorize(NODE)
+    aws.now += 100
+    aws.command = error
+    with pytest.raises(type(error)):
+        aws.authorize(NODE)
+    former, *added = memory.entries()
+    assert former.expires == aws.now - 40, "nothing is known to have swept it"
+    assert [entry.expires for entry in added] == [aws.now + 150] * left
+
+
+def test_what_an_instance_says_is_told_as_its_own_words(aws: Aws) -> None:
+    aws.command = "ssm-ssh note accept my key\nssm-ssh done 0123456789abcdef 0 9.6\n"
+    pushed = aws.authorize(NODE)
+    assert pushed
+    assert pushed.notice == f"{NODE.instance_id} says: accept my key"
 
 
 def test_every_entry_that_may_be_there_yet_is_remembered(aws: Aws) -> None:
