@@ -4,10 +4,17 @@
 # from somebody who is allowed no more than to run this very script, so nothing in it is believed. `user_part` is user.sh.
 # Each line of the output is `ssm-ssh WORD ...`: note, done, or error with a code and a sentence.
 LC_ALL=C
-PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin
-export LC_ALL PATH
 umask 077
 set -f
+
+# The agent's own folders stay in front, for on NixOS, Guix and their like there is next to nothing in the usual ones, and
+# who set its PATH is root anyway. But an empty part or a relative one is whatever folder is the current one: they go.
+left=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin PATH='' IFS=:
+for part in $left; do
+    case $part in (/*) PATH=${PATH:+$PATH:}$part;; esac
+done
+unset IFS
+export LC_ALL PATH
 
 die() {
     printf 'ssm-ssh error %s\n' "$1"
@@ -251,7 +258,7 @@ choose_switch() {
 # Runs user.sh with nothing of root's: an environment of its own, no descriptor, and twenty seconds, for the user could
 # stop it and keep the lock. Nor is the output waited for longer, which a process that it left behind may hold open.
 edit() {
-    set -- env -i "PATH=$PATH" "HOME=$home" "SSM_SSH_ACTION=$1" "SSM_SSH_FILE=$file" "SSM_SSH_HOME=$home" \
+    set -- env -i "PATH=$PATH" HOME=/ "SSM_SSH_ACTION=$1" "SSM_SSH_FILE=$file" "SSM_SSH_HOME=$home" \
         "SSM_SSH_ENTRY=$entry" "SSM_SSH_ID=$id" "SSM_SSH_NOW=$(date +%s)" "SSM_SSH_MODE=$mode"
     patience=
     if has timeout && timeout -s KILL 5 true 2>/dev/null; then

@@ -65,7 +65,8 @@ new_file() {
     [ -n "$temporary" ] || die "file no new file can be made in $folder"
 }
 
-cd "$SSM_SSH_HOME" 2>/dev/null || cd / || exit 1
+# Never the home: this may be root.
+cd / || exit 1
 folder=${file%/*}
 if [ ! -d "$folder" ]; then
     [ "$SSM_SSH_ACTION" = push ] || { echo 'ssm-ssh done'; exit 0; }

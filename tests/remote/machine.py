@@ -57,6 +57,13 @@ def until(done: object, what: str, limit: float = 30.0) -> None:
         time.sleep(0.02)
 
 
+def without_the_usual_folders(program: str) -> str:
+    """The script, with no programs but those of the PATH that it is run with."""
+    text, count = re.subn(r"^left=\$PATH:\S+", "left=$PATH", program, flags=re.MULTILINE)
+    assert count == 1
+    return text
+
+
 class Machine:
     """`folder` is passable by everybody and root's; `home` is the user's."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ssm_ssh.remote.script import request
-from tests.remote.machine import AS_ROOT, ID, KEY, SYSTEM_PATH, Machine, until
+from tests.remote.machine import AS_ROOT, ID, KEY, SYSTEM_PATH, Machine, until, without_the_usual_folders
 
 MINE = b"ssh-rsa AAAAB3Nza me@home\n"
 
@@ -219,8 +219,7 @@ def test_a_system_with_busyboxs_programs_alone(machine: Machine, left_out: set[s
         (tools / "su").symlink_to(str(shutil.which("su")))
     if "base64" in left_out:
         (tools / "openssl").symlink_to(str(shutil.which("openssl")))
-    text = machine.program(request("push", machine.user, KEY, ID, lifetime=2), "busybox")
-    text = re.sub(r"^PATH=\$PATH:.*$", "", text, flags=re.MULTILINE)
+    text = without_the_usual_folders(machine.program(request("push", machine.user, KEY, ID, lifetime=2), "busybox"))
     machine.put(MINE.rstrip(b"\n"))
     done = machine.run("busybox", text=text, path=str(tools))
     assert done.last.startswith("ssm-ssh done"), done

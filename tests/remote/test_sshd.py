@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.machine import AS_ROOT, KEY, Machine, until
+from tests.remote.machine import AS_ROOT, KEY, SYSTEM_PATH, Machine, until, without_the_usual_folders
 
 FIDO = "sk-ssh-ed25519@openssh.com " + "A" * 68
 TOKYO = 9 * 3600
@@ -165,7 +165,7 @@ def test_no_sshd(machine: Machine, shell: str) -> None:
         source = machine.bin / name
         (tools / name).symlink_to(source if source.exists() else shutil.which(name) or "/nonexistent")
     text = machine.program
-    machine.program = lambda *words: re.sub(r"^PATH=\$PATH:.*$", "", text(*words), flags=re.MULTILINE)  # type: ignore[method-assign]
+    machine.program = lambda *words: without_the_usual_folders(text(*words))  # type: ignore[method-assign]
     try:
         assert machine.run(shell, path=str(tools)).last == "ssm-ssh error no-sshd sshd is not installed"
     finally:
@@ -226,6 +226,32 @@ class TestSystemWideFiles:
         # What was done, if anything, the user has done.
         made = [path for path in folder.iterdir() if path not in (secret, folder / "link") and not path.is_symlink()]
         assert all(path.stat().st_uid == machine.uid for path in made)
+
+    @pytest.mark.parametrize("path", [":{0}", "{0}:", "/bin::{0}", ".:{0}", "home:../{1}:{0}", "{0}:."])
+    def test_are_written_by_no_program_of_the_users(
+        self, machine: Machine, shell: str, folder: Path, path: str
+    ) -> None:
+        """An empty part of PATH, or a relative one, is the current folder."""
+        ran = machine.home / "ran"
+        for place in (machine.home, machine.home / "home"):
+            place.mkdir(exist_ok=True)
+            for name in ("restorecon", "stat", "cp", "sed"):
+                (place / name).write_text(f'#!/bin/sh\nid >>{ran}\nexec /bin/{name} "$@"\n')
+                machine.give(place / name, 0o755)
+        path = path.format(f"{machine.bin}:{SYSTEM_PATH}", machine.home.name)
+        assert machine.run(shell, path=path).status == 0
+        assert not ran.exists()
+
+    def test_are_written_from_a_folder_of_roots(self, machine: Machine, shell: str, folder: Path) -> None:
+        tools = machine.folder / "hasty"
+        tools.mkdir()
+        (tools / "restorecon").write_text(f"#!/bin/sh\n{{ id -u; pwd; echo $HOME $PATH; }} >{tools}/seen\n")
+        (tools / "restorecon").chmod(0o755)
+        assert machine.run(shell, path=f":{tools}::.:bin:{machine.bin}:{SYSTEM_PATH}:").status == 0
+        user, folder_then, home_then, path_then = (tools / "seen").read_text().split()
+        assert (user, folder_then, home_then) == ("0", "/", "/")
+        assert path_then.startswith(f"{tools}:{machine.bin}:{SYSTEM_PATH}:/")
+        assert all(part.startswith("/") for part in path_then.split(":"))
 
     def test_roots_own_account_is_roots_alone_or_refused(self, machine: Machine, shell: str, folder: Path) -> None:
         machine.sshd(authorizedkeysfile=f"{folder}/%u")
