@@ -89,8 +89,8 @@ likely_users() {
 
 read_user() {
     line=$(account "$user")
-    # getent takes a number for a uid, sshd for a name.
-    case $user in (*[!0-9]*) ;; (*) case $line in ("$user":*) ;; (*) line=;; esac;; esac
+    # getent takes 0 and +0 for root's uid, where sshd takes them for names; and some directories know an account by several.
+    case $line in ("$user":*|'') ;; (*) die "no-user there is no user $user; that account is named ${line%%:*}";; esac
     [ -n "$line" ] || die "no-user there is no user $user; users there:$(likely_users)"
     rest=${line#*:*:}
     uid=${rest%%:*} rest=${rest#*:}

@@ -192,6 +192,17 @@ def test_a_request_that_is_not_ours_is_refused(machine: Machine, shell: str, pos
     until(lambda: not machine.processes(), "no process of a refused request")
 
 
+@pytest.mark.skipif(not AS_ROOT, reason="the getent of these tests knows names alone")
+@pytest.mark.parametrize("number", ["{}", "+{}", "0{}", "+0{}"])
+def test_a_user_is_named_and_not_numbered(machine: Machine, shell: str, number: str) -> None:
+    """For getent such a word is a uid: +0 would be root under another name."""
+    words = ["push", number.format(machine.uid), *KEY.split(), ID, "60", "-"]
+    done = machine.run(shell, data=base64.b64encode(" ".join(words).encode()).decode())
+    assert done.last.startswith("ssm-ssh error no-user "), done
+    assert machine.user in done.last
+    assert list(machine.home.iterdir()) == []
+
+
 @pytest.mark.parametrize("data", ["", "=", "A", "!!!!", "cHVzaA=="])
 def test_what_is_no_request_is_refused(machine: Machine, shell: str, data: str) -> None:
     assert machine.run(shell, data=data).last.startswith("ssm-ssh error data")
