@@ -13,7 +13,7 @@ from ssm_ssh import keys
 from ssm_ssh.lab import InstanceOptions, Lab, LabOptions
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
-CROWD, FEW = 100, 30
+CROWD, FEW = 100, 20
 
 
 def connect(lab: Lab, numbers: range, spread: int) -> list[tuple[str, str]]:
