@@ -427,13 +427,16 @@ def test_keys_are_shown_as_ssh_keygen_does_refreshed_and_removed(here: Here) -> 
 
 
 def test_pruning_forgets_what_is_no_more(here: Here) -> None:
+    first = here.instance("first").instance_id
     assert here.ssh(here.instance("first")).stdout == "in\n"
-    ghost = "i-00000000000000000"
-    with (here.data / "known_hosts").open("a") as file:
-        file.write(f"{ghost} {here.keys(here.instance('first'))[0]} console, 2026-01-01, {here.lab.region} default\n")
+    ghost, of_others = "i-00000000000000000", "i-00000000000000001"
+    with (here.data / "known_hosts").open("r+") as file:
+        entry = next(line for line in file.read().splitlines() if line.startswith(first)).partition(" ")[2]
+        file.write(f"{ghost} {entry}\n{of_others} {entry}0\n")
     said = here.ssm_ssh("prune")
     assert said == f"{ghost} is no more: its host keys are removed\n"
     assert here.known(ghost) == []
+    assert here.known(of_others)
     assert here.known(here.instance("first").instance_id)
 
 
