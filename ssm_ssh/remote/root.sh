@@ -118,6 +118,10 @@ read_sshd() {
         case $missing in (/run/?*|/var/run/?*) mkdir -m 755 "$missing" 2>/dev/null;; esac
         config=$(sshd_config 2>&1) || config=
     }
+}
+
+# Asked only of a key that comes: one that lets nobody in any more has to go all the same.
+check_use() {
     [ "$(configured pubkeyauthentication)" != no ] || die 'no-pubkey sshd does not take public keys (PubkeyAuthentication no)'
     case $type in
     (sk-*) [ "$number" -ge 802 ] || die "key-type its sshd does not know FIDO keys ($major.$minor; from 8.2 on)";;
@@ -315,37 +319,40 @@ unlock() {
 
 # --- the story -----------------------------------------------------------------------------------------------------
 
-# A process of its own, which outlives the command, its agent and whoever asked for it.
+# A process of its own, which outlives the command, its agent and whoever asked for it. It is told what was found out: in a
+# minute sshd may be between two versions, its settings others, or the directory of accounts out of reach.
 remove_later() {
     set -- "$shell" -c "$root_part" ssm-ssh-remove
     if has setsid; then set -- setsid "$@"; elif has nohup; then set -- nohup "$@"; fi
-    SSM_SSH_STAGE=remove shell=$shell data=$data root_part=$root_part user_part=$user_part \
-        "$@" </dev/null >/dev/null 2>&1 9>&- &
+    SSM_SSH_STAGE=remove shell=$shell root_part=$root_part user_part=$user_part lifetime=$lifetime id=$id \
+        user=$user uid=$uid gid=$gid home=$home file=$file by=$by "$@" </dev/null >/dev/null 2>&1 9>&- &
 }
 
 take_out() {
+    [ "$by" = user ] || only_roots "$file" || return 1
+    choose_switch
     lock || return 1
-    edit sweep
+    edit remove
     result=$?
     unlock
     return "$result"
 }
 
 entry='' mode=600
-read_data
-read_user
 if [ "${SSM_SSH_STAGE:-}" = remove ]; then
     sleep "$((lifetime + 1))"
-    read_sshd
-    choose_file
-    choose_switch
-    for attempt in 1 2 3 4 5 6; do
+    # A quarter of an hour in all, for a home that comes back or an upgrade; in a subshell, for what dies is the attempt.
+    for seconds in 5 10 20 40 80 160 300 300; do
         (take_out) && exit 0
-        sleep 10
+        sleep "$seconds"
     done
-    exit 1
+    (take_out)
+    exit
 fi
+read_data
+read_user
 read_sshd
+[ "$action" = sweep ] || check_use
 choose_file
 [ "$by" = user ] || [ "$uid" -eq 0 ] || mode=644
 choose_switch

@@ -2,8 +2,9 @@
 #
 # Runs as the user whose file it is: a link that this user planted leads nowhere that the user could not go alone.
 # (As root only for a file on whose path nobody but root can change anything; root.sh has made sure of that.)
-# The environment is the argument: SSM_SSH_ACTION (push, sweep), SSM_SSH_FILE, SSM_SSH_HOME, SSM_SSH_ENTRY,
-# SSM_SSH_ID, SSM_SSH_NOW, SSM_SSH_MODE (of a file that is new). The last line of the output is the result.
+# The environment is the argument: SSM_SSH_ACTION (push, sweep, or remove: sweep a file that has to be there),
+# SSM_SSH_FILE, SSM_SSH_HOME, SSM_SSH_ENTRY, SSM_SSH_ID, SSM_SSH_NOW, SSM_SSH_MODE (of a file that is new). The last line
+# of the output is the result.
 LC_ALL=C
 export LC_ALL
 umask 077
@@ -67,6 +68,8 @@ new_file() {
 
 # Never the home: this may be root.
 cd / || exit 1
+# There was one when the key came, so a home that is not mounted just now is not a home without the key.
+[ "$SSM_SSH_ACTION" != remove ] || [ -f "$file" ] || die "file $file is not there"
 folder=${file%/*}
 if [ ! -d "$folder" ]; then
     [ "$SSM_SSH_ACTION" = push ] || { echo 'ssm-ssh done'; exit 0; }
