@@ -260,7 +260,8 @@ choose_switch() {
 }
 
 # Runs user.sh with nothing of root's: an environment of its own, no descriptor, and twenty seconds, for the user could
-# stop it and keep the lock. Nor is the output waited for longer, which a process that it left behind may hold open.
+# stop it and keep the lock. Nor is the output waited for longer, which a process that it left behind may hold open; and
+# of what is in it that has no end, tail keeps no more in memory than user.sh may take.
 edit() {
     set -- env -i "PATH=$PATH" HOME=/ "SSM_SSH_ACTION=$1" "SSM_SSH_FILE=$file" "SSM_SSH_HOME=$home" \
         "SSM_SSH_ENTRY=$entry" "SSM_SSH_ID=$id" "SSM_SSH_NOW=$(date +%s)" "SSM_SSH_MODE=$mode"
@@ -275,7 +276,8 @@ edit() {
     (runuser) set -- "$@" runuser -u "$user" -- "$shell" -c "$user_part";;
     (su) set -- "$@" su -s "$shell" "$user" -c "$user_part";;
     esac
-    said=$("$@" 9>&- 2>&1 </dev/null | $patience tr -c '\040-\176\n' '?' | tail -n 3 | cut -c 1-300)
+    said=$("$@" 9>&- 2>&1 </dev/null | $patience tr -c '\040-\176\n' '?' |
+        { ulimit -v 262144 2>/dev/null; tail -n 3; } | cut -c 1-300)
     case $said in (*'ssm-ssh done') return 0;; esac
     said=$(printf '%s\n' "$said" | tail -n 1)
     case $said in ('ssm-ssh error '*) said=${said#ssm-ssh error };; (*) said="file $file could not be changed: $said";; esac

@@ -9,6 +9,9 @@ LC_ALL=C
 export LC_ALL
 umask 077
 set -f
+# The user can make the file grow at any moment, and sed keeps a whole line: some 150 MB for the longest that is let pass.
+# Here, and not only in root.sh, for su and runuser may undo limits (pam_limits).
+ulimit -v 262144 2>/dev/null
 
 file=$SSM_SSH_FILE
 temporary=
@@ -33,12 +36,17 @@ relabel() {
 # Writable by group or others: then sshd (StrictModes) trusts nothing in it.
 loose() { case $(ls -ldL "$1") in (?????w*|????????w*) return 0;; esac; return 1; }
 
+# Tens of thousands of keys are some megabytes.
+is_small() { set -- $(ls -ldnL "$file"); [ "$5" -le 16777216 ]; }
+
 # Sets `marks` to the marks of the lines that have to go.
 find_marks() {
     marks=
     [ -f "$file" ] || return 0
     [ -r "$file" ] || die "file $file cannot be read by its user"
-    for mark in $(sed -n "s|^$ours\$|\\1|p" "$file"); do
+    is_small || die "file $file is larger than 16 MiB"
+    found=$(sed -n "s|^$ours\$|\\1|p" "$file") || die "file $file cannot be read to its end"
+    for mark in $found; do
         expires=${mark%-*}
         # One hour ahead: no entry lives that long, so the clock was wrong when it was made.
         if [ "$expires" -le "$SSM_SSH_NOW" ] || [ "$expires" -gt $((SSM_SSH_NOW + 3600)) ] ||
@@ -91,7 +99,8 @@ attempt=0
 while :; do
     before=$(stamp)
     find_marks
-    [ "$SSM_SSH_ACTION" = push ] || [ -n "$marks" ] || break
+    # GNU sed takes the end of its memory for the end of the file, so only a file that stayed as it is has been read.
+    [ "$SSM_SSH_ACTION" = push ] || [ -n "$marks" ] || [ "$(stamp)" != "$before" ] || break
     new_file
     if [ -f "$file" ]; then
         cp -p "$file" "$temporary" || die "file $file cannot be copied"

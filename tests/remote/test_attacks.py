@@ -168,6 +168,76 @@ def test_files_that_are_no_files(machine: Machine, shell: str, kind: str) -> Non
     assert stat.S_IFMT(machine.keys.lstat().st_mode) == before
 
 
+LIMIT = 16 * 1024 * 1024
+# Kilobytes.
+MEMORY = 256 * 1024
+
+
+def test_a_file_of_the_largest_size(machine: Machine, shell: str) -> None:
+    content = b"x" * (LIMIT - 1) + b"\n"
+    machine.put(content)
+    assert machine.run(shell).status == 0
+    assert machine.keys.read_bytes().startswith(content)
+    machine.put(content)
+    assert machine.run(shell, "sweep").last == "ssm-ssh done"
+
+
+@pytest.mark.parametrize("action", ["push", "sweep"])
+@pytest.mark.parametrize("size", [LIMIT + 1, 3 * 1024**3])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_larger_file_is_not_read(machine: Machine, shell: str, action: str, size: int, linked: bool) -> None:
+    machine.put(b"")
+    file = machine.keys
+    if linked:
+        file = machine.home / "dotfile"
+        machine.keys.rename(file)
+        machine.keys.symlink_to(file)
+    os.truncate(file, size)
+    done = machine.run(shell, action)
+    assert done.last == f"ssm-ssh error file {file} is larger than 16 MiB"
+    assert file.stat().st_size == size
+    assert [path.name for path in machine.keys.parent.iterdir()] == ["authorized_keys"]
+
+
+def tools(machine: Machine, **texts: str) -> str:
+    """Return a PATH with programs of these names in front."""
+    folder = machine.folder / "hasty"
+    folder.mkdir()
+    for name, text in texts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}:{machine.bin}:/usr/sbin:/usr/bin:/bin"
+
+
+@pytest.mark.parametrize("action", ["push", "sweep"])
+@pytest.mark.parametrize("failing", [(), ("setpriv",), ("setpriv", "runuser")], ids=["setpriv", "runuser", "su"])
+def test_a_file_that_grows_while_it_is_read(
+    machine: Machine, shell: str, action: str, failing: tuple[str, ...]
+) -> None:
+    if not AS_ROOT:
+        failing = ()
+    machine.put(b"# mine\n")
+    seen = machine.home / "seen"
+    grow = f'[ -z "$SSM_SSH_FILE" ] || {{ ulimit -v >>{seen}; truncate -s 3G "$SSM_SSH_FILE"; }}; exec /bin/sed "$@"'
+    done = machine.run(shell, action, path=tools(machine, sed=grow, **dict.fromkeys(failing, "exit 1")))
+    assert done.last.startswith("ssm-ssh error file"), done
+    assert {int(line) for line in seen.read_text().split()} == {MEMORY}
+
+
+def test_an_output_without_an_end(machine: Machine, shell: str) -> None:
+    """The user may write into what runs as him, and root reads it."""
+    machine.put(b"# mine\n")
+    seen = machine.folder / "hasty" / "seen"
+    path = tools(
+        machine,
+        cp="exec tr '\\000' x </dev/zero >&2",
+        tail=f'[ "$*" != "-n 3" ] || ulimit -v >{seen}; exec /usr/bin/tail "$@"',
+    )
+    assert machine.run(shell, path=path).last.startswith("ssm-ssh error file")
+    assert int(seen.read_text()) == MEMORY
+    assert machine.keys.read_bytes() == b"# mine\n"
+
+
 WORDS = ["push", "USER", *KEY.split(), ID, "60", "-"]
 HOSTILE = (
     *("$(touch${IFS}X)", "`touch${IFS}X`", ";touch${IFS}X", "'", '"', "..", "../x", "-rf", "*", "a|b", "a:b", "%s"),
