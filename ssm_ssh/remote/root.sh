@@ -288,6 +288,13 @@ edit() {
 
 pause() { sleep 0.2 2>/dev/null || sleep 1; }
 
+# Tells a process that lives by its pid and, where there is /proc, when it began: a pid is given again.
+identity() {
+    kill -0 "$1" 2>/dev/null && echo "$1" $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20)
+}
+
+held_by() { cat "$locks/$uid.held/pid" 2>/dev/null; }
+
 # Nobody but root can put anything into this folder, so nothing is planted there.
 lock() {
     [ -d /run ] && locks=/run/ssm-ssh || locks=/var/run/ssm-ssh
@@ -299,12 +306,16 @@ lock() {
         until flock -n 9; do waited || return 1; done
     else
         until mkdir "$locks/$uid.held" 2>/dev/null; do
-            holder=$(cat "$locks/$uid.held/pid" 2>/dev/null)
-            # Its holder has died, or had not told its pid within the time limit.
-            if is_number "$holder" 10 && ! kill -0 "$holder" 2>/dev/null; then rm -rf "$locks/$uid.held"; continue; fi
+            holder=$(held_by)
+            # Its holder has died, or had not told its pid within the time limit. While that is found out the lock may
+            # have become another's.
+            if [ -n "$holder" ] && [ "$(identity "${holder%% *}")" != "$holder" ] && [ "$(held_by)" = "$holder" ]; then
+                rm -rf "$locks/$uid.held"
+                continue
+            fi
             waited || { [ -n "$holder" ] || rm -rf "$locks/$uid.held"; return 1; }
         done
-        echo $$ >"$locks/$uid.held/pid"
+        identity $$ >"$locks/$uid.held/pid"
         trap 'rm -rf "$locks/$uid.held"' EXIT
         trap 'exit 1' HUP INT TERM
     fi

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ssm_ssh.remote.script import request
-from tests.remote.machine import AS_ROOT, ID, KEY, SYSTEM_PATH, Machine, until, without_the_usual_folders
+from tests.remote.machine import AS_ROOT, ID, KEY, SYSTEM_PATH, Done, Machine, until, without_the_usual_folders
 
 MINE = b"ssh-rsa AAAAB3Nza me@home\n"
 
@@ -129,11 +129,21 @@ def test_expired_entries_of_ours_go_and_no_other_line_does(machine: Machine, she
     assert after[-2].endswith(f"-{ID}")
 
 
-def test_parallel_pushes_lose_nothing(machine: Machine, shell: str) -> None:
+@pytest.mark.parametrize("lock", ["flock", "folder"])
+def test_parallel_pushes_lose_nothing(machine: Machine, shell: str, lock: str) -> None:
     machine.put(MINE)
     numbers = range(8)
+    path = f"{machine.bin}:{SYSTEM_PATH}"
+    if lock == "folder":
+        (machine.folder / "hasty").mkdir()
+        path = without_flock(machine, machine.folder / "hasty")
+
+    def push(number: int) -> Done:
+        data = request("push", machine.user, KEY, f"{number:016x}")
+        return machine.run(shell, text=without_the_usual_folders(machine.program(data, shell)), path=path)
+
     with ThreadPoolExecutor(8) as pool:
-        done = list(pool.map(lambda number: machine.run(shell, entry_id=f"{number:016x}"), numbers))
+        done = list(pool.map(push, numbers))
     assert [one.status for one in done] == [0] * 8
     assert sorted(line[-16:] for line in entries(machine)) == [f"{number:016x}" for number in numbers]
     assert machine.keys.read_bytes().startswith(MINE)
@@ -157,6 +167,50 @@ def test_a_lock_that_is_held_has_a_time_limit(machine: Machine, shell: str) -> N
         done = machine.run(shell, path=f"{tools}:{machine.bin}:{SYSTEM_PATH}")
     assert done.last.startswith("ssm-ssh error lock another push")
     assert not machine.keys.exists()
+
+
+def without_flock(machine: Machine, tools: Path) -> str:
+    """Put every program but that one beside what is in `tools`, and return the PATH."""
+    for program in (path for folder in SYSTEM_PATH.split(":") for path in Path(folder).iterdir()):
+        if program.name != "flock" and not (tools / program.name).exists():
+            (tools / program.name).unlink(missing_ok=True)
+            (tools / program.name).symlink_to(program)
+    return f"{machine.bin}:{tools}"
+
+
+def started(pid: int) -> str:
+    """When a process began, in the kernel's ticks."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[19]
+
+
+@pytest.mark.parametrize(
+    ("content", "held"),
+    [("{0} {1}\n", True), ("{0} {1}1\n", False), ("{0}\n", False), ("999999999 {1}\n", False)],
+    ids=["itself", "its pid given again", "a pid alone", "dead"],
+)
+def test_without_flock_a_lock_is_its_holders_and_of_nobody_with_the_same_pid(
+    machine: Machine, shell: str, content: str, held: bool
+) -> None:
+    tools = machine.folder / "hasty"
+    tools.mkdir()
+    (tools / "date").write_text(_HASTY_DATE.format(tools))
+    (tools / "date").chmod(0o755)
+    path = without_flock(machine, tools)
+    lock = machine.run_folder / f"{machine.uid}.held"
+    lock.mkdir(parents=True, mode=0o700)
+    # Its name has a blank and a parenthesis, as the name of any program may.
+    (tools / "a) S 1 (b").symlink_to("/bin/sleep")
+    holder = subprocess.Popen([tools / "a) S 1 (b", "100"])
+    try:
+        (lock / "pid").write_text(content.format(holder.pid, started(holder.pid)))
+        text = without_the_usual_folders(machine.program(request("push", machine.user, KEY, ID), shell))
+        done = machine.run(shell, text=text, path=path)
+    finally:
+        holder.kill()
+        holder.wait()
+    assert done.last.startswith("ssm-ssh error lock another push" if held else "ssm-ssh done"), done
+    assert lock.exists() == held
+    assert machine.keys.exists() != held
 
 
 @pytest.mark.parametrize("name", ["file", "folder"])
