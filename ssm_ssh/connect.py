@@ -111,10 +111,14 @@ class Connection:
 
     def authorize(self) -> str:
         """Have the instance accept our public key for a minute. Returns a notice, "" for none."""
+        from ssm_ssh.push import memory
         from ssm_ssh.usual import Usual, local_user
 
         self._expect_host_key()
-        usual = Usual(self._target, self._calls, local_user()) if self._pushed is None else None
+        usual = None
+        if self._pushed is None:
+            refused = memory.looked_refused(self._target.instance_id, self._target.user, time.time())
+            usual = Usual(self._target, self._calls, local_user(), refused=refused)
         notice = self._push()
         return ". ".join(filter(None, (notice, usual.advice() if usual else "")))
 

@@ -1,7 +1,8 @@
 """Whom to log in as: ssh takes the user's name here where none is given, which seldom is that of a user there.
 
 EC2 Instance Connect takes a key for a user who does not exist, and sshd only says that it was refused. So where ssh has
-the name of the local user, and nobody of that name has got in before, the platform's usual user is named at once.
+the name of the local user, and nobody of that name has got in before, the platform's usual user is named at once; and
+where another name was given, after a login by it that looked refused.
 """
 
 from __future__ import annotations
@@ -37,14 +38,18 @@ def local_user() -> str:
 class Usual:
     """Finds out the usual user of a target in the background, if there is reason to name it."""
 
-    def __init__(self, target: Target, connect: Callable[[], Api], here: str) -> None:
-        """`here`: the local user's name. Nothing is asked, and no advice given, for another."""
+    def __init__(self, target: Target, connect: Callable[[], Api], here: str, *, refused: bool = False) -> None:
+        """`here`: the local user's name; `refused`: a login by the target's looked so minutes ago.
+
+        Nothing is asked, and no advice given, where it is another and was not refused.
+        """
         self._target = target
+        self._why = "your name here" if target.user == here else "which was refused before"
         self._connect = connect
         self._user = ""
         self._until = time.monotonic() + _PATIENCE
         self._thread: threading.Thread | None = None
-        if target.user != here:
+        if target.user != here and not refused:
             return
         known = learned.recall(target.instance_id)
         if known and target.user in known.logins:
@@ -62,9 +67,7 @@ class Usual:
         user, target = self._user, self._target
         if not user or user == target.user:
             return ""
-        return (
-            f"ssh logs in as {target.user}, your name here; the usual user is {user}: ssh {user}@{target.instance_id}"
-        )
+        return f"ssh logs in as {target.user}, {self._why}; the usual user is {user}: ssh {user}@{target.instance_id}"
 
     def _ask(self) -> None:
         from ssm_ssh.aws.discovery import knows

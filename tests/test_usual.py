@@ -57,6 +57,14 @@ def test_whoever_names_a_user_gets_no_advice(fleet: Fleet, connect: Callable[[],
     assert Usual(ME._replace(user="ubuntu"), connect, "ubuntu").advice() == ""
 
 
+def test_whoever_was_refused_gets_advice(fleet: Fleet, connect: Callable[[], Api]) -> None:
+    said = Usual(ME, connect, "somebody", refused=True).advice()
+    assert said == f"ssh logs in as me, which was refused before; the usual user is ubuntu: ssh ubuntu@{WEB}"
+    assert Usual(ME._replace(user="ubuntu"), connect, "somebody", refused=True).advice() == ""
+    got_in(ME)
+    assert Usual(ME, connect, "somebody", refused=True).advice() == ""
+
+
 def test_where_nothing_is_known_nothing_is_said(fleet: Fleet, connect: Callable[[], Api]) -> None:
     assert Usual(ME._replace(instance_id=an_id(2)), connect, "me").advice() == ""
     assert Usual(ME._replace(instance_id=an_id(3)), connect, "me").advice() == ""

@@ -80,6 +80,11 @@ def may_probe(instance_id: str, user: str, now: float) -> bool:
     return free
 
 
+def looked_refused(instance_id: str, user: str, now: float) -> bool:
+    """Whether a login as `user` looked refused within the last ten minutes, and was looked into. Never raises."""
+    return _recent(_read()["probes"].get(f"{instance_id} {user}"), now)
+
+
 def expected(entry: Entry) -> None:
     """Note an entry that Run Command is about to be told to put in."""
     _change(lambda content: _note(content, entry))

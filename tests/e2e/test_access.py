@@ -285,6 +285,11 @@ def test_a_wrong_user_is_not_taken_for_that(here: Here) -> None:
     until(lambda: here.sessions_over(one), "the end of its sessions")
     assert one.instance_id not in here.memory().get("eic", {})
     assert here.calls(one, "SendCommand") == 0
+    again = here.ssh(one, user="nobody")
+    assert again.returncode == 255
+    notice = "ssh logs in as nobody, which was refused before; the usual user is ec2-user"
+    assert f"ssm-ssh: {notice}: ssh ec2-user@{one.instance_id}" in again.stderr
+    until(lambda: here.sessions_over(one), "the end of that session")
 
 
 def test_a_short_command_is_not_even_suspected(here: Here) -> None:
