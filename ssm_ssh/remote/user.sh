@@ -102,8 +102,10 @@ while :; do
     # GNU sed takes the end of its memory for the end of the file, so only a file that stayed as it is has been read.
     [ "$SSM_SSH_ACTION" = push ] || [ -n "$marks" ] || [ "$(stamp)" != "$before" ] || break
     new_file
+    readonly=
     if [ -f "$file" ]; then
         cp -p "$file" "$temporary" || die "file $file cannot be copied"
+        [ -w "$temporary" ] || { readonly=yes; chmod u+w "$temporary"; }
         if [ -n "$marks" ]; then without_marks >"$temporary" || die "file $file cannot be copied"; fi
         if loose "$temporary"; then chmod go-w "$temporary"; fi
     else
@@ -111,9 +113,10 @@ while :; do
     fi
     if [ "$SSM_SSH_ACTION" = push ]; then
         last=$(tail -c 1 "$temporary" | tr '\000' x)
-        if [ -n "$last" ]; then echo >>"$temporary" || die "file $folder is full"; fi
-        printf '%s\n' "$SSM_SSH_ENTRY" >>"$temporary" || die "file $folder is full"
+        if [ -n "$last" ]; then echo >>"$temporary" || die "file nothing can be written in $folder: is the disk full?"; fi
+        printf '%s\n' "$SSM_SSH_ENTRY" >>"$temporary" || die "file nothing can be written in $folder: is the disk full?"
     fi
+    [ -z "$readonly" ] || chmod u-w "$temporary"
     if [ "$(stamp)" = "$before" ]; then
         mv -f "$temporary" "$file" || die "file $file cannot be replaced"
         relabel "$file"

@@ -213,6 +213,15 @@ def test_without_flock_a_lock_is_its_holders_and_of_nobody_with_the_same_pid(
     assert machine.keys.exists() != held
 
 
+def test_a_file_that_its_user_may_only_read_stays_like_that(machine: Machine, shell: str) -> None:
+    machine.put(MINE)
+    machine.keys.chmod(0o400)
+    assert machine.run(shell, lifetime=1).stdout.startswith("ssm-ssh done ")
+    assert (len(entries(machine)), mode(machine.keys)) == (1, 0o400)
+    until(lambda: machine.keys.read_bytes() == MINE, "the removal")
+    assert mode(machine.keys) == 0o400
+
+
 @pytest.mark.parametrize("name", ["file", "folder"])
 def test_what_sshd_would_not_trust_is_tightened(machine: Machine, shell: str, name: str) -> None:
     machine.put(MINE)
