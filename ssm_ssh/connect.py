@@ -267,7 +267,10 @@ class Connection:
     @property
     def _likely_way(self) -> str:
         if self._wish.way == "auto":
-            return "send-command" if self._target.hybrid else "eic"
+            from ssm_ssh.push import memory
+
+            vain = memory.ineffective(self._target.instance_id, time.time()) is not None
+            return "send-command" if self._target.hybrid or vain else "eic"
         return self._wish.way
 
     def _note_effective(self) -> None:

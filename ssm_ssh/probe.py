@@ -2,8 +2,9 @@
 
 A connection that looks as if sshd had refused our key proves nothing: the user may not exist there. So ssh itself logs
 in once more, by EC2 Instance Connect alone, runs nothing, and is ended as soon as it is in. Where it is refused, so
-must be the user that the platform's images come with, before it is noted that EC2 Instance Connect does not work on
-that instance; then the next connection takes the other way. A refused first user alone says nothing about it.
+must be one who has got in there before, or the user that the platform's images come with, before it is noted that EC2
+Instance Connect does not work on that instance; then the next connection takes the other way. A refused first user
+alone says nothing about it.
 
 `python -I -m ssm_ssh.probe` reads one line of JSON from stdin: see `start`.
 """
@@ -22,7 +23,7 @@ from ssm_ssh.keys import identity_files
 from ssm_ssh.push import memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ssm_ssh.aws.settings import AwsSettings
@@ -65,25 +66,37 @@ def main() -> None:
     """Probe what stdin asks for; what was found is in the memory of ways."""
     try:
         question = json.loads(sys.stdin.readline())
-        probe(question, lambda user: attempt(command(question, user)), lambda: usual_user(question))
+        known = learned.recall(question["instance"])
+        probe(
+            question,
+            lambda user: attempt(command(question, user)),
+            lambda: usual_user(question),
+            known.logins if known is not None else (),
+        )
     except (SsmSshError, OSError, ValueError, KeyError):
         pass  # nobody is there to be told, and nothing has been noted
 
 
-def probe(question: Mapping[str, Any], log_in: Callable[[str], str], usual: Callable[[], str]) -> None:
-    """Find out and note it. `log_in` tries as a user, `usual` names the platform's user. Raises StateError."""
+def probe(
+    question: Mapping[str, Any], log_in: Callable[[str], str], usual: Callable[[], str], logins: Sequence[str] = ()
+) -> None:
+    """Find out and note it. Raises StateError.
+
+    `log_in` tries as a user, `usual` names the platform's user, `logins` are those who have got in before, the latest
+    last: only they are known to exist, and what the usual one meets counts for less.
+    """
     instance, user = question["instance"], question["user"]
     if not memory.may_probe(instance, user, time.time()):
         return
     outcome = log_in(user)
-    if outcome == REFUSED:
-        other = usual()
+    if outcome == REFUSED and user not in logins:
+        other = logins[-1] if logins else usual()
         if not other:
             return  # it may be the user as well, and there is nobody to compare with
         if other != user:
             outcome = log_in(other)
     if outcome != UNKNOWN:
-        memory.learn(instance, time.time(), effective=outcome == IN)
+        memory.learn(instance, time.time(), effective=outcome == IN, certain=bool(logins))
 
 
 def usual_user(question: Mapping[str, Any]) -> str:

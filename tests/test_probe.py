@@ -54,6 +54,30 @@ def test_only_the_usual_users_refusal_tells(outcomes: dict[str, str], usual: str
     assert tried == list(outcomes), "nobody tries again within ten minutes"
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "logins", "days"),
+    [
+        ({"deploy": REFUSED, "app": IN}, ("root", "app"), 0),
+        ({"deploy": REFUSED, "app": REFUSED}, ("app",), 7),
+        ({"deploy": REFUSED}, ("deploy", "app"), 7),
+        ({"deploy": REFUSED, "ec2-user": REFUSED}, (), 1),
+    ],
+)
+def test_who_has_got_in_before_is_asked_first(outcomes: dict[str, str], logins: tuple[str, ...], days: int) -> None:
+    tried: list[str] = []
+
+    def log_in(user: str) -> str:
+        tried.append(user)
+        return outcomes[user]
+
+    now = time.time()
+    probe.probe(QUESTION, log_in, lambda: "ec2-user", logins)
+    assert tried == list(outcomes)
+    known = memory.ineffective(INSTANCE, now + 1)
+    assert (known is not None) == bool(days)
+    assert known is None or known.until - known.since == days * 86400
+
+
 def test_being_let_in_forgets_what_was_thought() -> None:
     memory.learn(INSTANCE, time.time(), effective=False)
     probe.probe(QUESTION, lambda _: IN, lambda: "")

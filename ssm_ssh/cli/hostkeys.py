@@ -145,10 +145,12 @@ def _count(number: int, what: str) -> str:
 
 def _prune(options: argparse.Namespace) -> int:
     from ssm_ssh import hostkeys, trusted
+    from ssm_ssh.push import memory
 
     api = _api(options)
     gone = trusted.prune(api, hostkeys.origin(api.settings))
     for instance_id in gone:
+        memory.gone(instance_id)
         print(f"{instance_id} is no more: its host keys are removed")
     if not gone:
         print("nothing to prune")

@@ -88,6 +88,8 @@ def _show() -> int:
         if entry.expires < now:
             print(f"removal not confirmed: entry {entry.entry_id} of {where} was to remove itself at {when}")
             print(f"  to confirm: ssm-ssh key sweep {printable(entry.instance_id)} {printable(entry.user)}")
+        elif not entry.heard:
+            print(f"perhaps in place: entry {entry.entry_id} of {where}, until {when} at the latest")
         else:
             print(f"in place: entry {entry.entry_id} of {where}, until {when}")
     return 0 if good else 1
@@ -115,7 +117,7 @@ def _when(pair: Pair, state: str, pairs: list[tuple[Pair, str]], chosen: Setting
     if state == OVER_AGE:
         return made
     rests = [other.made + GRACE for other, how in pairs if how == "resting"]
-    return f"{made}, serves until {_minute(min([pair.made + chosen.seconds('key_age'), *rests]))}"
+    return f"{made}, serves until {_minute(rests[0] if rests else pair.made + chosen.seconds('key_age'))}"
 
 
 def _minute(when: float) -> str:
@@ -143,6 +145,7 @@ def _sweep(options: argparse.Namespace, words: list[str]) -> int:
     from ssm_ssh.aws.api import Api
     from ssm_ssh.hostname import instance_of
     from ssm_ssh.locate import locate
+    from ssm_ssh.push import memory
     from ssm_ssh.push.ways import Wish, sweep
     from ssm_ssh.target import parse_target
 
@@ -160,4 +163,7 @@ def _sweep(options: argparse.Namespace, words: list[str]) -> int:
             f"entries of {target.user} on {target.instance_id} were not swept: {what}", hint, code=error.code
         ) from error
     print(f"no expired entry of ssm-ssh's is left for {target.user} on {target.instance_id}")
+    account = (target.instance_id, target.user)
+    if any((entry.instance_id, entry.user) == account and not entry.heard for entry in memory.entries()):
+        print("the command of another was not heard of and may run yet: sweep again in some minutes")
     return 0

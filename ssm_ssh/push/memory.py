@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 NAME = "push.json"
 _LOCK = "push.lock"
-# Seconds: how long it counts that EC2 Instance Connect does not let in, and how long nobody tries again to find out.
-_INEFFECTIVE_FOR, PROBE_PAUSE = 7 * 86400.0, 600.0
+# Seconds: how long it counts that EC2 Instance Connect does not let in (for certain, or as it seems), and how long
+# nobody tries again to find out.
+_INEFFECTIVE_FOR, _SEEMS_FOR, PROBE_PAUSE = 7 * 86400.0, 86400.0, 600.0
 _MOST = 2000
 _LATEST = 1e11
 
@@ -33,12 +34,16 @@ class Ineffective(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An entry in an authorized_keys file whose removal has not been confirmed."""
+    """An entry in an authorized_keys file whose removal has not been confirmed.
+
+    `heard`: whether the command that was to put it in has said that it did.
+    """
 
     entry_id: str
     instance_id: str
     user: str
     expires: float
+    heard: bool = True
 
 
 def ineffective(instance_id: str, now: float) -> Ineffective | None:
@@ -51,13 +56,16 @@ def ineffective(instance_id: str, now: float) -> Ineffective | None:
     return found if found.since - 60 <= now < found.until else None
 
 
-def learn(instance_id: str, now: float, *, effective: bool) -> None:
-    """Note whether EC2 Instance Connect lets in there. Raises StateError."""
+def learn(instance_id: str, now: float, *, effective: bool, certain: bool = True) -> None:
+    """Note whether EC2 Instance Connect lets in there. Raises StateError.
+
+    `certain`: somebody was refused who is known to exist there.
+    """
 
     def change(content: dict[str, dict[str, Any]]) -> None:
         content["eic"].pop(instance_id, None)
         if not effective:
-            content["eic"][instance_id] = {"since": now, "until": now + _INEFFECTIVE_FOR}
+            content["eic"][instance_id] = {"since": now, "until": now + (_INEFFECTIVE_FOR if certain else _SEEMS_FOR)}
 
     _change(change)
 
@@ -105,6 +113,18 @@ def never_placed(entry_id: str) -> None:
     _change(lambda content: content["entries"].pop(entry_id, None))
 
 
+def gone(instance_id: str) -> None:
+    """Note that an instance is no more, and with it whatever was in its files. Raises StateError."""
+
+    def change(content: dict[str, dict[str, Any]]) -> None:
+        content["eic"].pop(instance_id, None)
+        for entry in _entries(content):
+            if entry.instance_id == instance_id:
+                del content["entries"][entry.entry_id]
+
+    _change(change)
+
+
 def swept(instance_id: str, user: str, now: float) -> None:
     """Note that expired entries are gone from an account."""
     _change(lambda content: _forget(content, instance_id, user, now))
@@ -112,13 +132,18 @@ def swept(instance_id: str, user: str, now: float) -> None:
 
 def entries() -> list[Entry]:
     """Return the entries whose removal has not been confirmed, the oldest first. Never raises."""
+    return sorted(_entries(_read()), key=lambda entry: entry.expires)
+
+
+def _entries(content: dict[str, dict[str, Any]]) -> list[Entry]:
     found = []
-    for key, value in _read()["entries"].items():
+    for key, value in content["entries"].items():
         try:
-            found.append(Entry(key, str(value["instance"]), str(value["user"]), _time(value["expires"])))
-        except (TypeError, KeyError, ValueError):
+            heard = value.get("heard") is not False
+            found.append(Entry(key, str(value["instance"]), str(value["user"]), _time(value["expires"]), heard))
+        except (TypeError, KeyError, ValueError, AttributeError):
             continue
-    return sorted(found, key=lambda entry: entry.expires)
+    return found
 
 
 def _note(content: dict[str, dict[str, Any]], entry: Entry) -> None:
@@ -127,6 +152,8 @@ def _note(content: dict[str, dict[str, Any]], entry: Entry) -> None:
         "user": entry.user,
         "expires": entry.expires,
     }
+    if not entry.heard:
+        content["entries"][entry.entry_id]["heard"] = False
 
 
 def _forget(content: dict[str, dict[str, Any]], instance_id: str, user: str, before: float) -> None:

@@ -122,11 +122,16 @@ class _Push:
             return self._by_command("")
         known = self._known
         if known is not None:
-            return self._by_command(
+            why = (
                 f"EC2 Instance Connect took the key for {self._target.instance_id} on {_day(known.since)}, but sshd "
-                "there did not (ec2-instance-connect missing, or SELinux): "
-                f"using send-command until {_day(known.until)}"
+                "there did not (ec2-instance-connect missing, or SELinux)"
             )
+            try:
+                return self._by_command(f"{why}: using send-command until {_day(known.until)}")
+            except AccessDenied as error:  # the lesser right is not asked for in vain: it may work by now
+                self._log.info(error.sentence())
+                pushed = self._by_eic()
+                return pushed._replace(notice=f"{why}; trying it again, for send-command is denied")
         reason = self._unfit()
         if reason:
             return self._by_command(f"EC2 Instance Connect cannot serve here ({reason}): using send-command")
@@ -186,12 +191,14 @@ class _Push:
         )
         # Before it is sent, for we may be ended while it runs.
         entry = memory.Entry(entry_id, self._target.instance_id, self._target.user, began + self._wish.lifetime)
-        self._note(lambda: memory.expected(entry._replace(expires=entry.expires + _COMMAND_LIMIT)))
+        self._note(lambda: memory.expected(entry._replace(expires=entry.expires + _COMMAND_LIMIT, heard=False)))
         try:
             done = send(self._api, self._target, data, self._wish)
         except SsmSshError as error:
             if _in_vain(error):
                 self._note(lambda: memory.never_placed(entry_id))
+            if notice:  # else nobody knows why it was tried
+                error.message = f"{notice}; {error.message}"
             raise
         notes = [f"{self._target.instance_id} says: {note}" for note in done.notes]
         for note in notes:

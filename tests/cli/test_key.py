@@ -90,6 +90,19 @@ def test_a_sweep_that_fails_is_told_as_one(
     assert "did not take the key" not in told
 
 
+def test_an_entry_whose_command_was_not_heard_of(
+    swept: list[tuple[str, str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory.expected(memory.Entry("0" * 16, INSTANCE, "admin", time.time() + 100, heard=False))
+    assert run() == 0
+    assert f"perhaps in place: entry {'0' * 16} of admin on {INSTANCE}, until " in capsys.readouterr().out
+    assert run("sweep", INSTANCE, "admin") == 0
+    assert "may run yet: sweep again in some minutes" in capsys.readouterr().out
+    memory.gone(INSTANCE)
+    assert run() == 0
+    assert "perhaps" not in capsys.readouterr().out
+
+
 def test_help_names_the_user_that_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run("--help")
@@ -107,6 +120,7 @@ def test_what_becomes_of_each_pair_is_shown(home: Path, capsys: pytest.CaptureFi
     current, resting = (part for part in capsys.readouterr().out.split("  ") if "made" in part)
     assert "serves until" in current
     assert "serves from" in resting
+    assert current.partition("serves until ")[2].split("\n")[0] == resting.partition("serves from ")[2].split("\n")[0]
     for path in home.rglob("id_ed25519*"):
         age = now - keys.GRACE - 60 * (not path.name.startswith("id_ed25519_2"))
         os.utime(path, (age, age))

@@ -237,6 +237,25 @@ def test_an_entry_is_noted_before_the_command_may_put_it_in(aws: Aws, error: Bas
     assert [entry.expires for entry in added] == [aws.now + 150] * left
 
 
+def test_why_a_command_was_tried_is_said_when_it_fails(aws: Aws) -> None:
+    aws.eic, aws.command = AwsError("x", code="UnsupportedOperation"), KeyRefused("the file is locked", code="lock")
+    with pytest.raises(KeyRefused) as error:
+        aws.authorize()
+    assert error.value.message == (
+        "EC2 Instance Connect cannot serve here (UnsupportedOperation): using send-command; the file is locked"
+    )
+
+
+def test_where_commands_are_denied_what_was_in_vain_is_tried_again(aws: Aws) -> None:
+    memory.learn(EC2.instance_id, aws.now, effective=False)
+    aws.command = aws_error(AccessDenied, "SendCommand", 400)
+    pushed = aws.authorize()
+    assert pushed
+    assert aws.called == ["command", "eic"]
+    assert pushed.way == "eic"
+    assert pushed.notice.endswith("missing, or SELinux); trying it again, for send-command is denied")
+
+
 def test_what_an_instance_says_is_told_as_its_own_words(aws: Aws) -> None:
     aws.command = "ssm-ssh note accept my key\nssm-ssh done 0123456789abcdef 0 9.6\n"
     pushed = aws.authorize(NODE)
