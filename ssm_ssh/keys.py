@@ -53,16 +53,22 @@ def identity_files() -> tuple[Path, ...]:
 def public_key(*, max_age: float = MAX_AGE, now: float | None = None) -> str:
     """Return the current public key as `ssh-ed25519 BASE64`; one older than `max_age` seconds is given a successor.
 
-    Raises StateError where the folder or a file is not usable.
+    Where nothing can be written (a full disk), the pair that is there serves on. Raises StateError where the folder or
+    a file is not usable, or there is no pair.
     """
     now = time.time() if now is None else now
     with open_folder(data_folder()) as folder:
         pairs = _pairs(folder)
         if _unfinished(pairs, now) or _due(pairs, max_age, now):
-            with folder.lock(_LOCK):
-                pairs = _finish(folder, now)
-                if _due(pairs, max_age, now):
-                    pairs = _make(folder, SLOTS[1], now)
+            try:
+                with folder.lock(_LOCK):
+                    pairs = _finish(folder, now)
+                    if _due(pairs, max_age, now):
+                        pairs = _make(folder, SLOTS[1], now)
+            except StateError:
+                pairs = _pairs(folder)
+                if not pairs:
+                    raise
         return _current(pairs, now).line
 
 
@@ -109,7 +115,10 @@ def renew(*, now: float | None = None) -> float:
 def remove() -> int:
     """Delete every pair, also for connections that are just starting; returns how many there were."""
     with open_folder(data_folder()) as folder, folder.lock(_LOCK):
-        lines = {pair.line for pair in _pairs(folder)}
+        try:
+            lines = {pair.line for pair in _pairs(folder)}
+        except StateError:  # what cannot be read is to go all the more
+            lines = set()
         halves = 0
         for slot in SLOTS:
             folder.tidy(slot)
@@ -212,9 +221,9 @@ def _make(folder: Folder, slot: str, now: float) -> list[Pair]:
         try:
             loaded = serialization.load_ssh_private_key(private, None)
         except (ValueError, TypeError) as error:
-            raise StateError(f"{folder.path / slot} is not a private key of ours", "Remove it") from error
+            raise StateError(f"{folder.path / slot} is not a private key of ours", "Run: ssm-ssh key remove") from error
         if not isinstance(loaded, Ed25519PrivateKey):
-            raise StateError(f"{folder.path / slot} is not an Ed25519 private key", "Remove it")
+            raise StateError(f"{folder.path / slot} is not an Ed25519 private key", "Run: ssm-ssh key remove")
         key = loaded
     line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return _put(folder, slot, private, line.decode("ascii"), now)

@@ -61,6 +61,35 @@ def test_missing_public_halves_are_made_again_from_the_private_one(data_home: Pa
     assert keys.public_key() == line
 
 
+@pytest.mark.parametrize("content", [b"", b"ssh-rsa AAAA"])
+def test_a_damaged_public_half_can_be_removed(data_home: Path, content: bytes) -> None:
+    keys.public_key()
+    (data_home / "id_ed25519.pub").write_bytes(content)
+    with pytest.raises(StateError) as error:
+        keys.public_key()
+    assert error.value.hint == "Run: ssm-ssh key remove"
+    assert keys.remove() == 1
+    assert keys.public_key()
+
+
+@pytest.mark.parametrize("when", [keys.MAX_AGE + 1, 60.0], ids=["due", "unfinished"])
+def test_where_nothing_can_be_written_the_pair_serves_on(
+    data_home: Path, when: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StateError("no space left on device")
+
+    line = keys.public_key(now=NOW)
+    if when < keys.MAX_AGE:
+        (data_home / "id_ed25519").unlink()
+    monkeypatch.setattr(Folder, "write", full)
+    for _ in range(3):
+        assert keys.public_key(now=NOW + when) == line
+    keys.remove()
+    with pytest.raises(StateError, match="no space"):
+        keys.public_key(now=NOW + when)
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
 def test_a_broken_private_key_is_named(data_home: Path, content: bytes) -> None:
     data_home.mkdir(mode=0o700)
