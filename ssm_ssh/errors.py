@@ -42,8 +42,9 @@ class SsmSshError(Exception):
         """Message and hint as one printable line of at most `limit` characters."""
         hint = printable(self.hint, limit)
         # What to do must not be what is cut off.
-        message = printable(self.message, max(limit // 3, limit - len(hint) - 2)).rstrip(". ")
-        return printable(f"{message}. {hint}" if hint else message, limit)
+        message = printable(self.message.rstrip(". "), max(limit // 3, limit - len(hint) - 2))
+        end = " " if message.endswith("...") else ". "
+        return printable(f"{message}{end}{hint}" if hint else message, limit)
 
 
 class UsageError(SsmSshError):

@@ -21,7 +21,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from ssm_ssh.errors import AccessDenied, HostKeyChanged, HostKeyRefused, SsmSshError
+from ssm_ssh.errors import AccessDenied, HostKeyChanged, HostKeyRefused, SsmSshError, StateError
 from ssm_ssh.knownhosts import KNOWN, REFUSED, HostFile, instance_of, names, one_at_a_time
 from ssm_ssh.text import printable
 
@@ -136,7 +136,7 @@ def sources(
         from ssm_ssh.aws import keyfiles
 
         if not commands:
-            return Answer(COMMAND, DENIED, why="send-command is not to be used (--push)")
+            return Answer(COMMAND, DENIED, why="send-command is not to be used here")
         if not wanted():
             return Answer(COMMAND, FAILED, why="the connection has ended meanwhile")
         return _answer(
@@ -226,9 +226,12 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
         if verdict == UNVERIFIED and not require and not refused_before:
             _record(where, frozenset({key}), UNVERIFIED)
             return f"{_this(where, key)} is recorded unverified, on first use: {whys(answers)}"
-        HostFile(REFUSED).record(where.names, {key}, noted("refused", where.origin))
-        if again and verdict == CONTRADICTED:
-            HostFile(KNOWN).remove(where.owns)  # what is right will be found again
+        try:
+            if again and verdict == CONTRADICTED:
+                HostFile(KNOWN).remove(where.owns)  # what is right will be found again
+            HostFile(REFUSED).record(where.names, {key}, noted("refused", where.origin))
+        except StateError as error:  # a full disk is not to hide why it is refused
+            log.info(f"not recorded as refused: {error.sentence()}")
     hint = f"If you know that it is right: ssm-ssh host-keys accept {where.instance_id} {key.fingerprint}"
     if verdict == NOT_NOW:
         raise HostKeyRefused(f"{_this(where, key)} could not be verified: {whys(answers)}", f"Try again. {hint}")
@@ -237,6 +240,8 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
         problem = f"{_this(where, key)} is not the one of {against}: somebody may be in between"
     elif verdict == UNVERIFIED and refused_before:
         problem = f"{_this(where, key)} is not known, one was refused before, and nothing confirms it: {whys(answers)}"
+    elif again:
+        problem = f"{_this(where, key)} was recorded unverified, and nothing confirms it: {whys(answers)}"
     elif verdict == UNVERIFIED:
         problem = f"{_this(where, key)} is not known, and nothing may confirm it: {whys(answers)}"
     else:

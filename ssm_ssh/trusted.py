@@ -39,9 +39,10 @@ def accept(instance_id: str, fingerprint: str = "") -> list[tuple[str, HostKey]]
         taken += [(name, entry.key) for name in entry.names]
     if not taken:
         what = f" with the fingerprint {printable(fingerprint, 60)}" if fingerprint else ""
-        raise HostKeyRefused(
-            f"no host key{what} of {instance_id} was refused", f"Connect first, and it is remembered: ssh {instance_id}"
-        )
+        hint = f"Connect first, and it is remembered: ssh {instance_id}"
+        if refused.entries(instance_id):
+            hint = f"See which was: ssm-ssh host-keys {instance_id}"
+        raise HostKeyRefused(f"no host key{what} of {instance_id} was refused", hint)
     refused.remove(lambda name: name in {one for one, _ in taken})
     return taken
 

@@ -9,7 +9,15 @@ import pytest
 from ssm_ssh import hostkeys, knownhosts, trusted
 from ssm_ssh.aws import console, instances, keyfiles
 from ssm_ssh.aws.settings import load
-from ssm_ssh.errors import AccessDenied, CommandTimedOut, HostKeyChanged, HostKeyRefused, NetworkError, Throttled
+from ssm_ssh.errors import (
+    AccessDenied,
+    CommandTimedOut,
+    HostKeyChanged,
+    HostKeyRefused,
+    NetworkError,
+    StateError,
+    Throttled,
+)
 from ssm_ssh.hostkeys import (
     COMMAND,
     CONFIRMED,
@@ -262,6 +270,15 @@ def test_a_contradiction_takes_back_every_name() -> None:
         judge("denied", "denied", KEY, elsewhere)
 
 
+def test_a_full_disk_does_not_hide_why_a_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise StateError("cannot use refused_hosts: No space left on device")
+
+    monkeypatch.setattr(HostFile, "record", full)
+    with pytest.raises(HostKeyRefused, match="somebody may be in between"):
+        judge("other", "none", KEY)
+
+
 def test_credentials_are_told_apart_also_where_they_have_no_name() -> None:
     def origin(**env: str) -> str:
         return hostkeys.origin(load(env={"HOME": "/nowhere", "AWS_REGION": "eu-west-1", **env}))
@@ -307,7 +324,7 @@ def test_what_nothing_confirmed_is_trusted_no_more_when_something_contradicts() 
 
 def test_required_verification_looks_up_what_nothing_confirmed() -> None:
     unverified()
-    with pytest.raises(HostKeyRefused, match="nothing may confirm it"):
+    with pytest.raises(HostKeyRefused, match="was recorded unverified, and nothing confirms it"):
         judge("denied", "denied", require=True)
     assert judge("denied", "denied") == ("", []), "without it, nothing has changed"
     assert judge("same", "none", require=True) == ("", [CONSOLE])

@@ -218,6 +218,13 @@ def _not_connected(refusal: Refusal, where: str) -> AwsError:
 
 
 def _no_document(refusal: Refusal, where: str) -> AwsError:
+    if refusal.operation == "SendCommand":
+        return _error(
+            DocumentMissing,
+            refusal,
+            f"the command document does not exist or does not fit, in {where}: {_said(refusal)}",
+            "Check the setting push_document; docs/push-document.md tells how to create one",
+        )
     return _error(
         DocumentMissing,
         refusal,

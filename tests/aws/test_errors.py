@@ -65,6 +65,17 @@ def test_sentences(settings: AwsSettings, code: str, kind: type[errors.SsmSshErr
         assert (error.code, error.operation, error.status) == (code, "StartSession", 400)
 
 
+def test_a_command_document_is_not_called_a_session_document(settings: AwsSettings) -> None:
+    said = sentence(settings, "InvalidDocument", "none such", operation="SendCommand")
+    assert said.startswith("the command document does not exist")
+    assert "push_document" in said
+
+
+def test_what_is_cut_off_is_marked() -> None:
+    assert errors.SsmSshError("x" * 500, "Do this").sentence(60) == "x" * 48 + "... Do this"
+    assert errors.SsmSshError("It is so. ", "Do this").sentence() == "It is so. Do this"
+
+
 def test_denied_names_action_and_resource(settings: AwsSettings) -> None:
     arn = f"arn:aws:ec2:eu-west-1:123456789012:instance/{TARGET}"
     said = sentence(
