@@ -29,7 +29,8 @@ def push_payload(target: Target, public_key: str) -> dict[str, Any]:
     key = public_key.strip()
     if target.hybrid:
         raise UsageError(
-            f"EC2 Instance Connect does not know {target.instance_id}", "Managed nodes (mi-) need another way"
+            f"EC2 Instance Connect does not know {target.instance_id}",
+            'Managed nodes (mi-) need send-command: push = "auto" in the settings',
         )
     if "\n" in key or "\r" in key:
         raise UsageError("the public key is more than one line", "Use one line as in id_ed25519.pub")

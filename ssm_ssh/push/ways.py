@@ -164,7 +164,8 @@ class _Push:
         began = self._clock()
         if not self._key.for_eic:
             raise UsageError(
-                f"EC2 Instance Connect takes RSA and Ed25519 keys, not {self._key.kind}", "Allow --push send-command"
+                f"EC2 Instance Connect takes RSA and Ed25519 keys, not {self._key.kind}",
+                'Use another key, or send-command: push = "auto" in the settings',
             )
         try:
             push_key(self._api, self._target, self._key.line)
