@@ -15,11 +15,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import paramiko
 from paramiko.common import (
     AUTH_FAILED,
     AUTH_SUCCESSFUL,
+    MSG_CHANNEL_REQUEST,
     OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
     OPEN_FAILED_CONNECT_FAILED,
     OPEN_SUCCEEDED,
@@ -140,6 +142,21 @@ def _drop(waiting: int) -> bool:
     return waiting >= full or random.randrange(100) < rate + (100 - rate) * (waiting - begin) // (full - begin)  # noqa: S311
 
 
+def _request(channel: paramiko.Channel, message: paramiko.Message) -> None:
+    channel._handle_request(message)  # type: ignore[attr-defined]
+    channel.get_transport().answered(channel.get_id())  # type: ignore[attr-defined]
+
+
+class _Transport(paramiko.Transport):
+    """Calls `answered` with the number of a channel when a request of it has been answered."""
+
+    answered: Callable[[int], None]
+    _channel_handler_table: ClassVar[dict[int, Callable[..., object]]] = {
+        **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
+        MSG_CHANNEL_REQUEST: _request,
+    }
+
+
 class Connection(paramiko.ServerInterface):
     """One client. The methods named check_… are paramiko's questions, asked in the transport's thread."""
 
@@ -155,7 +172,8 @@ class Connection(paramiko.ServerInterface):
         self._dialled: dict[int, socket.socket] = {}
         self._listeners: dict[tuple[str, int], Listener] = {}
         self.authenticated = False
-        self._transport = paramiko.Transport(sock)
+        self._transport = _Transport(sock)
+        self._transport.answered = self._answered
         self._transport.set_log_channel(_LOGGER)
         self._transport.local_version = "SSH-2.0-LabSSH_1.0"
         for name in ("banner_timeout", "handshake_timeout", "auth_timeout"):
@@ -286,6 +304,10 @@ class Connection(paramiko.ServerInterface):
         if self._grant.command is not None:
             return self._run(channel, None)
         return self._sessions[channel.get_id()].sftp(channel, self)
+
+    def _answered(self, number: int) -> None:
+        if (session := self._sessions.get(number)) is not None:
+            session.begin()
 
     def _run(self, channel: paramiko.Channel, command: str | None) -> bool:
         session = self._sessions[channel.get_id()]

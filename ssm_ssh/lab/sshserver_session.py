@@ -22,6 +22,7 @@ from paramiko.common import cMSG_CHANNEL_REQUEST
 from ssm_ssh.lab.sshd import find_sftp_server
 from ssm_ssh.lab.userland import Userland
 
+THREAD = "a session of the lab's"
 _CHUNK = 32768
 # How often a thread that waits for something else looks whether the channel or the program has gone.
 _LOOK_SECONDS = 0.1
@@ -45,6 +46,7 @@ class Session:
         self._size = (80, 24)
         self._terminal = -1  # our side of the pseudo-terminal
         self._process: subprocess.Popen[bytes] | None = None
+        self._next: threading.Thread | None = None
         self.environment: dict[str, str] = {}
         self.over = False
 
@@ -116,8 +118,17 @@ class Session:
                 )
         except OSError:
             return False
-        threading.Thread(target=self._live, args=(channel, self._process), daemon=True).start()
+        self._next = threading.Thread(target=self._live, args=(channel, self._process), name=THREAD, daemon=True)
         return True
+
+    def begin(self) -> None:
+        """Carry the bytes of a program that was started: called when the client has been told that it was.
+
+        A program may end at once, and the end of a session must not overtake the answer to its request.
+        """
+        thread, self._next = self._next, None
+        if thread is not None:
+            thread.start()
 
     def _start_on_terminal(self, argv: list[str], environment: dict[str, str], options: dict[str, Any]) -> None:
         ours, theirs = os.openpty()

@@ -107,7 +107,9 @@ def test_twenty_at_once_make_one_line(tmp_path: Path, content: bytes | None) -> 
     ]
     said = [one.communicate(timeout=120)[0].decode() for one in running]
     assert [one.returncode for one in running] == [0] * 20, said
-    assert sum("Nothing to do" in one for one in said) == 19, said
+    # The one that made the folder need not be the one that made the file first: then it notes the former in the latter.
+    assert sum("Nothing to do" in one for one in said) in ({19} if content is not None else {18, 19}), said
+    assert sum("Made " in one for one in said) == 1, said
     found = home.contents()
     assert set(found) == {"config", "ssm-ssh.config"}
     assert found["config"].count(b"Include") == 1

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import paramiko
 import pytest
+
+from ssm_ssh.lab import sshserver, sshserver_session
 
 if TYPE_CHECKING:
     from tests.lab.instances.conftest import Fleet
@@ -29,6 +33,27 @@ def test_a_session_awaits_its_command_while_others_come_and_go(fleet: Fleet) -> 
         patient.exec_command("echo still here")
         assert patient.makefile().read() == b"still here\n"
         assert patient.recv_exit_status() == 0
+
+
+def test_the_end_of_a_command_does_not_overtake_the_answer_to_its_request(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = sshserver.Connection.check_channel_exec_request
+
+    def busy(self: sshserver.Connection, channel: paramiko.Channel, command: bytes) -> bool:
+        started = start(self, channel, command)
+        self._sessions[channel.get_id()]._process.wait()
+        for thread in threading.enumerate():
+            if thread.name == sshserver_session.THREAD:
+                thread.join()
+        return started
+
+    monkeypatch.setattr(sshserver.Connection, "check_channel_exec_request", busy)
+    fleet.push()
+    with fleet.transport() as transport:
+        session = transport.open_session(timeout=60)
+        session.exec_command("exit 5")
+        assert session.recv_exit_status() == 5
 
 
 def test_a_signal_ends_a_command_with_255(fleet: Fleet) -> None:
