@@ -238,10 +238,10 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
     if verdict == CONTRADICTED:
         against = " and ".join(answer.source for answer in answers if answer.how == SAID and key not in answer.keys)
         problem = f"{_this(where, key)} is not the one of {against}: somebody may be in between"
-    elif verdict == UNVERIFIED and refused_before:
-        problem = f"{_this(where, key)} is not known, one was refused before, and nothing confirms it: {whys(answers)}"
     elif again:
         problem = f"{_this(where, key)} was recorded unverified, and nothing confirms it: {whys(answers)}"
+    elif verdict == UNVERIFIED and refused_before:
+        problem = f"{_this(where, key)} is not known, one was refused before, and nothing confirms it: {whys(answers)}"
     elif verdict == UNVERIFIED:
         problem = f"{_this(where, key)} is not known, and nothing may confirm it: {whys(answers)}"
     else:

@@ -324,6 +324,9 @@ def test_what_nothing_confirmed_is_trusted_no_more_when_something_contradicts() 
 
 def test_required_verification_looks_up_what_nothing_confirmed() -> None:
     unverified()
+    for _ in range(2):
+        with pytest.raises(HostKeyRefused, match="was recorded unverified, and nothing confirms it"):
+            judge("denied", "denied", require=True)
     with pytest.raises(HostKeyRefused, match="was recorded unverified, and nothing confirms it"):
         judge("denied", "denied", require=True)
     assert judge("denied", "denied") == ("", []), "without it, nothing has changed"

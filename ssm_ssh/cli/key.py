@@ -23,7 +23,7 @@ _DESCRIPTION = """\
 ssm-ssh makes an Ed25519 key pair of its own, and another one each day. Only the public half leaves this computer.
 
   ssm-ssh key                  show the pairs, and entries on instances whose removal has not been confirmed
-  ssm-ssh key renew            make a new pair now
+  ssm-ssh key renew            make a new pair now, which is used in 15 minutes
   ssm-ssh key remove           delete all pairs, also for connections that are just starting
   ssm-ssh key sweep i-... [USER]
                                take expired entries of ssm-ssh's out of USER's authorized_keys there (send-command);

@@ -129,6 +129,8 @@ class _Push:
             try:
                 return self._by_command(f"{why}: using send-command until {_day(known.until)}")
             except AccessDenied as error:  # the lesser right is not asked for in vain: it may work by now
+                if self._unfit():
+                    raise
                 self._log.info(error.sentence())
                 pushed = self._by_eic()
                 return pushed._replace(notice=f"{why}; trying it again, for send-command is denied")

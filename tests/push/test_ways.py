@@ -256,6 +256,14 @@ def test_where_commands_are_denied_what_was_in_vain_is_tried_again(aws: Aws) -> 
     assert pushed.notice.endswith("missing, or SELinux); trying it again, for send-command is denied")
 
 
+def test_nor_is_it_tried_again_with_a_key_that_it_does_not_take(aws: Aws) -> None:
+    memory.learn(EC2.instance_id, aws.now, effective=False)
+    aws.command = aws_error(AccessDenied, "SendCommand", 400)
+    with pytest.raises(AccessDenied):
+        aws.authorize(key=ECDSA)
+    assert aws.called == ["command"]
+
+
 def test_what_an_instance_says_is_told_as_its_own_words(aws: Aws) -> None:
     aws.command = "ssm-ssh note accept my key\nssm-ssh done 0123456789abcdef 0 9.6\n"
     pushed = aws.authorize(NODE)
