@@ -9,11 +9,25 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ssm_ssh.lab.hidden import VARIABLE
 from ssm_ssh.lab.identities import Identity
 from ssm_ssh.program import program
 
 # What a program may know of the user's own environment; nothing that names credentials, proxies or agents.
-_KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "TERM", "COLORTERM", "NO_COLOR", "TZ", "USER", "LOGNAME", "SHELL", "COLUMNS")
+_KEPT = (
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TERM",
+    "COLORTERM",
+    "NO_COLOR",
+    "TZ",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "COLUMNS",
+    VARIABLE,
+)
 # What in a user's shell would lead a client out of the lab.
 _LEADS_OUT = (
     "AWS_PROFILE",
@@ -104,7 +118,9 @@ def aws_environment(folder: Path, identity: Identity, *, region: str, api_url: s
 def shell_lines(environment: Mapping[str, str]) -> str:
     """Return lines for a POSIX shell that make its environment lead into the lab, and nowhere else."""
     lines = [f"unset {' '.join(_LEADS_OUT)}"]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items() if name not in _KEPT]
+    lines += [
+        f"export {name}={shlex.quote(value)}" for name, value in environment.items() if name not in (*_KEPT, VARIABLE)
+    ]
     return "\n".join(lines) + "\n"
 
 

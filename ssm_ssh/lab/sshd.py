@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssm_ssh.lab.hidden import is_hidden
 from ssm_ssh.lab.processes import end, output_pipe, tree
 from ssm_ssh.lab.userland import Userland
 
@@ -35,11 +36,13 @@ _START_SECONDS = 20.0
 
 def find_sshd() -> str:
     """Return the path of the system's sshd (it insists on being called by an absolute one); "" without it."""
-    return shutil.which("sshd", path=_SBIN) or ""
+    return "" if is_hidden("sshd") else shutil.which("sshd", path=_SBIN) or ""
 
 
 def find_sftp_server() -> str:
     """Return the path of the system's sftp-server; "" without it."""
+    if is_hidden("sftp-server"):
+        return ""
     return next((path for path in _SFTP_SERVERS if os.access(path, os.X_OK)), "")
 
 

@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ssm_ssh.lab.hidden import is_hidden
+
 # Debian's policy leaves 60000-64999 to packages that ask for them, systemd 61184-65519 to its dynamic users, and
 # neither has given out these: https://systemd.io/UIDS-GIDS/
 LAB_GROUP = 61000
@@ -33,6 +35,8 @@ _WRAPPER_PLACES = ("/usr/lib/*/libnss_wrapper.so", "/usr/lib64/libnss_wrapper.so
 
 def find_nss_wrapper() -> str:
     """Return the path of libnss_wrapper.so; "" when it is not installed."""
+    if is_hidden("nss_wrapper"):
+        return ""
     for pattern in _WRAPPER_PLACES:
         for path in sorted(Path("/").glob(pattern[1:])):
             # A multi-arch system may have the library of another architecture too.

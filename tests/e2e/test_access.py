@@ -27,7 +27,6 @@ OPTIONS = LabOptions(
         *(InstanceOptions(name=name, hybrid=True, users=("admin",), eic=False) for name in HYBRID),
     ),
     pacing=False,
-    sshd="system",
 )
 
 
@@ -160,6 +159,7 @@ def _sshd_port(one: LabInstance) -> str:
     raise AssertionError("its sshd does not run")
 
 
+@pytest.mark.needs("sshd", "nss_wrapper")
 def test_the_entry_opens_nothing_from_elsewhere(here: Here) -> None:
     one = here.instance("loopback")
     here.let_in(one)

@@ -62,7 +62,7 @@ def pushes(lab: Lab, operation: str) -> list[str]:
 
 @pytest.mark.parametrize("hybrid", [False, True], ids=["EC2 Instance Connect", "send-command"])
 def test_to_one_instance_from_nothing(tmp_path_factory: pytest.TempPathFactory, hybrid: bool) -> None:
-    options = LabOptions(instances=(InstanceOptions(hybrid=hybrid, eic=not hybrid),), sshd="system")
+    options = LabOptions(instances=(InstanceOptions(hybrid=hybrid, eic=not hybrid),))
     with Lab(options, base=tmp_path_factory.mktemp("c")) as lab:
         assert outputs(connect(lab, range(CROWD), 1)) == [f"{number}\n" for number in range(CROWD)]
         assert len(pairs(lab)) == 1
@@ -73,7 +73,7 @@ def test_to_one_instance_from_nothing(tmp_path_factory: pytest.TempPathFactory, 
 
 
 def test_to_many_instances_and_again_around_a_retirement(tmp_path_factory: pytest.TempPathFactory) -> None:
-    options = LabOptions(instances=tuple(InstanceOptions() for _ in range(10)), sshd="system")
+    options = LabOptions(instances=tuple(InstanceOptions() for _ in range(10)))
     with Lab(options, base=tmp_path_factory.mktemp("c")) as lab:
         assert outputs(connect(lab, range(CROWD), 10)) == [f"{number}\n" for number in range(CROWD)]
         assert len(pairs(lab)) == 1

@@ -121,6 +121,7 @@ def test_an_sftp_batch_that_fails_says_so(world: World, there: Path) -> None:
 # --- rsync ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.needs("rsync")
 def test_rsync_makes_both_sides_equal(world: World, there: Path, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree")
     far = f"{world.web.destination}:{there}/tree/"
@@ -139,6 +140,7 @@ def test_rsync_makes_both_sides_equal(world: World, there: Path, tmp_path: Path)
     assert content(tmp_path / "down") == content(tree)
 
 
+@pytest.mark.needs("rsync")
 def test_rsync_goes_on_where_it_was_interrupted(world: World, there: Path, tmp_path: Path, big: Path) -> None:
     command = ["rsync", "--partial", "--inplace", str(big), f"{world.web.destination}:{there}/big"]
     rsync = world.start(*command, "--bwlimit=2000")

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 def test_connections_that_sshd_refuses_are_tried_again(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Thirty at once to one sshd: with MaxStartups 10:30:100 it refuses some at random."""
-    with Lab(LabOptions(instances=1, sshd="system"), base=tmp_path_factory.mktemp("c")) as lab:
+    with Lab(LabOptions(instances=1), base=tmp_path_factory.mktemp("c")) as lab:
         started = [
             subprocess.Popen(
                 ["ssh", lab.instances[0].destination, f"echo {number}"],

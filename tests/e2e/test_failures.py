@@ -61,7 +61,17 @@ def paramiko(world: World, host: str, env: dict[str, str], folder: Path) -> Done
     return world.python("use_paramiko.py", world.config(host, 22, "ec2-user"), host, env=env, expect=1)
 
 
-PROGRAMS = (ssh, ssh_that_persists, scp, sftp, rsync, git, ansible, asyncssh, paramiko)
+PROGRAMS = (
+    ssh,
+    ssh_that_persists,
+    scp,
+    sftp,
+    pytest.param(rsync, marks=pytest.mark.needs("rsync")),
+    git,
+    ansible,
+    asyncssh,
+    paramiko,
+)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

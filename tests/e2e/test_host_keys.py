@@ -35,7 +35,6 @@ OPTIONS = LabOptions(
         ),
     ),
     pacing=False,
-    sshd="system",
 )
 CHANGED = "REMOTE HOST IDENTIFICATION HAS CHANGED"
 
@@ -448,7 +447,7 @@ def test_a_hundred_first_connections_at_once() -> None:
     instances = tuple(InstanceOptions(name=f"n{number}") for number in range(6))
     with (
         tempfile.TemporaryDirectory(prefix="e2e-") as base,
-        Lab(LabOptions(instances=instances, sshd="system"), base=Path(base)) as lab,
+        Lab(LabOptions(instances=instances), base=Path(base)) as lab,
     ):
         here = Here(lab)
         some = [lab.instances[0 if number < 50 else number % 6] for number in range(100)]

@@ -51,7 +51,7 @@ def test_64_megabytes_up_with_a_cut_after_each(world: World, faults: Lab) -> Non
 def test_64_megabytes_down_with_a_cut_after_each(tmp_path_factory: pytest.TempPathFactory) -> None:
     # The agent resends what a cut took along one message at a time, 100 ms apart. At the official agent's own pace
     # only a few are under way.
-    with Lab(LabOptions(instances=1, sshd="system", pacing=True), base=tmp_path_factory.mktemp("r")) as lab:
+    with Lab(LabOptions(instances=1, pacing=True), base=tmp_path_factory.mktemp("r")) as lab:
         import subprocess
 
         lab.fault("cut", every=MB, **DOWN)

@@ -157,14 +157,24 @@ def test_the_other_programs_follow(world: World, somebody: Somebody) -> None:
     source.chmod(0o644)
     with world.folder_on(world.web) as there:
         somebody.run("scp", "-q", str(source), f"{web}:{there}/scp")
-        somebody.run("rsync", str(source), f"{web}:{there}/rsync")
         (somebody.folder / "batch").write_text(f'put "{source}" "{there}/sftp"\n')
         (somebody.folder / "batch").chmod(0o644)
         somebody.run("sftp", "-q", "-b", str(somebody.folder / "batch"), web)
-        for name in ("scp", "rsync", "sftp"):
+        for name in ("scp", "sftp"):
             assert (there / name).read_bytes() == source.read_bytes(), name
         somebody.run("ssh", web, f"git init -q --bare {there}/repo")
         assert somebody.run("git", "ls-remote", f"{web}:{there}/repo").strip() == ""
+
+
+@pytest.mark.needs("rsync")
+def test_rsync_follows(world: World, somebody: Somebody) -> None:
+    somebody.setup()
+    source = somebody.folder / "data"
+    source.write_bytes(os.urandom(100_000))
+    source.chmod(0o644)
+    with world.folder_on(world.web) as there:
+        somebody.run("rsync", str(source), f"{world.web.destination}:{there}/rsync")
+        assert (there / "rsync").read_bytes() == source.read_bytes()
 
 
 def _ansible(somebody: Somebody, host: str, user: str, *words: str, expect: int) -> str:
@@ -198,7 +208,7 @@ WRONG = "ec2-user@i-0123456789abcdef0"
         ("ssh", "-oControlMaster=auto", "-oControlPersist=2", "-oControlPath=~/cp-%C", WRONG, "true"),
         ("scp", "/etc/hosts", f"{WRONG}:"),
         ("sftp", WRONG),
-        ("rsync", "/etc/hosts", f"{WRONG}:"),
+        pytest.param(("rsync", "/etc/hosts", f"{WRONG}:"), marks=pytest.mark.needs("rsync")),
         ("git", "ls-remote", f"{WRONG}:repo"),
         ("ansible",),
     ],

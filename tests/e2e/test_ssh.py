@@ -257,15 +257,19 @@ def test_stdin_and_stdout_can_be_a_forwarded_port(world: World) -> None:
 
 
 def test_an_instance_is_a_jump_host_to_another_machine(world: World) -> None:
-    # The other machine is reached from the instance alone: here sshd of `db`, where it really listens.
-    port = world.run("ssh", "-p2222", world.db.destination, "echo $SSH_CONNECTION").text.split()[3]
+    # The other machine is reached from the instance alone: sshd of `db` where it really listens. The embedded server
+    # listens nowhere, and knows its neighbours by name.
+    host, port = world.db.instance_id, "2222"
+    if world.db.sshd == "system":
+        host = "127.0.0.1"
+        port = world.run("ssh", "-p2222", world.db.destination, "echo $SSH_CONNECTION").text.split()[3]
     data = random.Random(5).randbytes(1 << 20)
     done = world.run(
         "ssh",
         f"-J{world.web.destination}",
         f"-p{port}",
         f"-oHostKeyAlias=[{world.db.instance_id}]:2222",
-        f"{world.db.users[0]}@127.0.0.1",
+        f"{world.db.users[0]}@{host}",
         "id -un; cat",
         stdin=data,
     )

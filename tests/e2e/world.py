@@ -30,7 +30,6 @@ OPTIONS = LabOptions(
         InstanceOptions(name="off", connected=False),
     ),
     pacing=False,
-    sshd="system",
 )
 
 

@@ -1,0 +1,63 @@
+"""Which of the programs that tests need this machine has, and which are hidden on purpose.
+
+SSM_SSH_TEST_HIDE names programs that are to be taken as not installed, separated by spaces: any program of PATH, and
+sshd, sftp-server and nss_wrapper, which the lab looks for elsewhere. A test that cannot do without a program is marked
+`@pytest.mark.needs("rsync")`; where the program is missing the test is not run, and the last line of the report counts
+it under the program's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ssm_ssh.lab.hidden import VARIABLE, is_hidden
+from ssm_ssh.lab.sshd import find_sftp_server, find_sshd
+from ssm_ssh.lab.userland import find_nss_wrapper
+
+# Where daemons live, and an ordinary user's PATH does not lead.
+_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+_ELSEWHERE = {"sshd": find_sshd, "sftp-server": find_sftp_server, "nss_wrapper": find_nss_wrapper}
+
+
+def missing(programs: Sequence[str]) -> list[str]:
+    """Return those of `programs` that are hidden or not installed."""
+    return [program for program in programs if is_hidden(program) or not _find(program)]
+
+
+def _find(program: str) -> str | None:
+    if program in _ELSEWHERE:
+        return _ELSEWHERE[program]()
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN]))
+
+
+@contextlib.contextmanager
+def hiding() -> Iterator[None]:
+    """Take what SSM_SSH_TEST_HIDE names off PATH: each folder that has some of it is replaced by one of links."""
+    names = set(os.environ.get(VARIABLE, "").split())
+    path = os.environ.get("PATH", os.defpath)
+    with tempfile.TemporaryDirectory(prefix="path-") as base:
+        # Other users run programs of this PATH, too.
+        Path(base).chmod(0o755)
+        folders = path.split(os.pathsep)
+        for number, folder in enumerate(folders):
+            if any(os.access(f"{folder}/{name}", os.X_OK) for name in names):
+                folders[number] = f"{base}/{number}"
+                _link(Path(folder), Path(base, str(number)), names)
+        os.environ["PATH"] = os.pathsep.join(folders)
+        try:
+            yield
+        finally:
+            os.environ["PATH"] = path
+
+
+def _link(folder: Path, links: Path, names: set[str]) -> None:
+    links.mkdir()
+    links.chmod(0o755)
+    for entry in folder.iterdir():
+        if entry.name not in names:
+            (links / entry.name).symlink_to(entry)
