@@ -19,6 +19,7 @@ from botocore.utils import JSONFileCache
 
 from ssm_ssh.aws.accesskey import Credentials, usable
 from ssm_ssh.aws.ini import expand
+from ssm_ssh.aws.logins import renewal_hint
 from ssm_ssh.aws.mfa import ask
 from ssm_ssh.errors import CredentialsError, NetworkError, SsmSshError
 from ssm_ssh.text import printable
@@ -147,10 +148,10 @@ def _explain(error: Exception, settings: AwsSettings) -> SsmSshError:
     if isinstance(error, (failures.SSOError, failures.TokenRetrievalError)):
         return CredentialsError(
             f"the SSO session of profile '{name}' has expired or was never opened",
-            f"Run: aws sso login --profile {name}",
+            renewal_hint(settings),
         )
     if isinstance(error, failures.LoginError):
-        return CredentialsError(f"the login of profile '{name}' has expired", f"Run: aws login --profile {name}")
+        return CredentialsError(f"the login of profile '{name}' has expired", renewal_hint(settings))
     if isinstance(error, failures.RefreshWithMFAUnsupportedError):
         return CredentialsError(
             "the role's session has ended, and a new one needs an MFA code", "Close this connection and connect again"

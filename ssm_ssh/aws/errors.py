@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from ssm_ssh.aws.logins import renewal_hint
 from ssm_ssh.errors import (
     AccessDenied,
     AwsError,
@@ -126,7 +127,7 @@ def explain(refusal: Refusal, settings: AwsSettings) -> SsmSshError:
     if refusal.expired:
         return CredentialsError(
             f"the AWS session token has expired, says {refusal.operation}",
-            f"Renew it and connect again; with SSO: aws sso login --profile {settings.profile_name}",
+            renewal_hint(settings),
         )
     if refusal.clock and re.search(r"expired|not yet current|skew|in the future", refusal.message, re.IGNORECASE):
         return CredentialsError("AWS refused the signature's time", "Set this computer's clock: it is wrong by minutes")

@@ -26,7 +26,16 @@ class SharedFiles:
     Values may be secrets, so the repr names nothing but the files.
     """
 
-    __slots__ = ("config_path", "credentials", "credentials_path", "own_profiles", "profiles", "services", "unreadable")
+    __slots__ = (
+        "config_path",
+        "credentials",
+        "credentials_path",
+        "own_profiles",
+        "profiles",
+        "services",
+        "sso_sessions",
+        "unreadable",
+    )
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.config_path = expand(env.get("AWS_CONFIG_FILE") or "~/.aws/config", env)
@@ -34,7 +43,7 @@ class SharedFiles:
         self.unreadable: list[str] = []
         config = self._read(self.config_path)
         self.credentials = self._read(self.credentials_path)
-        self.own_profiles, self.services = _classify(config)
+        self.own_profiles, self.services, self.sso_sessions = _classify(config)
         self.profiles = {name: dict(values) for name, values in self.own_profiles.items()}
         for name, values in self.credentials.items():
             self.profiles.setdefault(name, {}).update(values)
@@ -106,10 +115,11 @@ def _nested(block: str, key: str, path: str) -> dict[str, str]:
     return values
 
 
-def _classify(sections: Sections) -> tuple[Sections, Sections]:
-    """Return the profiles and the `services` sections of a config file."""
+def _classify(sections: Sections) -> tuple[Sections, Sections, Sections]:
+    """Return the profiles, the `services` sections and the `sso-session` sections of a config file."""
     profiles: Sections = {}
     services: Sections = {}
+    sso_sessions: Sections = {}
     for section, values in sections.items():
         if section.startswith("profile"):
             if name := _second_word(section):
@@ -117,9 +127,12 @@ def _classify(sections: Sections) -> tuple[Sections, Sections]:
         elif section.startswith("services"):
             if name := _second_word(section):
                 services[name] = values
+        elif section.startswith("sso-session"):
+            if name := _second_word(section):
+                sso_sessions[name] = values
         elif section == "default":
             profiles[section] = values
-    return profiles, services
+    return profiles, services, sso_sessions
 
 
 def _second_word(section: str) -> str | None:

@@ -171,7 +171,7 @@ def test_sso_without_login(home: Path, text: str) -> None:
     config(home, text)
     error = failure("p")
     assert isinstance(error, CredentialsError)
-    assert error.hint == "Run: aws sso login --profile p"
+    assert error.hint == "Run: ssm-ssh login p"
 
 
 def test_incomplete_sso(home: Path) -> None:

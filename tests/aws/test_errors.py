@@ -37,7 +37,7 @@ def sentence(
         ("ThrottlingException", errors.Throttled, ["throttles StartSession", "again"]),
         ("RequestLimitExceeded", errors.Throttled, []),
         ("TooManyRequestsException", errors.Throttled, []),
-        ("ExpiredTokenException", errors.CredentialsError, ["expired", "aws sso login --profile work"]),
+        ("ExpiredTokenException", errors.CredentialsError, ["expired", "Renew the credentials of profile 'work'"]),
         ("ExpiredToken", errors.CredentialsError, ["expired"]),
         ("UnrecognizedClientException", errors.CredentialsError, ["does not know this access key", "partition"]),
         ("InvalidClientTokenId", errors.CredentialsError, ["does not know this access key"]),

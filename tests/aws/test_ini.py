@@ -87,6 +87,7 @@ def test_reads_as_botocore_does(tmp_path_factory: pytest.TempPathFactory, config
     files = SharedFiles(env)
     assert files.profiles == expected["profiles"]
     assert files.services == expected.get("services", {})
+    assert files.sso_sessions == expected.get("sso_sessions", {})
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ FILES = {
     "an SSO session that was never logged in": (
         "[default]\nregion = eu-central-1\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n"
         "[sso-session corp]\nsso_region = eu-central-1\nsso_start_url = https://example.com/start\n",
-        "aws sso login",
+        "ssm-ssh login",
     ),
 }
 
@@ -235,7 +235,10 @@ ANSWERS = {
         "forged",
     ),
     "an unknown key": (http("400 Bad Request", '{"__type":"UnrecognizedClientException","message":"m"}'), "key"),
-    "an expired token": (http("400 Bad Request", '{"__type":"ExpiredTokenException","message":"m"}'), "aws sso login"),
+    "an expired token": (
+        http("400 Bad Request", '{"__type":"ExpiredTokenException","message":"m"}'),
+        "AWS_SESSION_TOKEN",
+    ),
     "denied": (
         http(
             "400 Bad Request",
