@@ -21,7 +21,8 @@ LAYERS = (
     {"cli"},
     {"connect", "locate", "search", "usual", "sshconfig", "lab"},
     {"gateway", "relay", "entrance", "ending", "aws", "push", "probe", "userkey", "keys", "hostkeys", "trusted"},
-    {"knownhosts", "line", "pipes", "poller", "signals", "tasks", "liveness", "login", "recovery"},
+    {"knownhosts", "line", "pipes", "poller", "signals", "tasks", "liveness", "login", "recovery"}
+    | {"absence", "loginwait", "unanswered"},
     {"channel", "ssh", "transport", "remote"},
     {"target", "paths", "program", "files", "log", "backoff", "errors", "text", "__init__"}
     | {"hostname", "aliases", "choice", "settings", "settingsfile", "learned", "users"},
@@ -29,6 +30,7 @@ LAYERS = (
 LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
 
 PURE = {"channel", "ssh", "liveness", "login", "recovery", "target", "text"}
+PURE |= {"absence", "loginwait", "unanswered"}
 PURE |= {"hostname", "aliases", "choice", "users"}
 # What would bring in the outside world: sockets, files, clocks, threads, programs.
 IMPURE_MODULES = {

@@ -1,0 +1,50 @@
+"""PURE: when to say that a lost connection is being looked for, and to whom. State and time come in."""
+
+from __future__ import annotations
+
+QUIET, TELL, BACK = "", "tell", "back"
+"""What `Absence.look` decides: nothing, say that the connection is lost, say that it is back."""
+
+# Seconds: most breaks are over by then, and a person has begun to wonder.
+TELL_AFTER = 10.0
+
+
+class Absence:
+    """Since when there has been no connection."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._told = False
+
+    def look(self, now: float, *, online: bool) -> str:
+        """Return the verdict; each absence is told of once, and its end only if it was."""
+        if online:
+            told, self._told, self._since = self._told, False, None
+            return BACK if told else QUIET
+        if self._since is None:
+            self._since = now
+        if self._told or now < self._since + TELL_AFTER:
+            return QUIET
+        self._told = True
+        return TELL
+
+    def timer(self) -> float | None:
+        """Return the time at which `look` may change its answer."""
+        return None if self._since is None or self._told else self._since + TELL_AFTER
+
+
+def lost_sentence(limit: float) -> str:
+    """Return the line for a person in front of a terminal; `limit`: for how many seconds it is looked for."""
+    return (
+        f"the connection is lost and being looked for, up to {limit / 60:.0f} min. "
+        "To leave: Enter, then ~. (or Ctrl-C where ssh runs a command)"
+    )
+
+
+def may_interject(*, openssh: bool, foreground: bool, terminal: bool) -> bool:
+    """Whether a line on stderr reaches a person and nothing else, in the middle of an open session.
+
+    asyncssh takes a proxy's stderr for stream data; where stderr is a file or a pipe, a program reads it; and an ssh
+    that has gone into the background leaves its terminal to others.
+    """
+    return openssh and foreground and terminal
