@@ -22,7 +22,14 @@ SEARCH = "search"
 # In the order in which botocore looks.
 _PROFILES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
-_KEYS = "AWS_ACCESS_KEY_ID"
+# With these a shell has been given credentials: keys, a web identity, those of a container. The AWS CLI then takes
+# what its chain makes of them, and neither a default nor what is remembered may name a profile instead.
+_GIVEN = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
 
 
 class Spot(NamedTuple):
@@ -49,8 +56,13 @@ class Choice(NamedTuple):
 
     @property
     def by_environment(self) -> bool:
-        """Whether the environment names the profile, or keys in its stead, and decides as it does for the AWS CLI."""
-        return self.profile_from in (*_PROFILES, _KEYS)
+        """Whether the environment names the profile, or credentials, and decides as it does for the AWS CLI."""
+        return self.profile_from in _PROFILES or self.credentials_given
+
+    @property
+    def credentials_given(self) -> bool:
+        """Whether the environment brings credentials and names no profile."""
+        return self.profile_from in _GIVEN
 
     @property
     def origin(self) -> str:
@@ -59,6 +71,27 @@ class Choice(NamedTuple):
         if profile == region:
             return f"both by {profile}" if profile else ""
         return ", ".join([f"profile by {profile}"] * bool(profile) + [f"region by {region}"] * bool(region))
+
+
+def given_by(env: Mapping[str, str]) -> str:
+    """Return the variable by which `env` brings credentials, "" where it brings none."""
+    return next((variable for variable in _GIVEN if env.get(variable)), "")
+
+
+def narrow(settings: Settings, env: Mapping[str, str]) -> tuple[Spot, ...]:
+    """Return where to look for everything: the defaults and the search, as far as the environment leaves them.
+
+    AWS_PROFILE, AWS_REGION and credentials of the environment narrow it as they do for one instance. Empty: nothing is
+    left of it, or nothing is configured.
+    """
+    if not settings.words("search"):
+        return ()
+    by = next((variable for variable in _PROFILES if env.get(variable)), "") or given_by(env)
+    at = next((variable for variable in _REGIONS if env.get(variable)), "")
+    named = Choice(env.get(by, ""), by, env.get(at, ""), at)
+    spots = _spots(named, settings)
+    # The environment names the profile for every tool, so its keys count before the profile's, as they do elsewhere.
+    return tuple(spot._replace(profile="") for spot in spots) if named.by_environment else spots
 
 
 def choose(
@@ -75,13 +108,13 @@ def choose(
 
     `profile` and `region` are flags. `recall` and `configured` (the profiles there are) are called only if needed.
     """
-    by = next((one for one in _PROFILES if env.get(one)), _KEYS if env.get(_KEYS) else "")
+    by = next((one for one in _PROFILES if env.get(one)), "") or given_by(env)
     at = next((one for one in _REGIONS if env.get(one)), "")
     found = Choice(
         *_first((profile, "--profile"), (name.profile if name else "", HOST_NAME), (env.get(by, ""), by)),
         *_first((region, "--region"), (name.region if name else "", HOST_NAME), (env.get(at, ""), at)),
     )
-    if found.profile_from == _KEYS:
+    if found.credentials_given:
         found = found._replace(profile="")
     if not (found.profile_from and found.region_from):
         known = recall()
@@ -119,7 +152,7 @@ def _with_defaults(found: Choice, settings: Settings) -> Choice:
 
 def _spots(found: Choice, settings: Settings) -> tuple[Spot, ...]:
     """Return where to look for an instance of which not both are known."""
-    if (found.profile_from and found.region_from) or found.profile_from == _KEYS:
+    if (found.profile_from and found.region_from) or found.credentials_given:
         return ()
     spots = [Spot(place.profile, one) for place in settings.places("search") for one in place.regions or ("",)]
     if not spots:

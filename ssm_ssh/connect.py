@@ -284,11 +284,12 @@ class Connection:
             self._log.info(f"not noted: {error.sentence()}")
 
     def _remember(self) -> None:
-        """Note by which profile, in which region the instance was reached; keys of the environment have no name."""
+        """Note by which profile, in which region the instance was reached; what the environment brings has no name."""
         from ssm_ssh import learned
+        from ssm_ssh.choice import given_by
 
         settings = self._settings
-        if settings.explicit_profile or not settings.env.get("AWS_ACCESS_KEY_ID"):
+        if settings.explicit_profile or not given_by(settings.env):
             known = learned.Learned(self._target.instance_id, settings.profile_name, settings.region)
             try:
                 learned.remember([known])

@@ -196,3 +196,29 @@ def test_whatever_is_chosen_was_named_by_its_origin(
         first = flag[at] or label[at] or env[at]
         assert value == first or not first
     assert len(set(found.search)) == len(found.search) != 1
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    ],
+)
+def test_credentials_that_the_shell_was_given_come_before_defaults_memory_and_search(variable: str) -> None:
+    found = choose(
+        settings(default_profile="prod", default_region="eu-west-1", search=SEARCH),
+        {variable: "x"},
+        name=HostName(WEB, WEB),
+        recall=lambda: Learned(WEB, "prod", "us-east-1"),
+        configured=lambda: ("prod", "default"),
+    )
+    assert (found.profile, found.profile_from, found.search) == ("", variable, ())
+    assert found.by_environment
+    assert found.region == "us-east-1"  # a fact about the instance, whoever asks
+    for env, name in (({variable: "x", "AWS_PROFILE": "dev"}, ""), ({variable: "x"}, "dev")):
+        found = choose(settings(default_profile="prod"), env, name=HostName(WEB, WEB, name))
+        assert found.profile == "dev"
+    assert not choose(settings(), {variable: ""}).by_environment

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh import connect, userkey
+from ssm_ssh import connect, learned, userkey
 from ssm_ssh.aws.settings import load
 from ssm_ssh.connect import Connection
 from ssm_ssh.log import Log
@@ -74,3 +74,27 @@ def test_a_login_by_instance_connect_shows_that_it_works_there(
     monkeypatch.setattr("ssm_ssh.usual.got_in", lambda target: None)
     pushed(monkeypatch, way, time.time()).ended(login)
     assert (memory.ineffective(TARGET.instance_id, times.time()) is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("env", "profile", "remembered"),
+    [
+        ({}, None, [("default", "eu-central-1")]),
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/"}, None, []),
+        ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}, None, []),
+        ({"AWS_ACCESS_KEY_ID": "AKID"}, None, []),
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/"}, "dev", [("dev", "eu-central-1")]),
+    ],
+)
+def test_what_the_environment_brings_is_not_remembered_as_a_profile(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    env: dict[str, str],
+    profile: str | None,
+    remembered: list[tuple[str, str]],
+) -> None:
+    monkeypatch.setattr(learned, "state_folder", lambda: tmp_path / "state")
+    (tmp_path / "config").write_text("[profile dev]\n")
+    whole = {**env, "AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_REGION": "eu-central-1"}
+    Connection(TARGET, load(profile=profile, env=whole), log=Log(None))._remember()
+    assert [(known.profile, known.region) for known in learned.recall_all()] == remembered

@@ -96,7 +96,7 @@ def _chosen(settings: Settings, host: str) -> list[tuple[str, object, str]]:
         where = tuple(f"{one.profile}:{one.region}".rstrip(":") for one in found.search)
         return [("looked for in", where, settings.origin("search"))]
     profile = os.environ.get(found.profile_from, "") if found.by_environment else found.profile or "default"
-    if found.profile_from == "AWS_ACCESS_KEY_ID":
+    if found.credentials_given:
         profile = ""
     rows: list[tuple[str, object, str]] = [("AWS profile", profile, found.profile_from or "default")]
     try:

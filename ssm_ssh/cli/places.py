@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 WHERE = """\
 which accounts and regions: what PLACE, --profile and --region say; else the sync setting; else the search setting and
-the defaults given to setup; else AWS_PROFILE, AWS_REGION and the rest that the AWS CLI reads.
+the defaults given to setup, of which AWS_PROFILE and AWS_REGION leave what they name; else AWS_PROFILE, AWS_REGION and
+the rest that the AWS CLI reads.
 """
 
 
@@ -76,7 +77,7 @@ def complain(answers: list[Answer]) -> int:
 
 
 def _spots(options: argparse.Namespace, settings: Settings) -> list[Spot]:
-    from ssm_ssh.choice import Spot, choose
+    from ssm_ssh.choice import Spot, choose, narrow
     from ssm_ssh.locate import spots
 
     regions = [one for words in options.region or () for one in words.split(",")]
@@ -87,10 +88,8 @@ def _spots(options: argparse.Namespace, settings: Settings) -> list[Spot]:
     if not options.profile and not regions:
         if settings.words("sync"):
             return spots(settings.places("sync"))
-        if settings.words("search"):
-            default = settings.text("default_profile")
-            first = [Spot(default, settings.text("default_region"))] if default else []
-            return list(dict.fromkeys([*first, *spots(settings.places("search"))]))
+        if looked_at := narrow(settings, os.environ):
+            return list(looked_at)
     choice = choose(settings, os.environ)
     own = "" if choice.by_environment else choice.profile
     # The default region is that of the default profile; others bring their own.

@@ -143,8 +143,10 @@ def _unasked(alias: Alias, asked: Asked) -> bool:
 
 
 def _profile(node: Node, asked: Asked) -> str:
-    """Return the profile to write down: keys of the environment have no name, and decide anew at each connection."""
-    if node.profile or os.environ.get("AWS_ACCESS_KEY_ID"):
+    """Return the profile to write down: the environment's credentials have no name, and decide at each connection."""
+    from ssm_ssh.choice import given_by
+
+    if node.profile or given_by(os.environ):
         return node.profile
     return "default" if "default" in asked.files.profiles else ""
 

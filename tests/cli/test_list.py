@@ -96,11 +96,42 @@ def test_whose_instances(
     assert ids(capsys) == dev
     assert ids(capsys, "--region", "eu-west-1") == []
     monkeypatch.setenv("SSM_SSH_SEARCH", "prod:eu-west-1")
+    assert ids(capsys) == dev  # as for ssh: the profile that the environment names is not looked for elsewhere
+    monkeypatch.delenv("AWS_PROFILE")
     assert ids(capsys) == prod
     monkeypatch.setenv("SSM_SSH_DEFAULT_PROFILE", "dev")
     assert set(ids(capsys)) == {*prod, *dev}
     monkeypatch.setenv("SSM_SSH_SYNC", "dev")
     assert ids(capsys) == dev
+
+
+@pytest.mark.parametrize(
+    ("env", "asked"),
+    [
+        ({}, [("AKDEV", "us-east-1"), ("AKPROD", "ap-south-1"), ("AKPROD", "eu-west-1")]),
+        ({"AWS_PROFILE": "prod"}, [("AKPROD", "ap-south-1"), ("AKPROD", "eu-west-1")]),
+        ({"AWS_DEFAULT_PROFILE": "dev"}, [("AKDEV", "us-east-1")]),
+        ({"AWS_REGION": "us-west-2"}, [("AKDEV", "us-west-2"), ("AKPROD", "us-west-2")]),
+        ({"AWS_PROFILE": "prod", "AWS_REGION": "us-west-2"}, [("AKPROD", "us-west-2")]),
+        (
+            {"AWS_ACCESS_KEY_ID": "AKENV", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-west-2"},
+            [("AKENV", "us-west-2")],
+        ),
+        ({"AWS_PROFILE": "prod", "SSM_SSH_SYNC": "dev:eu-north-1"}, [("AKDEV", "eu-north-1")]),
+    ],
+)
+def test_the_environment_narrows_the_search_as_it_does_for_ssh(
+    fleet: Fleet,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    env: dict[str, str],
+    asked: list[tuple[str, str]],
+) -> None:
+    monkeypatch.setenv("SSM_SSH_SEARCH", "prod:eu-west-1,ap-south-1 dev:us-east-1")
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    ids(capsys)
+    assert sorted({(call.key, call.region) for call in fleet.calls}) == asked
 
 
 def test_the_default_region_is_that_of_the_default_profile(
