@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Value = str | float | tuple[str, ...]
 
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+# What stands behind a colon and looks like this is a region; profiles may have colons in their names.
+_LIKE_REGION = re.compile(r"(?:fips-)?[a-z]{2,4}(?:-[a-z0-9]+)+-[0-9]")
 _DOCUMENT = re.compile(r"[A-Za-z0-9_.:/-]{3,2048}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}\$?")
 _LONGEST = 1024
@@ -104,10 +106,13 @@ class Settings:
 
 
 def parse_place(text: str) -> Place:
-    """Return the place that `PROFILE` or `PROFILE:REGION,REGION` names. Raises ValueError."""
+    """Return the place that `PROFILE` or `PROFILE:REGION,REGION` names. Raises ValueError.
+
+    A colon belongs to the profile's name where no region is behind it: `team:prod` is a profile.
+    """
     profile, colon, regions = text.rpartition(":")
-    if not colon:
-        profile, regions = text, ""
+    if not colon or (regions and not any("," in word or _LIKE_REGION.match(word) for word in regions.split())):
+        profile, colon, regions = text, "", ""
     names = tuple(regions.split(",")) if colon else ()
     if not _is_profile(profile) or not all(_REGION.fullmatch(one) for one in names):
         raise ValueError(f"not a place: {text}")
@@ -128,11 +133,19 @@ def _is_profile(text: str) -> bool:
 
 def _text(allowed: Callable[[str], object]) -> Callable[[Any], Value]:
     def check(value: Any) -> Value:  # noqa: ANN401
-        if not isinstance(value, str) or not allowed(value):
+        text = _plain(value)
+        if not allowed(text):
             raise ValueError(value)
-        return value
+        return text
 
     return check
+
+
+def _plain(value: object) -> str:
+    """Return text as it is, and a TOML integer as its digits: an account number may be a profile's name."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(value)  # noqa: TRY004 - the one error of a check
+    return str(value)
 
 
 def _maybe(allowed: Callable[[str], object]) -> Callable[[Any], Value]:
@@ -141,6 +154,16 @@ def _maybe(allowed: Callable[[str], object]) -> Callable[[Any], Value]:
 
 def _choice(*choices: str) -> Callable[[Any], Value]:
     return _text(lambda value: value in choices)
+
+
+def _yes_or_no(value: Any) -> Value:  # noqa: ANN401
+    """Take TOML's booleans, and the words by which other programs' settings say yes and no."""
+    word = str(value).lower() if isinstance(value, bool | str | int) else ""
+    if word in ("yes", "true", "on", "1"):
+        return "yes"
+    if word in ("no", "false", "off", "0"):
+        return "no"
+    raise ValueError(value)
 
 
 def _seconds(value: Any) -> Value:  # noqa: ANN401
@@ -162,11 +185,12 @@ def _lifetime(value: Any) -> Value:  # noqa: ANN401
 def _words(parse: Callable[[str], object]) -> Callable[[Any], Value]:
     def check(value: Any) -> Value:  # noqa: ANN401
         words = value.split() if isinstance(value, str) else value
-        if not isinstance(words, list | tuple) or not all(isinstance(one, str) for one in words):
-            raise ValueError(value)
-        for one in words:
-            parse(one)
-        return tuple(words)
+        if not isinstance(words, list | tuple):
+            raise ValueError(value)  # noqa: TRY004 - the one error of a check
+        texts = tuple(map(_plain, words))
+        for text in texts:
+            parse(text)
+        return texts
 
     return check
 
@@ -202,8 +226,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "push_after_denied",
         "no",
-        _choice("no", "yes"),
-        "no, yes",
+        _yes_or_no,
+        "no, yes, or a TOML boolean",
         "whether send-command, which is root there, may do what EC2 Instance Connect is denied",
     ),
     Setting(

@@ -67,10 +67,16 @@ def test_lists_are_words_in_the_environment(file: Path) -> None:
         ("\n\nresume_limit = -1", 3, ["resume_limit is '-1'", "0 to 86400"]),
         ("resume_limit = nan", 1, ["'nan'", "0 to 86400"]),
         ("resume_limit = true", 1, ["'True'"]),
-        ('search = "a:EU"', 1, ["PROFILE:REGION"]),
-        ("search = [1]", 1, ["PROFILE:REGION"]),
+        ('search = "a:eu-west-1,EU"', 1, ["PROFILE:REGION"]),
+        ("search = [true]", 1, ["PROFILE:REGION"]),
+        ("search = {a = 1}", 1, ["PROFILE:REGION"]),
         ('default_region = "a b"', 1, ["eu-central-1"]),
-        ("user = 3", 1, ["user is '3'"]),
+        ("user = true", 1, ["user is 'True'"]),
+        ("default_profile = 1.5", 1, ["default_profile is '1.5'"]),
+        ('default_profile = ["a"]', 1, ["default_profile is"]),
+        ("push = false", 1, ["push is 'False'", "none"]),
+        ("push_after_denied = 2", 1, ["push_after_denied is '2'", "no, yes"]),
+        ("key_age = false", 1, ["key_age is 'False'"]),
         ("push = ''", 1, ["push is ''"]),
         ("a = 1\npsuh = 1", 1, ["'a'", "is not a setting", "push"]),
         ("push = 'eic'\n[table]\nx = 1", 2, ["'table'", "not a setting"]),
@@ -91,6 +97,34 @@ def test_a_bad_value_names_file_line_and_what_is_allowed(file: Path, content: st
     assert f"{file}:{line}" in said
     for word in words:
         assert word in said
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "value"),
+    [
+        ("push_after_denied = true", "push_after_denied", "yes"),
+        ("push_after_denied = false", "push_after_denied", "no"),
+        ("push_after_denied = 'Yes'", "push_after_denied", "yes"),
+        ("push_after_denied = 1", "push_after_denied", "yes"),
+        ("default_profile = 123456789012", "default_profile", "123456789012"),
+        ("user = 1000", "user", "1000"),
+        ("search = [123456789012, 'b']", "search", ("123456789012", "b")),
+        ("search = 'a b:eu-west-1'", "search", ("a", "b:eu-west-1")),
+        ("sync_tags = 'Team'", "sync_tags", ("Team",)),
+        ("resume_limit = '60'", "resume_limit", 60.0),
+        ("key_age = 0.0", "key_age", 0.0),
+    ],
+)
+def test_a_value_may_be_written_in_any_type_that_leaves_no_doubt(
+    file: Path, content: str, name: str, value: object
+) -> None:
+    file.write_text(content)
+    assert load().value(name) == value
+
+
+@pytest.mark.parametrize(("word", "value"), [("true", "yes"), ("1", "yes"), ("on", "yes"), ("OFF", "no"), ("0", "no")])
+def test_words_for_yes_and_no_in_the_environment(file: Path, word: str, value: str) -> None:
+    assert load(None, {"SSM_SSH_PUSH_AFTER_DENIED": word}).text("push_after_denied") == value
 
 
 def test_bytes_that_are_not_text(file: Path) -> None:
@@ -207,9 +241,12 @@ def test_what_is_stored_is_read_and_undone_to_the_byte(file: Path, lines: list[s
 
 def test_places_and_tags() -> None:
     assert parse_place("a:b:eu-west-1") == Place("a:b", ("eu-west-1",))
+    assert parse_place("team:prod") == Place("team:prod", ())
+    assert parse_place("team:EU:prod") == Place("team:EU:prod", ())
+    assert parse_place("team:prod:us-gov-east-1,cn-north-1") == Place("team:prod", ("us-gov-east-1", "cn-north-1"))
     assert parse_tag("Env=a,b") == ("Env", ("a", "b"))
     assert parse_tag("Env") == ("Env", ())
-    for bad in ("", ":", ":eu-west-1", "a:", "a:,", "a:EU", " a", "a\n"):
+    for bad in ("", ":", ":eu-west-1", "a:", "a:,", "a:eu-west-1,EU", "a:eu-west-1 b", " a", "a\n"):
         with pytest.raises(ValueError, match="not a place"):
             parse_place(bad)
     for bad in ("", "=a", "a=", "a\nb"):

@@ -84,8 +84,8 @@ def _parser() -> Arguments:
     parser.add_argument(
         "--search",
         action="append",
-        metavar="PROFILE[:REGION,...]",
-        help="where to look for an instance that nothing else places; may be repeated ('': nowhere)",
+        metavar="PROFILE[:REGION,...] ...",
+        help="where to look for an instance that nothing else places; several in quotes, or repeated ('': nowhere)",
     )
     return parser
 
@@ -111,9 +111,26 @@ def _store(options: argparse.Namespace) -> None:
     if options.region is not None:
         changes["default_region"] = options.region or None
     if options.search is not None:
-        changes["search"] = [one for one in options.search if one] or None
+        changes["search"] = _places(options.search) or None
     if changes and settings.store(changes):
         print(f"Changed {settings.load().path}")
+
+
+def _places(values: list[str]) -> list[str]:
+    """Return the places that `values` of --search name: one each, or several words, as in SSM_SSH_SEARCH."""
+    from ssm_ssh.aws.ini import SharedFiles
+    from ssm_ssh.settings import parse_place
+
+    profiles = SharedFiles(os.environ).profiles
+
+    def is_place(value: str) -> bool:
+        try:
+            return parse_place(value).profile in profiles
+        except ValueError:
+            return False
+
+    # A profile's name may hold spaces.
+    return [place for value in values for place in ([value] if is_place(value) else value.split())]
 
 
 def _tell(done: Done, nothing: str, *, dry_run: bool) -> None:

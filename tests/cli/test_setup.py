@@ -67,6 +67,18 @@ def test_defaults_go_to_the_settings(home: Home) -> None:
     assert "default_region" not in settings.read_text()
 
 
+def test_several_places_to_search_may_be_given_at_once(home: Home) -> None:
+    (home.path / ".aws").mkdir()
+    (home.path / ".aws" / "config").write_text("[profile prod]\n[profile dev]\n[profile 'my own']\n")
+    settings = home.path / ".config" / "ssm-ssh" / "config.toml"
+    home.run("setup", "--search", "prod:eu-west-1,us-east-1 dev")
+    assert 'search = ["prod:eu-west-1,us-east-1", "dev"]' in settings.read_text()
+    home.run("setup", "--search", "my own", "--search", "dev")
+    assert 'search = ["my own", "dev"]' in settings.read_text()
+    home.run("setup", "--search", "")
+    assert not settings.exists()
+
+
 def test_a_profile_that_is_not_there_changes_nothing(home: Home) -> None:
     assert "profile 'prod' is not in" in home.run("setup", "--profile", "prod", expect=2)
     assert "not the name of a region" in home.run("setup", "--region", "Eu West", expect=2)
