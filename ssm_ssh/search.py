@@ -38,17 +38,23 @@ class Answer(NamedTuple):
 def find(spots: Sequence[Spot], instance_id: str, connect: Callable[[Spot], Api]) -> tuple[Spot, Node]:
     """Return the first of `spots` that knows the instance, whoever answers first. `connect` makes a spot's Api.
 
-    Raises TargetNotConnected that names every place and what it said.
+    Raises TargetNotConnected that names every place and what it said; where no place could tell, SsmSshError.
     """
     from ssm_ssh.aws.discovery import knows
 
     deadline = time.monotonic() + _PATIENCE
     said: dict[Spot, str] = {}
+    failures: list[SsmSshError] = []
     for spot, node, error in _ask(spots, lambda one: knows(connect(one), instance_id, deadline=deadline), deadline):
         if node is not None:
             return spot._replace(region=node.region), node
         said[spot] = printable(error.message, 120) if error else "not there"
+        if error is not None:
+            failures.append(error)
     tried = "; ".join(f"{_named(one)}: {said.get(one, 'no answer in time')}" for one in spots)
+    if len(failures) == len(said):
+        hint = failures[0].hint if failures else "Try again; check the network and HTTPS_PROXY"
+        raise SsmSshError(f"{instance_id} could not be looked for. Tried {printable(tried, 300)}", hint)
     raise TargetNotConnected(
         f"{instance_id} was not found. Tried {printable(tried, 300)}",
         "Name profile or region in the host name, or add them to the search setting",

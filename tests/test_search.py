@@ -10,7 +10,7 @@ from ssm_ssh import search
 from ssm_ssh.aws.api import Api
 from ssm_ssh.aws.settings import load
 from ssm_ssh.choice import Spot
-from ssm_ssh.errors import TargetNotConnected
+from ssm_ssh.errors import SsmSshError, TargetNotConnected
 from ssm_ssh.search import everything, find
 from tests.fleet import Call, Fleet, Instance, an_id, running
 
@@ -72,6 +72,9 @@ def test_found_nowhere_says_where_it_was_looked_for(fleet: Fleet, connect: Calla
     fleet.answers["DescribeInstanceInformation"] = fleet.answers["GetConnectionStatus"] = deny
     with pytest.raises(TargetNotConnected) as error:
         find([SPOTS[0], SPOTS[4], Spot("gone", "eu-west-1")], WEB, connect)
+    with pytest.raises(SsmSshError, match=f"{WEB} could not be looked for. Tried dev in us-east-1") as unasked:
+        find([SPOTS[4], Spot("gone", "eu-west-1")], WEB, connect)
+    assert not isinstance(unasked.value, TargetNotConnected)
     said = error.value.message
     assert f"{WEB} was not found" in said
     assert "prod in eu-west-1: not there" in said
@@ -84,7 +87,9 @@ def test_patience_ends(fleet: Fleet, connect: Callable[[Spot], Api], monkeypatch
     fleet.answers["DescribeInstanceInformation"] = lambda _: later.wait(60) and None
     monkeypatch.setattr(search, "_PATIENCE", 0.2)
     try:
-        with pytest.raises(TargetNotConnected, match=r"prod in eu-west-1: .*; prod in us-east-1: "):
+        with pytest.raises(
+            SsmSshError, match=r"could not be looked for. Tried prod in eu-west-1: .*; prod in us-east-1: "
+        ):
             find(SPOTS[:2], WEB, connect)
     finally:
         later.set()
@@ -95,7 +100,9 @@ def test_everything_there_is_in_the_order_of_the_places(fleet: Fleet, connect: C
         ("AKPROD", "eu-west-1"): [Instance(WEB, "web")],
         ("AKDEV", "us-east-1"): [Instance(an_id(2), "web"), Instance(an_id(3), "db")],
     }
-    fleet.answers["DescribeInstances"] = lambda call: (500, "InternalError") if call.region == "ap-south-1" else None
+    fleet.answers["DescribeInstanceInformation"] = lambda call: (
+        (500, "InternalError") if call.region == "ap-south-1" else None
+    )
     answers = everything(SPOTS, [], connect)
     assert [one.spot for one in answers] == SPOTS
     names = [

@@ -46,7 +46,7 @@ def run(argv: list[str]) -> int:
     if options.json:
         _print_json(shown)
     else:
-        _print_table(shown)
+        _print_table(shown, unasked=sum(place.found is None for place in asked.answers), places=len(asked.answers))
     return 1 if places.complain(asked.answers) else 0
 
 
@@ -66,7 +66,7 @@ def _parser() -> Arguments:
     return parser
 
 
-def _print_table(nodes: list[Node]) -> None:
+def _print_table(nodes: list[Node], *, unasked: int, places: int) -> None:
     import shutil
 
     from ssm_ssh.cli.table import table
@@ -78,8 +78,10 @@ def _print_table(nodes: list[Node]) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if rows:
         print("\n".join(table(_HEADS, rows, width=width, keep=frozenset({_ID}))))
-    else:
+    elif not unasked:
         print("No instance is known to Systems Manager there.", file=sys.stderr)
+    elif unasked < places:
+        print("No instance is known to Systems Manager in the places that answered.", file=sys.stderr)
 
 
 def _ping(node: Node) -> str:

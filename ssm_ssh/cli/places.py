@@ -66,13 +66,16 @@ def ask(options: argparse.Namespace, *, tags: tuple[str, ...] = ()) -> Asked:
 def complain(answers: list[Answer]) -> int:
     """Say on stderr which places could not tell, and return how many those are."""
     failed = 0
+    nameless: dict[str, list[str]] = {}
     for one in answers:
         name = f"{one.spot.profile or 'default profile'}{f', {one.spot.region}' if one.spot.region else ''}"
         if one.error is not None:
             failed += 1
             print(f"ssm-ssh: {printable(name, 80)}: {one.error.sentence()}", file=sys.stderr)
         elif one.found is not None and one.found.nameless:
-            print(f"ssm-ssh: {printable(name, 80)}: no names: {printable(one.found.nameless)}", file=sys.stderr)
+            nameless.setdefault(one.found.nameless, []).append(name)
+    for why, names in nameless.items():
+        print(f"ssm-ssh: {printable(', '.join(names), 200)}: no names: {printable(why)}", file=sys.stderr)
     return failed
 
 

@@ -22,8 +22,9 @@ Give each instance that Systems Manager knows an alias for ssh, by its Name tag:
   ssm-ssh sync prod:eu-west-1,us-east-1 dev
   ssh web-1                                 # the right instance, user, profile and region
 
-The aliases are those of this call: what is gone, renamed or not chosen any more goes. A place that could not be asked
-keeps the aliases it had. They stand in ssm-ssh's own file; your ssh configuration is not touched.
+The aliases are those of this call: what is gone, renamed or not chosen any more goes. Where a place could not be
+asked, only those go whose own place told that they are gone. They stand in ssm-ssh's own file; your ssh configuration
+is not touched.
 """
 
 _EPILOG = f"""\
@@ -103,14 +104,14 @@ def plan(asked: Asked, before: tuple[Alias, ...], where: Place) -> Change:
     from ssm_ssh.sshconfig.meanings import meanings
 
     nodes = {node.instance_id: node for one in reversed(_named(asked)) for node in one.nodes}
-    kept = [one for one in before if one.instance_id not in nodes and _unasked(one, asked)]
+    kept = [alias for alias in before if alias.instance_id not in nodes and _kept(alias, asked)]
     taken = {one.name.lower(): one for one in kept}
     taken |= {aliases.base_of(one.name, one.instance_id).lower(): one for one in kept}
     known = meanings(where)
 
     def meaning(name: str) -> str:
         one = taken.get(name.lower())
-        return f"an alias of {one.instance_id}, which could not be asked for" if one else known(name)
+        return f"an alias of {one.instance_id}, which stays as not all places could be asked" if one else known(name)
 
     chosen = aliases.choose((aliases.Named(one.instance_id, one.name) for one in nodes.values()), meaning)
     skipped = [(one.name, one.instance_id, one.reason) for one in chosen.skipped if one.name]
@@ -120,7 +121,7 @@ def plan(asked: Asked, before: tuple[Alias, ...], where: Place) -> Change:
         node = nodes[instance_id]
         try:
             after[name] = check_alias(
-                Alias(name, instance_id, own or node.user, _profile(node, asked), node.region),
+                Alias(name, instance_id, own or node.user, _profile_of(node, asked), node.region),
             )
         except UsageError as error:
             skipped.append((name, instance_id, error.message))
@@ -133,6 +134,18 @@ def _named(asked: Asked) -> list[Found]:
     return [one.found for one in asked.answers if one.found is not None and not one.found.nameless]
 
 
+def _kept(alias: Alias, asked: Asked) -> bool:
+    """Return whether `alias`, whose instance no place has told, stays.
+
+    It goes where its own place told what it has. An alias of no place that was asked is one that is not chosen any
+    more, but only where every place could be asked: one that could not may be a mistyped name for it.
+    """
+    if _unasked(alias, asked):
+        return True
+    places = {(_profile_of(told, asked), told.region) for told in _named(asked)}
+    return len(_named(asked)) < len(asked.answers) and (alias.profile, alias.region) not in places
+
+
 def _unasked(alias: Alias, asked: Asked) -> bool:
     """Return whether `alias` may be of a place that could not tell what it has; nothing named is anything."""
     return any(
@@ -142,12 +155,12 @@ def _unasked(alias: Alias, asked: Asked) -> bool:
     )
 
 
-def _profile(node: Node, asked: Asked) -> str:
+def _profile_of(place: Node | Found, asked: Asked) -> str:
     """Return the profile to write down: the environment's credentials have no name, and decide at each connection."""
     from ssm_ssh.choice import given_by
 
-    if node.profile or given_by(os.environ):
-        return node.profile
+    if place.profile or given_by(os.environ):
+        return place.profile
     return "default" if "default" in asked.files.profiles else ""
 
 
@@ -157,7 +170,7 @@ def _remember(asked: Asked) -> None:
     known = []
     for one in reversed(asked.answers):
         for node in one.found.nodes if one.found else ():
-            profile = _profile(node, asked)
+            profile = _profile_of(node, asked)
             if profile:
                 known.append(learned.Learned(node.instance_id, profile, node.region, node.user))
     try:

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ssm_ssh.aws import discovery
 from ssm_ssh.aws.api import Api
 from ssm_ssh.aws.discovery import Node, knows, nodes
 from ssm_ssh.aws.settings import load
 from ssm_ssh.errors import AccessDenied, AwsError, NetworkError, ProtocolError
-from tests.fleet import Fleet, Instance, an_id, running
+from tests.fleet import Call, Fleet, Instance, an_id, running
 
 WEB, EDGE = an_id(1), f"mi-{2:017x}"
 
@@ -86,11 +89,68 @@ def test_without_ec2_there_are_no_names(fleet: Fleet, api: Api) -> None:
     assert "DescribeInstances" in found.nameless
 
 
-@pytest.mark.parametrize("operation", ["DescribeInstances", "DescribeInstanceInformation"])
-def test_other_failures_are_failures(fleet: Fleet, api: Api, operation: str) -> None:
-    fleet.answers[operation] = lambda _: (500, "InternalError")
+def test_a_failure_of_systems_manager_is_a_failure(fleet: Fleet, api: Api) -> None:
+    fleet.answers["DescribeInstanceInformation"] = lambda _: (500, "InternalError")
     with pytest.raises(AwsError):
         nodes(api)
+
+
+def broken(_: Call) -> tuple[int, str]:
+    return 500, "InternalError"
+
+
+def throttled(_: Call) -> tuple[int, str]:
+    return 400, "RequestLimitExceeded"
+
+
+@pytest.mark.parametrize("trouble", [broken, throttled, unauthorized])
+def test_a_failure_of_ec2_costs_the_names_only(
+    fleet: Fleet, api: Api, trouble: Callable[[Call], tuple[int, str]]
+) -> None:
+    fleet.places["AKPROD", "eu-west-1"] = [Instance(WEB, "web"), Instance(EDGE, "edge")]
+    fleet.answers["DescribeInstances"] = trouble
+    answer = nodes(api)
+    assert [(node.instance_id, node.name) for node in answer.nodes] == [(WEB, ""), (EDGE, "edge")]
+    assert "DescribeInstances" in answer.nameless
+
+
+def closed_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("url", ["closed", "https://ec2.invalid", "ftp://nonsense"])
+def test_an_ec2_that_cannot_be_reached_costs_the_names_only(fleet: Fleet, tmp_path: Path, url: str) -> None:
+    fleet.places["AKPROD", "eu-west-1"] = [Instance(WEB, "web")]
+    env = fleet.environment(tmp_path, {"prod": "eu-west-1"})
+    env["AWS_ENDPOINT_URL_EC2"] = closed_port() if url == "closed" else url
+    answer = nodes(Api(load(profile="prod", env=env), sleep=lambda _: None))
+    assert [node.instance_id for node in answer.nodes] == [WEB]
+    assert answer.nameless
+
+
+def test_an_ec2_that_stays_silent_costs_the_names_only(fleet: Fleet, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.places["AKPROD", "eu-west-1"] = [Instance(WEB, "web")]
+    later = threading.Event()
+    fleet.answers["DescribeInstances"] = lambda _: later.wait(60) and None
+    monkeypatch.setattr(discovery, "_FIRST_SILENCE", 0.2)
+    try:
+        answer = nodes(api)
+    finally:
+        later.set()
+    assert [node.instance_id for node in answer.nodes] == [WEB]
+    assert answer.nameless == "EC2 does not answer DescribeInstances in time"
+
+
+def test_names_of_the_pages_that_came_are_told(fleet: Fleet, api: Api) -> None:
+    fleet.places["AKPROD", "eu-west-1"] = [
+        Instance(an_id(number), f"web-{number}", state="terminated" if number == 0 else "running")
+        for number in range(1001)
+    ]
+    fleet.answers["DescribeInstances"] = lambda call: throttled(call) if "NextToken" in call.payload else None
+    answer = nodes(api)
+    assert answer.nameless
+    assert [node.name for node in answer.nodes] == [f"web-{number}" for number in range(1, 1000)] + [""]
 
 
 def test_pages_without_end(fleet: Fleet, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,15 +161,26 @@ def test_pages_without_end(fleet: Fleet, api: Api, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    "answer", [{}, {"InstanceInformationList": None}, {"InstanceInformationList": [1, {}, {"InstanceId": "x.y"}]}]
+    ("answer", "whole"),
+    [
+        ({}, False),
+        ({"InstanceInformationList": None}, False),
+        ({"InstanceInformationList": [1, {}, {"InstanceId": "x.y"}]}, True),
+    ],
 )
-def test_odd_answers_hold_nothing(
-    fleet: Fleet, api: Api, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
+def test_an_answer_without_a_list_is_not_an_empty_one(
+    fleet: Fleet, api: Api, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], whole: bool
 ) -> None:
     monkeypatch.setattr(Fleet, "_DescribeInstanceInformation", lambda *_: json.dumps(answer))
     monkeypatch.setattr(Fleet, "_DescribeInstances", lambda *_: "<R><reservationSet>x</reservationSet></R>")
-    assert nodes(api).nodes == []
-    assert knows(api, WEB) is None
+    if whole:
+        assert nodes(api).nodes == []
+        assert "reservationSet" in nodes(api).nameless
+        assert knows(api, WEB) is None
+        return
+    for ask in (lambda: nodes(api), lambda: knows(api, WEB)):
+        with pytest.raises(ProtocolError, match="InstanceInformationList"):
+            ask()
 
 
 def test_one_instance_is_known_here_or_not(fleet: Fleet, api: Api) -> None:
@@ -131,8 +202,9 @@ def test_who_may_not_describe_may_ask_for_a_connection(fleet: Fleet, api: Api) -
     fleet.places["AKPROD", "eu-west-1"] = [Instance(WEB), Instance(an_id(2), ping="ConnectionLost")]
     fleet.answers["DescribeInstanceInformation"] = denied
     assert knows(api, WEB)
-    assert knows(api, an_id(2)) is None
-    assert knows(api, an_id(3)) is None
+    for number in (2, 3):  # it may be here, and its agent off
+        with pytest.raises(AccessDenied, match="no agent of it is connected"):
+            knows(api, an_id(number))
     fleet.answers["GetConnectionStatus"] = denied
     with pytest.raises(AccessDenied):
         knows(api, WEB)

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ssm_ssh.aws.instances import states
+from ssm_ssh.errors import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,3 +38,21 @@ def test_none_and_many_are_asked_for_in_as_few_calls_as_can_be(
     aws.answers = [answer(200, answered()), answer(200, b"<R><reservationSet/><nextToken/></R>")]
     assert states(calls.api, [f"i-{number}" for number in range(201)]) == {}
     assert len(aws.requests) == 2
+
+
+def test_all_pages_count(calls: Calls, aws: FakeAws, answer: Callable[..., bytes]) -> None:
+    first = answered(("i-1", "running")).replace(b"</R>", b"<nextToken>more</nextToken></R>")
+    aws.answers = [answer(200, first), answer(200, answered(("i-2", "stopped")))]
+    assert states(calls.api, ["i-1", "i-2"]) == {"i-1": "running", "i-2": "stopped"}
+    assert b"NextToken=more" in aws.requests[1].body
+
+
+@pytest.mark.parametrize(
+    "body", [b"<R/>", b"<html><body>Log in</body></html>", b"<R><reservationSet>x</reservationSet></R>"]
+)
+def test_an_answer_without_a_list_says_of_nothing_that_it_is_gone(
+    calls: Calls, aws: FakeAws, answer: Callable[..., bytes], body: bytes
+) -> None:
+    aws.answers = [answer(200, body)]
+    with pytest.raises(ProtocolError):
+        states(calls.api, ["i-1"])

@@ -162,6 +162,34 @@ def test_no_names_without_ec2(fleet: Fleet, capsys: pytest.CaptureFixture[str]) 
     assert "ssm-ssh: prod: no names: DescribeInstances" in errors
 
 
+def test_why_names_are_missing_is_said_once(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.answers["DescribeInstances"] = lambda _: (500, "InternalError")
+    lines, errors = run(capsys, "prod", "prod:eu-west-1")
+    assert len(lines) == 4
+    assert errors.startswith("ssm-ssh: prod, prod, eu-west-1: no names: ")
+    assert len(errors.splitlines()) == 1
+
+
+def test_an_unreachable_ec2_costs_the_names(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", "https://ec2.invalid")
+    lines, errors = run(capsys, "prod")
+    assert len(lines) == 4
+    assert "prod: no names: the name of ec2.invalid:443 does not resolve" in errors
+
+
+def test_where_nothing_could_be_asked_nothing_is_absent(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.places = {}
+    fleet.answers["DescribeInstanceInformation"] = lambda call: (
+        (400, "AccessDeniedException") if call.key == "AKDEV" else None
+    )
+    _, errors = run(capsys, "dev", status=1)
+    assert "No instance" not in errors
+    _, errors = run(capsys, "dev", "prod", status=1)
+    assert "No instance is known to Systems Manager in the places that answered." in errors
+
+
 def test_hostile_names_stay_in_their_line(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     fleet.places = {("AKPROD", "eu-west-1"): [Instance(an_id(1), HOSTILE, HOSTILE)]}
     lines, _ = run(capsys, "prod")

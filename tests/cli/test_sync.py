@@ -179,6 +179,55 @@ def test_a_place_that_cannot_be_asked_keeps_its_aliases(sync: Sync) -> None:
     assert sync.aliases()["web-00000001"] == an_id(1)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["prdo"],  # a profile that does not exist
+        ["expired"],  # a login that has expired
+        ["prod:us-west-2"],  # a region that does not answer
+        ["prdo", "dev"],
+        ["expired", "prod:us-west-2"],
+    ],
+)
+def test_what_could_not_be_asked_changes_nothing(sync: Sync, words: list[str]) -> None:
+    sync.fleet.places[PROD] = [Instance(an_id(1), "web"), Instance(an_id(2), "db")]
+    sync.fleet.places[DEV] = [Instance(an_id(11), "api")]
+    with (sync.home.path / ".aws/config").open("a") as config:
+        config.write("\n[profile expired]\nregion = eu-west-1\nsso_session = x\nsso_account_id = 123456789012\n")
+        config.write("sso_role_name = r\n[sso-session x]\nsso_region = eu-west-1\nsso_start_url = https://x.invalid\n")
+    sync("prod", "dev")
+    before = sync.aliases()
+    assert len(before) == 3
+    sync.fleet.answers["DescribeInstanceInformation"] = lambda call: (
+        (500, "InternalError") if call.region == "us-west-2" else None
+    )
+    said = sync(*words, status=1)
+    assert sync.aliases() == before
+    assert "Gone" not in said
+
+
+def test_a_place_that_answers_lets_go_of_its_own_beside_one_that_does_not(sync: Sync) -> None:
+    sync.fleet.places[PROD] = [Instance(an_id(1), "web")]
+    sync.fleet.places[DEV] = [Instance(an_id(11), "api"), Instance(an_id(12), "job")]
+    sync("prod", "dev")
+    sync.fleet.places[DEV] = [Instance(an_id(12), "job")]
+    sync("prdo", "dev", status=1)
+    assert sync.aliases() == {"web": an_id(1), "job": an_id(12)}
+
+
+def test_pages_that_end_half_way_change_nothing(sync: Sync) -> None:
+    sync.fleet.places[PROD] = [Instance(an_id(number), f"web-{number}") for number in range(60)]
+    sync("prod")
+    for operation in ("DescribeInstanceInformation", "DescribeInstances"):
+        sync.fleet.answers = {
+            operation: lambda call: (400, "ThrottlingException") if "NextToken" in call.payload else None
+        }
+        if operation == "DescribeInstances":
+            sync.fleet.answers = {operation: lambda _: (503, "RequestLimitExceeded")}
+        sync("prod", status=1)
+        assert len(sync.aliases()) == 60
+
+
 def test_only_what_is_chosen(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
     sync.fleet.places[PROD] = [
         Instance(an_id(1), "web", tags={"Env": "prod"}),
