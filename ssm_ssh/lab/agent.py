@@ -17,6 +17,7 @@ from typing import Any
 from ssm_ssh.lab import agent_message as am
 from ssm_ssh.lab.agent_channel import DataChannel, HandshakeFailed, Timing
 from ssm_ssh.lab.agent_port import OpenPort, PortPlugin, Result
+from ssm_ssh.lab.agent_quirk import EMPTY_INTERVAL, Quirk
 from ssm_ssh.lab.agent_service import AgentCredentials, AgentService, ServiceError
 from ssm_ssh.lab.agent_socket import AgentSocket, SocketGone
 
@@ -73,6 +74,7 @@ class Agent:
     ) -> None:
         self.instance_id = instance_id
         self.options = options or AgentOptions()
+        self.quirk = Quirk()
         self._service = AgentService(gateway_url, region=region, credentials=credentials, tls=tls)
         self._open_port = open_port
         self._task: asyncio.Task[None] | None = None
@@ -191,6 +193,7 @@ class Agent:
                 service=self._service,
                 open_port=self._open_port,
                 options=self.options,
+                quirk=self.quirk,
             )
             self._sessions[session_id] = session
             session.task = asyncio.create_task(self._session(session))
@@ -241,6 +244,7 @@ class _AgentSession:
         service: AgentService,
         open_port: OpenPort,
         options: AgentOptions,
+        quirk: Quirk,
     ) -> None:
         self.session_id = session_id
         self.cancelled = asyncio.Event()
@@ -249,6 +253,7 @@ class _AgentSession:
         self._job = job
         self._open_port = open_port
         self._options = options
+        self._quirk = quirk
         self._plugin = PortPlugin(self.cancelled, pacing=options.pacing)
         self._channel = DataChannel(
             service,
@@ -258,6 +263,7 @@ class _AgentSession:
             handler=self._plugin,
             cancelled=self.cancelled,
             timing=Timing(options.ready_delay, options.ping, options.pong, options.handshake, options.doubles_on_break),
+            quirk=quirk,
         )
 
     def drop(self, *, abort: bool) -> None:
@@ -285,6 +291,9 @@ class _AgentSession:
     async def _converse(self, session_type: str, properties: dict[str, Any]) -> Result:
         channel = self._channel
         channel.send_state()
+        if self._quirk.kind == "no_handshake":
+            await self.cancelled.wait()
+            return Result("Cancelled")
         try:
             await channel.handshake(session_type, properties)
             if self.cancelled.is_set():
@@ -303,6 +312,8 @@ class _AgentSession:
             return Result("Failed", "Port forwarding is not built into the lab's agent: only AWS-StartSSHSession is")
         if not port.isdigit() or not 0 < int(port) < 65536:
             return Result("Failed", f"Unable to connect to specified port: dial tcp: address {port}: invalid port")
+        if self._quirk.kind in ("no_banner", "mute", "empty"):
+            return await self._never_connect()
         try:
             return await self._plugin.run(self._channel, self._open_port, self._instance_id, int(port))
         except OSError:
@@ -312,6 +323,15 @@ class _AgentSession:
             self._channel.close(abort=True)
             await asyncio.sleep(self._options.crash_report)
             return Result("Failed", CRASH_OUTPUT)
+
+    async def _never_connect(self) -> Result:
+        self._plugin.discard()
+        while not self.cancelled.is_set():
+            if self._quirk.kind == "empty":
+                self._channel.send_stream(am.P_OUTPUT, [b""])
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.cancelled.wait(), EMPTY_INTERVAL)
+        return Result("Cancelled")
 
 
 def resolve(document: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol
 
 from ssm_ssh.lab import agent_message as am
+from ssm_ssh.lab.agent_quirk import FAR_AHEAD, Quirk
 from ssm_ssh.lab.agent_service import AgentService, ServiceError
 from ssm_ssh.lab.agent_socket import AgentSocket, SocketGone
 
@@ -79,6 +80,7 @@ class DataChannel:
         handler: Handler,
         cancelled: asyncio.Event,
         timing: Timing,
+        quirk: Quirk | None = None,
     ) -> None:
         self.client_version = ""
         self.active = asyncio.Event()  # cleared by pause_publication
@@ -90,12 +92,13 @@ class DataChannel:
         self._handler = handler
         self._cancelled = cancelled
         self._timing = timing
+        self._quirk = quirk or Quirk()
         self._socket: AgentSocket | None = None
         self._closing = False
         self._complete = False
         self._response: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._expected = 0
-        self._next = 0
+        self._next = FAR_AHEAD if self._quirk.kind == "far_ahead" else 0
         self._incoming: dict[int, am.Message] = {}
         self._outgoing: dict[int, tuple[bytes, float]] = {}
         self._less = asyncio.Event()  # something was acknowledged
@@ -171,7 +174,7 @@ class DataChannel:
             frames.append(frame)
             if len(self._outgoing) < OUTGOING_CAPACITY:
                 self._outgoing[number] = (frame, now)
-        if self.active.is_set():
+        if self.active.is_set() and self._quirk.kind != "hung":
             self._send(frames)
 
     async def drain(self, most: int = 0) -> None:
@@ -185,7 +188,7 @@ class DataChannel:
     async def _resend(self) -> None:
         while True:
             await asyncio.sleep(RESEND_INTERVAL)
-            if not self.active.is_set() or not self._outgoing:
+            if not self.active.is_set() or not self._outgoing or self._quirk.kind in ("hung", "mute"):
                 continue
             number, (frame, sent) = next(iter(self._outgoing.items()))
             now = time.monotonic()
@@ -209,6 +212,8 @@ class DataChannel:
             await self._batch(frames)
 
     async def _batch(self, frames: list[bytes]) -> None:
+        if self._quirk.kind == "hung" or (self._quirk.kind == "mute" and self._response.done()):
+            return
         acks: list[bytes] = []
         start = self._expected
         broken = self._timing.doubles and self._socket is not None and self._socket.gone
@@ -241,7 +246,7 @@ class DataChannel:
             return
         if broken:
             self._expected = start
-        if acks:
+        if acks and self._quirk.kind != "no_acks":
             self._send(acks)
 
     async def _input(self, message: am.Message) -> bytes | None:

@@ -41,11 +41,20 @@ class PortPlugin:
         self._writer: asyncio.StreamWriter | None = None
         self._pending: list[bytes] = []
         self._disconnected = False
+        self._discarding = False
+
+    def discard(self) -> None:
+        """Take all input from now on and do nothing with it: a worker that never gets to its port."""
+        self._discarding = True
 
     # As the channel's handler
 
     def accept(self, message: am.Message) -> bool:
         """Take a message; False while the connection to the port is not up."""
+        if self._discarding:
+            if message.payload_type == am.P_FLAG and message.payload[:4] == am.TERMINATE_SESSION.to_bytes(4, "big"):
+                self._cancelled.set()
+            return True
         if self._writer is None:
             return False
         if message.payload_type == am.P_OUTPUT:

@@ -45,6 +45,10 @@ class Fault(Protocol):
     def delay(self) -> float:
         """Seconds before the answer."""
 
+    @property
+    def drip(self) -> float:
+        """Seconds between two bytes of it."""
+
 
 class _Call(NamedTuple):
     """Which operation a request names. `query`: EC2's or STS's protocol, `fields` its parameters."""
@@ -88,6 +92,7 @@ class Api:
             return answers.json_error(request_id, "UnknownOperationException", "", 400)
         values: dict[str, Any] = {}
         caller: Identity | None = None
+        drip = 0.0
         try:
             caller = verify(
                 request,
@@ -96,7 +101,7 @@ class Api:
                 lookup=self._state.identities.get,
                 now=self._state.clock(),
             )
-            await self._trouble(call)
+            drip = await self._trouble(call)
             operation = self._operation(call)
             values = _values(call, request, operation)
             self._authorize(call, caller, operation, values)
@@ -122,7 +127,7 @@ class Api:
             access_key=caller.access_key if caller else "",
             arrived=arrived,
         )
-        return answer
+        return answer._replace(drip=drip)
 
     def _operation(self, call: _Call) -> Operation:
         operation = self._operations[call.service].get(call.operation)
@@ -130,12 +135,14 @@ class Api:
             raise ApiError("InvalidAction" if call.query else "UnknownOperationException", "")
         return operation
 
-    async def _trouble(self, call: _Call) -> None:
+    async def _trouble(self, call: _Call) -> float:
         fault = self._fault(call.operation)
-        if fault is not None:
-            await asyncio.sleep(fault.delay)
-            if fault.code:
-                raise ApiError(fault.code, fault.message, fault.status)
+        if fault is None:
+            return 0.0
+        await asyncio.sleep(fault.delay)
+        if fault.code:
+            raise ApiError(fault.code, fault.message, fault.status)
+        return fault.drip
 
     @staticmethod
     def _authorize(call: _Call, caller: Identity, operation: Operation, values: dict[str, Any]) -> None:

@@ -30,13 +30,14 @@ MOMENTS = ("now", "bytes", "handshake", "open", "resume")
 class ApiFault(NamedTuple):
     """What the API answers instead: HTTP `status`, AWS error `code` and `message`, after `delay` seconds.
 
-    An empty code: the call goes on after the delay.
+    An empty code: the call goes on after the delay. `drip`: seconds between two bytes of the answer.
     """
 
     status: int
     code: str
     message: str
     delay: float
+    drip: float
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
@@ -227,6 +228,15 @@ class Faults:
         _one_of("when", when, ("now", "open"))
         return self._add("stall", {key: value for key, value in locals().items() if key != "self"})
 
+    def unfinished(self, *, session: str = "", instance: str = "", count: int = 1) -> int:
+        """Begin the next message to a client and never go on with it; pings are answered.
+
+        The message is the first fragment of several (RFC 6455, 5.4), so that control frames may follow. Nothing else
+        reaches this connection any more; one that is opened later meets the fault anew, `count` times in all.
+        """
+        values = {key: value for key, value in locals().items() if key not in ("self", "count")}
+        return self._add("unfinished", values, count=count)
+
     def refuse(
         self, *, status: int = 503, side: str = "client", session: str = "", instance: str = "", count: int = 0
     ) -> int:
@@ -249,9 +259,13 @@ class Faults:
         status: int = 500,
         message: str = "",
         delay: float = 0.0,
+        drip: float = 0.0,
         count: int = 1,
     ) -> int:
-        """Answer calls of `operation` (empty: any) with an error after `delay` seconds; without `code` only delay."""
+        """Answer calls of `operation` (empty: any) with an error after `delay` seconds; without `code` only delay.
+
+        drip: the answer comes one byte every so many seconds.
+        """
         values = {key: value for key, value in locals().items() if key not in ("self", "count")}
         return self._add("api", values, count=count)
 
@@ -301,13 +315,23 @@ class Faults:
                 return rule
         return None
 
+    def unfinished_now(self, session: str, instance: str) -> bool:
+        """True when the next message to the client is to stay unfinished. To be asked once for each message."""
+        for rule in self._rules:
+            if rule.name == "unfinished" and rule.concerns(session, instance):
+                rule.hit()
+                return True
+        return False
+
     def api_decision(self, operation: str) -> ApiFault | None:
         """Return what a call of `operation` meets, None when nothing. To be asked once for each call."""
         for rule in self._rules:
             if rule.name == "api" and not rule.done and rule.operation in ("", operation):
                 rule.hit()
-                return ApiFault(rule.status, rule.code, rule.message, rule.delay)
+                return ApiFault(rule.status, rule.code, rule.message, rule.delay, rule.drip)
         return None
 
 
-NAMES = frozenset("cut delay limit lose lose_acks double reorder stall refuse expire_tokens api throttle".split())
+NAMES = frozenset(
+    "cut delay limit lose lose_acks double reorder stall refuse expire_tokens api throttle unfinished".split()
+)

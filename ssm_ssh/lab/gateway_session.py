@@ -272,6 +272,9 @@ class Session:
     def _send(self, up: bool, frames: list[bytes]) -> None:
         link = self.agent if up else self.client
         if link is not None and frames:
+            ids = (self.order.session_id, self.order.instance_id)
+            if not up and not link.unfinished and self._faults.unfinished_now(*ids):
+                link.begin(frames[0])
             link.send(frames)
         elif not up and self._early is not None and len(self._early) < EARLY_FRAMES:
             self._early += frames

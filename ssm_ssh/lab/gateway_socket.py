@@ -52,6 +52,7 @@ class GatewaySocket(asyncio.Protocol):
         self.room = True
         self.gone = False
         self.stalled = False
+        self.unfinished = False  # a message has begun that never ends
         self.timers: list[asyncio.TimerHandle] = []  # of the gateway's, for as long as the socket lives
         self._transport = transport
         self._protocol = protocol
@@ -134,11 +135,18 @@ class GatewaySocket(asyncio.Protocol):
 
     def send(self, frames: list[bytes]) -> None:
         """Send binary messages, in one write. Nothing happens when the socket is closed or closing."""
-        if self.open:
+        if self.open and not self.unfinished:
             send = self._protocol.send_binary
             for frame in frames:
                 send(frame)
             self._flush()
+
+    def begin(self, frame: bytes) -> None:
+        """Send half of a message as its first fragment, and no message any more."""
+        if self.open:
+            self._protocol.send_binary(frame[: len(frame) // 2], fin=False)
+            self._flush()
+            self.unfinished = True
 
     def send_part(self, frame: bytes, size: int) -> None:
         """Send only the first `size` bytes of a message's frame: what a connection that breaks in its middle sends."""

@@ -141,6 +141,9 @@ class Host:
         if name == "start_agent":
             await self._start_agent(instance_id)
             return {}
+        if name == "agent_quirk":
+            self._agent(instance_id).quirk.set(words.get("kind", ""))
+            return {}
         if name in ("kill_agent", "kill_instance", "restart_instance"):
             await self._kill_agent(instance_id)
         if name != "kill_agent":
@@ -158,12 +161,19 @@ class Host:
                 if not machine.sshd.listening:
                     await machine.start_sshd()
         await self.start_agents()
+        for agent in self._agents.values():
+            agent.quirk.set("")
         return {}
 
     async def _start_agent(self, instance_id: str) -> None:
         if instance_id not in self._agents and self.instances.machine(instance_id).running:
             self._agents[instance_id] = self._make[instance_id]()
             self._agents[instance_id].start()
+
+    def _agent(self, instance_id: str) -> Agent:
+        if instance_id not in self._agents:
+            raise Failed("InstanceNotRunning", f"no agent runs on {instance_id}")
+        return self._agents[instance_id]
 
     async def _kill_agent(self, instance_id: str) -> None:
         agent = self._agents.pop(instance_id, None)

@@ -25,6 +25,7 @@ class Answer(NamedTuple):
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    drip: float = 0.0  # seconds between two bytes
 
 
 Handler = Callable[[Request], Awaitable[Answer]]
@@ -94,8 +95,11 @@ class HttpServer:
             phrase = HTTPStatus(answer.status).phrase
             lines = [f"HTTP/1.1 {answer.status} {phrase}", *(f"{name}: {value}" for name, value in answer.headers)]
             lines += [f"Content-Length: {len(answer.body)}", f"Connection: {'keep-alive' if keep else 'close'}", "", ""]
-            writer.write("\r\n".join(lines).encode("latin-1") + answer.body)
-            await writer.drain()
+            whole = "\r\n".join(lines).encode("latin-1") + answer.body
+            for piece in [whole[at : at + 1] for at in range(len(whole))] if answer.drip else [whole]:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(answer.drip)
         writer.close()
         await writer.wait_closed()
 

@@ -8,6 +8,7 @@ FAULTS: frozenset[str] = frozenset(
     {
         "kill_agent",  # the agent dies without a word: no close frame, no last message
         "start_agent",
+        "agent_quirk",  # the agent lives and does not do its part; `kind`: see agent_quirk.QUIRKS
         "kill_instance",  # power off: agent, sshd and every process on it end at once
         "start_instance",
         "restart_instance",  # both, one after the other; the host key stays

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,14 @@ def test_the_servers_key_is_left_nowhere(tmp_path: Path) -> None:
     authority = new_authority(tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert b"PRIVATE" not in authority.pem
+
+
+def test_an_answer_may_drip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow(request: Request) -> Answer:
+        return Answer(200, [], b"0123456789", drip=0.002)
+
+    monkeypatch.setitem(globals(), "_echo", slow)
+    began = time.monotonic()
+    out = talk(tmp_path, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert out.endswith(b"0123456789")
+    assert time.monotonic() - began >= 0.002 * len(out)

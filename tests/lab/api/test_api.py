@@ -188,6 +188,7 @@ def test_calls_are_written_down_without_secrets(service: Service) -> None:
 class Trouble:
     def __init__(self, status: int, code: str, delay: float = 0.0) -> None:
         self.status, self.code, self.message, self.delay = status, code, "Rate exceeded", delay
+        self.drip = 0.0
 
 
 def test_faults_come_in_the_words_of_each_service(service: Service) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ssm_ssh.lab.agent_quirk import Quirk
 from ssm_ssh.lab.host import Host
 from ssm_ssh.lab.instance_faults import FAULTS
 from ssm_ssh.lab.instances import Instances
@@ -28,6 +29,7 @@ class FakeAgent:
 
     def __init__(self, log: list[str]) -> None:
         self._log = log
+        self.quirk = Quirk()
 
     def start(self) -> None:
         self._log.append("start")
