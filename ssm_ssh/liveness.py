@@ -31,6 +31,11 @@ class Liveness:
         self._pinged = None
         self._patience = PATIENCE
 
+    @property
+    def last_heard(self) -> float:
+        """When bytes last arrived (monotonic seconds); before the first, when the connection came up."""
+        return self._heard
+
     def clock(self, now: float, wall: float) -> None:
         """Compare the two clocks; a jump makes the next ping due at once, with less patience."""
         offset = wall - now

@@ -434,7 +434,7 @@ class Relay:
         if self._state in ("parting", "closing"):
             return
         self._log.info(f"connection lost: {error.sentence()}")
-        self._channel.disconnected(now)
+        self._channel.disconnected(self._liveness.last_heard)
         if self._ended is not None:
             return
         self._state = "offline"

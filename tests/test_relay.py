@@ -69,7 +69,7 @@ class FakeChannel:
     def connected(self, now: float) -> None:
         pass
 
-    def disconnected(self, now: float) -> None:
+    def disconnected(self, heard: float) -> None:
         pass
 
     def terminate(self, now: float) -> None:

@@ -108,7 +108,8 @@ class Flight:
         """The agent is said to be back: after a pause all that was in flight was lost with its connection."""
         if self._paused:
             self._paused = False
-            self._all_lost()
+            if self.in_flight:  # else all of it is due already, however often a peer says so
+                self._all_lost()
         self._paused_until = 0.0
         self._backoff = 0
 

@@ -36,8 +36,12 @@ ACKS = 20_000
 transport takes nothing; one that is not queued is no loss, for the agent resends and is acknowledged then."""
 
 REPEATED_ACKS = 512
-"""Acknowledgements repeated on a new connection: those of half a second of a paced agent, in 150 KB. The agent resends
-one unacknowledged message every 100 ms, so that each one lost would delay a download by that."""
+"""Acknowledgements repeated on a new connection at most: those of half a second of a paced agent, in 150 KB. The agent
+resends one unacknowledged message every 100 ms, so that each one lost would delay a download by that."""
+
+REPEAT_AGE = 1.0
+"""Only acknowledgements given to a connection in its last second are repeated: older ones have arrived, and a slow line
+is to carry no more of them than it did within that second."""
 
 HOLD = 0.1
 """First stream bytes wait for the first output at most this long after HandshakeComplete: the agent sends that a

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ssm_ssh.channel.limits import ACKS, REORDER_BYTES, REORDER_MESSAGES, REORDER_OVERHEAD, REPEATED_ACKS
+from ssm_ssh.channel.limits import (
+    ACKS,
+    REORDER_BYTES,
+    REORDER_MESSAGES,
+    REORDER_OVERHEAD,
+    REPEAT_AGE,
+    REPEATED_ACKS,
+)
 
 if TYPE_CHECKING:
     from ssm_ssh.channel.message import Message
@@ -18,25 +25,34 @@ if TYPE_CHECKING:
 class Receiver:
     """Reorder buffer and queue of acknowledgements, both bounded."""
 
-    __slots__ = ("_ahead", "_ahead_bytes", "_sent", "acks", "expected")
+    __slots__ = ("_ahead", "_ahead_bytes", "_sent", "acks", "expected", "repeats")
 
     def __init__(self) -> None:
         self.expected = 0
         """The number that is delivered next."""
         self.acks: list[tuple[int, bytes]] = []
         """(sequence number, MessageId on the wire) still to be acknowledged, oldest first."""
-        self._sent: deque[tuple[int, bytes]] = deque(maxlen=REPEATED_ACKS)
+        self.repeats: deque[tuple[int, bytes]] = deque(maxlen=REPEATED_ACKS)
+        """Acknowledgements that the connection before may have lost, still to be repeated on this one."""
+        # When each was given to the connection (monotonic seconds), then as in `acks`.
+        self._sent: deque[tuple[float, int, bytes]] = deque(maxlen=REPEATED_ACKS)
         self._ahead: dict[int, Message] = {}
         self._ahead_bytes = 0
 
-    def sent(self, count: int) -> None:
+    def sent(self, count: int, now: float) -> None:
         """Note that the `count` oldest acknowledgements were given to the connection, which may yet lose them."""
-        self._sent.extend(self.acks[:count])
+        self._sent.extend((now, sequence, message_id) for sequence, message_id in self.acks[:count])
         del self.acks[:count]
 
-    def repeat(self) -> None:
-        """Queue the latest acknowledgements of the connection that broke again, for it may have lost them."""
-        self.acks[:0] = self._sent
+    def lost(self, heard: float) -> None:
+        """Queue for repetition what the connection may have lost; it was last known to live at `heard`.
+
+        Only what it was given within REPEAT_AGE before that or later is in doubt. A repetition is not itself repeated,
+        or connections that break at once would carry nothing else: the agent resends what that leaves unacknowledged.
+        """
+        self.repeats.extend(
+            (sequence, message_id) for at, sequence, message_id in self._sent if at >= heard - REPEAT_AGE
+        )
         self._sent.clear()
 
     def accept(self, message: Message) -> bool:

@@ -67,8 +67,8 @@ class Sender:
         """There are stream bytes, or a flag behind them, that were never sent."""
         return bool(self._pending) or self._flag
 
-    def frames(self, frames: list[bytes], now: float, budget: int, created: int) -> None:
-        """Append what is to be sent now to `frames`, about `budget` bytes at most."""
+    def frames(self, frames: list[bytes], now: float, budget: int, created: int) -> int:
+        """Append what is to be sent now to `frames`, about `budget` bytes; returns what is left of the budget."""
         flight = self.flight
         idle, first = not flight.in_flight, flight.transmission
         budget = flight.resend(frames, now, budget)
@@ -76,13 +76,14 @@ class Sender:
             payload_type, payload = self._control.popleft()
             budget -= self._send(frames, payload_type, payload, now, created)
         if not self.held:
-            self._send_stream(frames, now, budget, created)
+            budget = self._send_stream(frames, now, budget, created)
         if flight.in_flight >= flight.path.window:
             flight.path.full = True
         if idle and flight.transmission > first:
             flight.path.begin_round(flight.transmission - 1, now)
+        return budget
 
-    def _send_stream(self, frames: list[bytes], now: float, budget: int, created: int) -> None:
+    def _send_stream(self, frames: list[bytes], now: float, budget: int, created: int) -> int:
         flight, pending = self.flight, self._pending
         # The flag must get out even through a full window, and so must all that stands in front of it.
         window = flight.path.window if not self._flag else flight.in_flight + 2 * MAX_LOCAL
@@ -93,7 +94,8 @@ class Sender:
         del pending[:start]
         if self._flag and not pending and budget > 0:
             self._flag = False
-            self._send(frames, FLAG, TERMINATE_SESSION, now, created)
+            budget -= self._send(frames, FLAG, TERMINATE_SESSION, now, created)
+        return budget
 
     def _send(
         self, frames: list[bytes], payload_type: int, payload: bytes | bytearray, now: float, created: int

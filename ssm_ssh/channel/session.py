@@ -2,7 +2,7 @@
 
 Pure: it has no socket, clock or thread. The caller tells the time (monotonic seconds) with each call and drives it:
 
-    connected(now) once the text frame of open_message() is on its way, disconnected(now) when the connection broke;
+    connected(now) once the text frame of open_message() is on its way, disconnected(heard) when the connection broke;
     receive() for each binary frame; send() for at most room() bytes of the stream;
     frames() after any of these, when timer() is due, and when the transport has taken what it was given.
 """
@@ -114,12 +114,13 @@ class Channel:
     def connected(self, now: float) -> None:
         """A connection is up and its text frame given to it: all that is unacknowledged becomes due again."""
         self._online = True
-        self._receiver.repeat()
         self._sender.flight.connected(now)
 
-    def disconnected(self, now: float) -> None:
-        """The connection broke: nothing is due until the next one is up."""
-        self._online = False
+    def disconnected(self, heard: float) -> None:
+        """The connection broke, last known to live at `heard`: nothing is due until the next one is up."""
+        if self._online:
+            self._online = False
+            self._receiver.lost(heard)
 
     def room(self) -> int:
         """Bytes of the stream that send() may be given now; 0 means: stop reading them."""
@@ -163,7 +164,9 @@ class Channel:
         return []
 
     def frames(self, now: float, budget: int) -> list[bytes]:
-        """Binary frames to send now, acknowledgements first, about `budget` bytes; empty when nothing is due.
+        """Binary frames to send now, about `budget` bytes; empty when nothing is due.
+
+        Acknowledgements come first, then the stream, and last the acknowledgements that are repeated after a break.
 
         Ask for no more than the transport takes: what is handed out counts as sent, and its round trip begins.
         """
@@ -171,23 +174,28 @@ class Channel:
         if not self._online or self._closed:
             return frames
         created = max(0, int((now + self._epoch) * 1000))
-        acks = self._receiver.acks
-        if acks:
-            bits = self._random_bits
-            count = 0
-            for sequence, message_id in acks:
-                if budget <= 0:
-                    break
-                frame = encode_ack(sequence, message_id, random_id(bits(128)), created)
-                frames.append(frame)
-                budget -= len(frame)
-                count += 1
-            self._receiver.sent(count)
+        receiver = self._receiver
+        count = 0
+        for sequence, message_id in receiver.acks:
+            if budget <= 0:
+                break
+            budget -= self._acknowledge(frames, sequence, message_id, created)
+            count += 1
+        if count:
+            receiver.sent(count, now)
         sender = self._sender
         if sender.held and self._established and now >= self._complete_at + HOLD:
             sender.held = False
-        sender.frames(frames, now, budget, created)
+        budget = sender.frames(frames, now, budget, created)
+        while receiver.repeats and budget > 0:
+            sequence, message_id = receiver.repeats.popleft()
+            budget -= self._acknowledge(frames, sequence, message_id, created)
         return frames
+
+    def _acknowledge(self, frames: list[bytes], sequence: int, message_id: bytes, created: int) -> int:
+        frame = encode_ack(sequence, message_id, random_id(self._random_bits(128)), created)
+        frames.append(frame)
+        return len(frame)
 
     def timer(self) -> float | None:
         """The time at which frames() may have something new although nothing else happened; None: never."""

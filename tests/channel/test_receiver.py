@@ -76,12 +76,31 @@ def test_acknowledgements_are_bounded_while_delivery_goes_on() -> None:
     assert receiver.acks == [(ACKS + 5, bytes(16))]
 
 
-def test_only_the_latest_acknowledgements_are_repeated_and_in_order() -> None:
+def test_only_the_latest_acknowledgements_are_repeated_in_order_and_once() -> None:
     receiver = Receiver()
     for number in range(REPEATED_ACKS + 50):
         deliver(receiver, message(number))
-    receiver.sent(REPEATED_ACKS + 40)
-    receiver.repeat()
-    assert [sequence for sequence, _ in receiver.acks] == list(range(40, REPEATED_ACKS + 50))
-    receiver.sent(len(receiver.acks))
-    assert receiver.acks == []
+    receiver.sent(REPEATED_ACKS + 40, 5.0)
+    receiver.lost(5.0)
+    assert [sequence for sequence, _ in receiver.repeats] == list(range(40, REPEATED_ACKS + 40))
+    assert [sequence for sequence, _ in receiver.acks] == list(range(REPEATED_ACKS + 40, REPEATED_ACKS + 50))
+    receiver.repeats.clear()
+    receiver.lost(5.0)
+    assert not receiver.repeats
+
+
+def test_acknowledgements_of_the_last_second_of_a_connection_are_repeated() -> None:
+    receiver = Receiver()
+    for number in range(4):
+        deliver(receiver, message(number))
+        receiver.sent(1, number * 0.6)
+    receiver.lost(1.8 + 0.1)
+    assert [sequence for sequence, _ in receiver.repeats] == [2, 3]
+
+
+def test_acknowledgements_given_to_a_dead_connection_are_repeated_however_late_that_was_noticed() -> None:
+    receiver = Receiver()
+    deliver(receiver, message(0))
+    receiver.sent(1, 10.0)
+    receiver.lost(9.9)
+    assert [sequence for sequence, _ in receiver.repeats] == [0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.channel.simulation import BANNER, Session
+from tests.channel.simulation import BANNER, Link, Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,3 +111,61 @@ def test_a_session_without_handshake_carries_bytes_both_ways() -> None:
     arrived, came_back = transfer(session, b"echo hi\n" * 500, b"hi\n" * 900)
     assert arrived == b"echo hi\n" * 500
     assert came_back == BANNER + b"hi\n" * 900
+
+
+def cut_every(session: Session, size: int) -> list[int]:
+    """Cut the connection whenever `size` more bytes have been sent on it; returns a list that grows by each cut."""
+    passed = [0]
+    cuts: list[int] = []
+
+    def count(link: Link) -> None:
+        send = link.send
+
+        def counted(frames: list[bytes]) -> None:
+            for frame in frames:
+                if not session.relay.online:
+                    return
+                send([frame])
+                passed[0] += len(frame)
+                if passed[0] >= size:
+                    cuts.append(passed[0])
+                    passed[0] = 0
+                    session.world.at(session.world.now, session.cut, 0.05)
+
+        link.send = counted  # type: ignore[method-assign]
+
+    count(session.up)
+    count(session.down)
+    return cuts
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from([100_000, 150_000, 400_000]),
+    st.sampled_from([None, 200e3, 1e6]),
+    st.sampled_from([0.0005, 0.01, 0.05]),
+    st.integers(1, 6),
+)
+def test_a_download_ends_however_often_the_connection_is_cut(
+    every: int, rate: float | None, delay: float, burst: int
+) -> None:
+    session = Session(up={"delay": delay, "rate": rate}, down={"delay": delay, "rate": rate})
+    session.start()
+    session.established()
+    cuts = cut_every(session, every)
+    download = Random(burst).randbytes(600_000)
+    relay, world = session.relay, session.world
+    began = world.now
+
+    def say(start: int) -> None:  # an agent sends a few messages at a time, some milliseconds apart
+        size = 1024 * burst
+        session.agent.output(download[start : start + size])
+        if start + size < len(download):
+            world.at(world.now + 0.001 * burst, say, start + size)
+
+    say(0)
+    world.run(lambda: len(relay.output) >= len(BANNER) + len(download))
+    assert bytes(relay.output) == BANNER + download
+    # A message and its acknowledgement are 1.5 kB, and each acknowledgement is repeated once at most.
+    assert len(cuts) <= 5 * 600 * 1800 / every
+    assert world.now - began < 300

@@ -64,6 +64,22 @@ def test_64_megabytes_down_with_a_cut_after_each(tmp_path_factory: pytest.TempPa
         assert resumed(lab) >= 64
 
 
+@pytest.mark.timeout(200)
+def test_a_download_ends_with_a_cut_every_150_kilobytes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Acknowledgements that a break may have lost are repeated, but do not fill the next connection."""
+    with Lab(LabOptions(instances=1, sshd="system", pacing=True), base=tmp_path_factory.mktemp("r")) as lab:
+        import subprocess
+
+        where = lab.instances[0]
+        data = payload(2 * MB)
+        Path(where.homes["ec2-user"], "data").write_bytes(data)
+        lab.fault("cut", every=150_000, side="client", direction="both")
+        done = subprocess.run(["ssh", where.destination, "cat data"], env=lab.env, capture_output=True, timeout=150)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout == data
+        assert resumed(lab) >= 16
+
+
 @pytest.mark.parametrize(
     "cut",
     [
