@@ -138,7 +138,9 @@ class _Reader:
         self._data = bytearray()
 
     def head(self) -> Head:
-        while not (length := head_length(self._data)):
+        searched = 0
+        while not (length := head_length(self._data, searched)):
+            searched = len(self._data)
             self._more()
         return parse_head(self._take(length))
 

@@ -56,18 +56,19 @@ class _Hello:
     def __init__(self) -> None:
         self.version = ""
         self.kexinit: KexInit | None = None
-        self._line = b""
+        self._line = bytearray()
         self._packets = Packets()
 
     def feed(self, data: bytes) -> None:
         if self.kexinit is not None:
             return
         if not self.version:
-            line, newline, data = (self._line + data).partition(b"\n")
+            part, newline, data = data.partition(b"\n")
+            line = self._line
+            line += part
             speaks = line.startswith(b"SSH-") or (not newline and b"SSH-".startswith(line))
             if len(line) > LARGEST_PREFACE or not speaks:
                 raise ProtocolError("what wants to use this tunnel does not speak SSH")
-            self._line = line
             if not newline:
                 return
             self.version = line.decode("ascii", "replace").strip()
@@ -88,7 +89,11 @@ class Gate:
 
     def __init__(self) -> None:
         self._stage = "banner"
-        self._preface = b""
+        self._preface = bytearray()
+        # Where the search for the banner's start goes on, and where it starts (-1: not found). Each byte is looked at
+        # a bounded number of times, however they come.
+        self._searched = 0
+        self._banner_at = -1
         self._hello = _Hello()
         self._server = Packets()
         self._server_init: KexInit | None = None
@@ -153,36 +158,48 @@ class Gate:
         return self._reply.raw if self._stage == "held" and self._reply is not None else b""
 
     def _feed_banner(self, data: bytes) -> bytes:
-        self._preface += data
-        start = 0 if self._preface.startswith(b"SSH-") else self._preface.find(b"\nSSH-") + 1
-        found = self._preface.startswith(b"SSH-", start)
-        end = self._preface.find(b"\n", start) + 1 if found else 0
-        if (end or len(self._preface)) > LARGEST_PREFACE:
+        preface, before = self._preface, len(self._preface)
+        preface += data
+        if self._banner_at < 0:
+            self._banner_at = self._find_banner()
+        start = self._banner_at
+        end = preface.find(b"\n", max(start, before)) + 1 if start >= 0 else 0
+        if (end or len(preface)) > LARGEST_PREFACE:
             raise ProtocolError("what answers on that port does not speak SSH", "Name sshd's port: ssh -p PORT")
         if not end:
             return b""
-        banner, rest = self._preface[start:end], self._preface[end:]
+        banner, rest = bytes(preface[start:end]), bytes(preface[end:])
         if not _BANNER.fullmatch(banner):
             raise ProtocolError("the server's SSH banner is not one of SSH 2")
-        self._preface = b""
+        preface.clear()
         self._stage = "negotiation"
         self._server.feed(rest)
         return banner + self._go_on()
 
+    def _find_banner(self) -> int:
+        """Return where the first line that begins with `SSH-` starts, -1 while there is none."""
+        preface = self._preface
+        if preface.startswith(b"SSH-"):
+            return 0
+        at = preface.find(b"\nSSH-", self._searched)
+        self._searched = max(0, len(preface) - len(b"\nSSH"))
+        return at + 1 if at >= 0 else -1
+
     def _go_on(self) -> bytes:
-        out = b""
+        out: list[bytes] = []
         while self._stage not in ("held", "open"):
             packet = self._server.take()
             if packet is None:
                 break
             if self._passes(packet):
-                out += _said_again(packet.payload) if packet.kind == DISCONNECT else packet.raw
+                out.append(_said_again(packet.payload) if packet.kind == DISCONNECT else packet.raw)
                 self._clear += len(packet.raw)
         if self._stage == "open":
-            return out + self._server.rest()
+            out.append(self._server.rest())
+            return b"".join(out)
         if self._clear > MOST_CLEAR or self._server.waiting > MOST_HELD:
             raise ProtocolError("the server says too much before the key exchange has ended")
-        return out
+        return b"".join(out)
 
     def _passes(self, packet: Packet) -> bool:
         """Whether `packet` passes at this stage; goes on to the next one where it is what that waits for."""

@@ -30,12 +30,13 @@ class Head(NamedTuple):
         return [value for key, value in self.headers if key == name]
 
 
-def head_length(data: bytes | bytearray) -> int:
+def head_length(data: bytes | bytearray, searched: int = 0) -> int:
     """Return the length of the head at the start of `data`, its empty line included, or 0 while it is incomplete.
 
-    Raises ProtocolError when it is longer than MAX_HEAD bytes, or cannot become an HTTP response.
+    `searched`: how many bytes an earlier call has been given; they are not searched again. Raises ProtocolError when it
+    is longer than MAX_HEAD bytes, or cannot become an HTTP response.
     """
-    end = _END.search(data, 0, MAX_HEAD + 4)
+    end = _END.search(data, max(0, searched - 3), MAX_HEAD + 4)
     if end and end.end() <= MAX_HEAD:
         return end.end()
     if not data.startswith(b"HTTP/"[: len(data)]):

@@ -47,7 +47,9 @@ def upgrade(url: StreamUrl, stream: Stream, headers: Mapping[str, str], deadline
     stream.send(_request(url, headers, key))
     what = f"the WebSocket upgrade by {url.host}"
     data = bytearray()
-    while not (length := _head_length(data, url)):
+    searched = 0
+    while not (length := _head_length(data, searched, url)):
+        searched = len(data)
         data += _read(stream, deadline, what)
     head = parse_head(data[:length])
     if head.status != 101:
@@ -94,9 +96,9 @@ def _wrong(head: Head, key: str) -> str:
     return ""
 
 
-def _head_length(data: bytearray, url: StreamUrl) -> int:
+def _head_length(data: bytearray, searched: int, url: StreamUrl) -> int:
     try:
-        return head_length(data)
+        return head_length(data, searched)
     except ProtocolError as error:
         raise ProtocolError(f"{url.host} did not answer the WebSocket upgrade: {error.message}") from None
 

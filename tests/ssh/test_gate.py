@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from ssm_ssh.errors import ProtocolError
 from ssm_ssh.ssh.disconnect import disconnect
 from ssm_ssh.ssh.gate import LARGEST_PREFACE, MOST_CLEAR, MOST_HELD, Gate
+from tests.linear import FACTOR, growth
 from tests.ssh.streams import (
     BANNER,
     CLIENT,
@@ -338,3 +340,61 @@ def test_openssh_shows_a_disconnect_between_packets_with_strict_kex_too(stage: s
     )
     assert ssh.returncode == 255
     assert "Received disconnect from UNKNOWN port 65535:2: said in clear" in ssh.stderr
+
+
+# --- what a hostile server's bytes cost -------------------------------------------------------------------------------
+
+
+def preface_in_single_bytes(size: int) -> None:
+    opening = gate()
+    for _ in range(size):
+        opening.feed(b"x")
+
+
+def banner_in_single_bytes(size: int) -> None:
+    opening = gate()
+    opening.feed(b"line\r\nSSH-")
+    for _ in range(size):
+        opening.feed(b"x")
+
+
+def lines_before_the_banner(size: int) -> None:
+    opening = gate()
+    for _ in range(size // 4):
+        opening.feed(b"\nSSH")
+
+
+def client_banner_in_single_bytes(size: int) -> None:
+    opening = Gate()
+    opening.feed_client(b"SSH-")
+    for _ in range(size):
+        opening.feed_client(b"x")
+
+
+def small_packets_at_once(size: int) -> None:
+    opening = gate()
+    opening.feed(BANNER)
+    for _ in range(2):
+        opening.feed(IGNORE * (size // len(IGNORE)))
+
+
+def packet_in_single_bytes(size: int) -> None:
+    opening = gate()
+    opening.feed(BANNER)
+    for byte in packet(bytes([2]) + bytes(size)):
+        opening.feed(bytes([byte]))
+
+
+@pytest.mark.parametrize(
+    ("work", "size"),
+    [
+        (preface_in_single_bytes, LARGEST_PREFACE // 5),
+        (banner_in_single_bytes, LARGEST_PREFACE // 5),
+        (lines_before_the_banner, LARGEST_PREFACE // 5),
+        (client_banner_in_single_bytes, LARGEST_PREFACE // 5),
+        (small_packets_at_once, MOST_CLEAR // 12),
+        (packet_in_single_bytes, 50_000),
+    ],
+)
+def test_work_grows_in_proportion_to_the_bytes(work: Callable[[int], None], size: int) -> None:
+    assert growth(work, size) < 2 * FACTOR

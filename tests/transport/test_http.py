@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ssm_ssh.errors import ProtocolError
 from ssm_ssh.transport.http import MAX_HEAD, head_length, parse_head
+from tests.linear import FACTOR, growth
 
 HEAD = b"HTTP/1.1 403 Not Today\r\nX-One: 1\r\nx-one:  two \r\nContent-Length: 0\r\n\r\n"
 
@@ -77,3 +78,26 @@ def test_any_bytes_are_a_head_incomplete_or_a_protocol_error(data: bytes) -> Non
             parse_head((b"HTTP/1.1 " + data)[:length])
     except ProtocolError:
         pass
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"x", b"a: b"]), max_size=30))
+def test_a_head_ends_at_the_same_place_however_it_comes(pieces: list[bytes]) -> None:
+    data, searched, length = b"HTTP/1.1 200 OK", 0, 0
+    for piece in pieces:
+        data += piece
+        length = head_length(data, searched)
+        assert length == head_length(data)
+        if length:
+            break
+        searched = len(data)
+
+
+def test_a_head_in_single_bytes_costs_in_proportion_to_its_length() -> None:
+    def drip(size: int) -> None:
+        data, searched = bytearray(b"HTTP/1.1 200 OK\r\n"), 0
+        for _ in range(size):
+            data += b"x"
+            assert not head_length(data, searched)
+            searched = len(data)
+
+    assert growth(drip, MAX_HEAD // 5) < 2 * FACTOR
