@@ -8,6 +8,7 @@ own never touch it.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from ssm_ssh.errors import CredentialsError, SsmSshError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from ssm_ssh.aws.accesskey import Credentials
     from ssm_ssh.aws.settings import AwsSettings
@@ -25,6 +27,8 @@ EARLY = 120.0
 # Profile settings with which another provider of botocore's chain answers before the static keys of a file do.
 _BEFORE_CREDENTIALS_FILE = ("role_arn", "web_identity_token_file", "sso_account_id", "sso_role_name")
 _BEFORE_CONFIG_FILE = (*_BEFORE_CREDENTIALS_FILE, "login_session", "credential_process")
+# How nearly every tool writes the time at which credentials end; other spellings need a parser that takes its time.
+_USUAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class CredentialSource:
@@ -159,15 +163,31 @@ def _static(values: Mapping[str, object], path: str, profile: str) -> Credential
 
 
 def _timestamp(text: str) -> float:
+    """Return the seconds since the epoch that AWS_CREDENTIAL_EXPIRATION means, UTC where it names no zone."""
     from datetime import datetime, timezone
 
     try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+        usual = _USUAL_TIME.fullmatch(text)
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00")) if usual else _any_time(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
         raise CredentialsError(
             "AWS_CREDENTIAL_EXPIRATION is not a time", "Set it as 2026-01-31T12:00:00Z, or unset it"
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def _any_time(text: str) -> datetime:
+    """Return what botocore's parser reads. Raises ValueError, OverflowError; a zone that it does not know is one."""
+    import warnings
+
+    from dateutil import parser
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return parser.parse(text)
+        except (Warning, TypeError):
+            raise ValueError(text) from None
 
 
 def _expired(credentials: Credentials) -> CredentialsError:

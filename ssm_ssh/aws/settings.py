@@ -166,7 +166,8 @@ def load(
     if found_region.startswith("fips-") or found_region.endswith("-fips"):
         # What the pseudo regions of older tools mean; botocore translates them in the same way.
         found_region, fips = found_region.replace("fips-", "").replace("-fips", ""), True
-    bundle = ca_bundle or setting("ca_bundle", "AWS_CA_BUNDLE")
+    # The last is that of the requests library, which botocore takes over.
+    bundle = ca_bundle or setting("ca_bundle", "AWS_CA_BUNDLE") or env.get("REQUESTS_CA_BUNDLE")
     return AwsSettings(
         profile=chosen,
         explicit_profile=bool(profile),

@@ -79,7 +79,7 @@ def _trust_only(context: ssl.SSLContext, ca_bundle: str) -> None:
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise UsageError(
             f"the CA bundle {ca_bundle} cannot be used: {error.strerror if isinstance(error, OSError) else error}",
-            "AWS_CA_BUNDLE, or ca_bundle in ~/.aws/config, must name a readable file of PEM certificates",
+            "AWS_CA_BUNDLE, ca_bundle in ~/.aws/config or REQUESTS_CA_BUNDLE must name a readable file of certificates",
         ) from None
     if directory and not _hashed(ca_bundle, 1):
         raise UsageError(f"the CA directory {ca_bundle} has no hashed certificates", f"Run: openssl rehash {ca_bundle}")
