@@ -180,14 +180,15 @@ def _any_time(text: str) -> datetime:
     """Return what botocore's parser reads. Raises ValueError, OverflowError; a zone that it does not know is one."""
     import warnings
 
-    from dateutil import parser
+    from dateutil import parser  # type: ignore[import-untyped]
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            return parser.parse(text)
+            moment: datetime = parser.parse(text)
         except (Warning, TypeError):
             raise ValueError(text) from None
+    return moment
 
 
 def _expired(credentials: Credentials) -> CredentialsError:

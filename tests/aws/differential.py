@@ -71,7 +71,7 @@ def _some(**values: list[str]) -> st.SearchStrategy[dict[str, str]]:
     entry = st.sampled_from(sorted(values)).flatmap(
         lambda name: st.tuples(st.just(name), st.sampled_from(values[name]))
     )
-    return st.lists(entry, max_size=4).map(dict)
+    return st.lists(entry, max_size=3).map(dict)
 
 
 _KEYS = {
@@ -82,8 +82,7 @@ _KEYS = {
 }
 _BOOLEAN = ["true", "false", "TRUE", "True", "yes", "1", ""]
 _REGIONS = ["eu-west-1", "us-gov-west-1", "cn-north-1", "fips-us-east-1", "us-east-1-fips", "eu-isoe-west-1"]
-_SETTINGS = {
-    "region": [*_REGIONS, ""],
+_WAYS = {
     "role_arn": ["arn:aws:iam::1:role/r"],
     "source_profile": [*PROFILES, "missing"],
     "credential_source": ["Environment", "EcsContainer", "Ec2InstanceMetadata", "Elsewhere"],
@@ -96,6 +95,9 @@ _SETTINGS = {
     "sso_start_url": ["https://x"],
     "sso_region": ["eu-west-1"],
     "sso_session": ["s", "missing"],
+}
+_SETTINGS = {
+    "region": [*_REGIONS, ""],
     "ca_bundle": ["/profile.pem", ""],
     "use_fips_endpoint": _BOOLEAN,
     "use_dualstack_endpoint": _BOOLEAN,
@@ -111,7 +113,9 @@ _COMPLETE = (
     {"sso_account_id": "1", "sso_role_name": "full", "sso_start_url": "https://x", "sso_region": "eu-west-1"},
     {"sso_account_id": "1", "sso_role_name": "full", "sso_session": "s"},
     {"credential_process": "/give full"},
-    {},
+    {"role_arn": "arn:aws:iam::1:role/second", "source_profile": "p", "region": "us-gov-west-1"},
+    {"role_arn": "arn:aws:iam::1:role/full", "source_profile": "q", "region": "cn-north-1"},
+    {"region": "eu-west-1", "services": "mine"},
     {},
 )
 _SECTIONS = """
@@ -130,8 +134,6 @@ sts =
 _ENV = {
     "AWS_PROFILE": [*PROFILES, "missing", ""],
     "AWS_DEFAULT_PROFILE": [*PROFILES, ""],
-    "AWS_REGION": ["ap-south-1", ""],
-    "AWS_DEFAULT_REGION": [*_REGIONS, ""],
     "AWS_ACCESS_KEY_ID": ["AKIDENV", ""],
     "AWS_SECRET_ACCESS_KEY": ["secret-env", ""],
     "AWS_SESSION_TOKEN": ["token-env", ""],
@@ -143,6 +145,10 @@ _ENV = {
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": ["/role", "/broken"],
     "AWS_CONTAINER_CREDENTIALS_FULL_URI": ["http://127.0.0.1/full"],
     "AWS_CONTAINER_AUTHORIZATION_TOKEN": ["sesame", "two\nlines"],
+}
+_ENV_SETTINGS = {
+    "AWS_REGION": ["ap-south-1", ""],
+    "AWS_DEFAULT_REGION": [*_REGIONS, ""],
     "AWS_CA_BUNDLE": ["/env.pem", ""],
     "REQUESTS_CA_BUNDLE": ["/requests.pem", ""],
     "AWS_USE_FIPS_ENDPOINT": _BOOLEAN,
@@ -172,18 +178,22 @@ def _text(sections: dict[str, dict[str, str]], named: str) -> str:
 
 
 def _mixed(
-    whole: tuple[dict[str, str], ...], parts: st.SearchStrategy[dict[str, str]]
+    whole: tuple[dict[str, str], ...], *parts: st.SearchStrategy[dict[str, str]]
 ) -> st.SearchStrategy[dict[str, str]]:
-    return st.tuples(st.sampled_from(whole), parts).map(lambda both: {**both[0], **both[1]})
+    """Return dictionaries that start as one of `whole` and are changed by what each of `parts` gives."""
+    changes = st.tuples(st.sampled_from(whole), *parts)
+    return changes.map(lambda all_of_them: {name: value for one in all_of_them for name, value in one.items()})
 
 
 def cases() -> st.SearchStrategy[Case]:
     """Return the cases: complete ways to credentials, and odd settings among them."""
-    config = st.dictionaries(st.sampled_from(PROFILES), _mixed(_COMPLETE, _some(**_SETTINGS, **_KEYS)))
+    profile = _mixed(_COMPLETE, _some(**_WAYS, **_KEYS), _some(**_SETTINGS))
+    source = _mixed((_COMPLETE[0], _COMPLETE[0], _COMPLETE[6], {}), _some(**_KEYS), _some(**_SETTINGS))
+    config = st.fixed_dictionaries({"q": source}, optional=dict.fromkeys(("default", "p", "team:x"), profile))
     own = st.dictionaries(st.sampled_from(PROFILES), _mixed((_COMPLETE[0], {}, {}), _some(**_KEYS)), max_size=2)
     return st.builds(
         Case,
-        _mixed(_GIVEN, _some(**_ENV)),
+        _mixed(_GIVEN, _some(**_ENV), _some(**_ENV_SETTINGS)),
         config.map(lambda sections: _text(sections, "profile ") + _SECTIONS),
         own.map(lambda sections: _text(sections, "")),
         st.sampled_from([None, None, *PROFILES]),
@@ -272,7 +282,9 @@ def edges() -> Iterator[None]:
         mock.patch.object(botocore.credentials.ProcessProvider.__init__, "__defaults__", (_Process,)),
         mock.patch.object(botocore.credentials.SSOTokenLoader, "__call__", return_value={"accessToken": "t"}),
         mock.patch.object(botocore.credentials.SSOTokenProvider, "load_token", return_value=_Token()),
-        mock.patch.object(botocore.credentials.getpass, "getpass", return_value="123456"),
+        mock.patch.object(
+            botocore.credentials.AssumeRoleProvider.__init__, "__defaults__", (lambda _: "123456", None, None)
+        ),
         mock.patch.object(chain, "ask", return_value="123456"),
         mock.patch.object(chain, "_start", _Process),
         mock.patch.object(chain, "_Cache", side_effect=lambda _: {}),

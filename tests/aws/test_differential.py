@@ -6,18 +6,22 @@ What differs on purpose is listed in docs/aws-settings.md, and `differential.exp
 from __future__ import annotations
 
 import os
+import warnings
+from datetime import datetime, timezone
 from pathlib import Path
 from unittest import mock
 
 import pytest
+from dateutil.parser import parse
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from ssm_ssh.aws.credentials import CredentialSource
 from ssm_ssh.aws.endpoints import resolve
 from ssm_ssh.aws.ini import SharedFiles
-from ssm_ssh.aws.settings import AwsSettings
+from ssm_ssh.aws.settings import AwsSettings, load
 from ssm_ssh.choice import choose
-from ssm_ssh.errors import SsmSshError, UsageError
+from ssm_ssh.errors import CredentialsError, SsmSshError, UsageError
 from ssm_ssh.locate import aws_settings
 from ssm_ssh.settings import SETTINGS, Origin, Settings
 from tests.aws.differential import SERVICES, Answer, Case, cases, edges, expected
@@ -85,3 +89,47 @@ def compare(found: AwsSettings, theirs: Answer) -> None:
         assert got[4] == theirs.keys[4]
         method = theirs.keys[3]
         assert got[3].startswith((method, _STATIC.get(method, method)))
+
+
+@given(
+    moment=st.datetimes(datetime(2027, 1, 1), datetime(2099, 1, 1), timezones=st.just(timezone.utc)),
+    form=st.sampled_from(
+        [
+            "%Y-%m-%dT%H:%M:%SZ",
+            "%Y-%m-%dT%H:%M:%S+00:00",
+            "%Y-%m-%d %H:%M:%S%z",
+            "%Y-%m-%dT%H:%M:%S.%fZ",
+            "%Y-%m-%dT%H:%MZ",
+            "%Y%m%dT%H%M%SZ",
+            "%Y%m%dT%H%MZ",
+            "%a, %d %b %Y %H:%M:%S GMT",
+            "%a %b %d %H:%M:%S UTC %Y",
+            "%d %B %Y %I:%M:%S %p UTC",
+            "%m/%d/%Y %H:%M:%S -0700",
+            " %Y-%m-%dT%H:%M:%S+05:30 ",
+            "%Y-%m-%dT%H:%M:%S-0330",
+            "%s",
+            "%Y-%m-%d",
+            "%Y-%m-%dT%H:%M:%S Mars/Olympus",
+            "in %H hours",
+        ]
+    ),
+)
+@settings(deadline=None)
+def test_the_end_of_credentials_is_read_as_botocore_reads_it(moment: datetime, form: str) -> None:
+    text = moment.strftime(form)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs = parse(text)
+    except (ValueError, OverflowError):
+        theirs = None
+    env = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s", "AWS_CREDENTIAL_EXPIRATION": text}
+    source = CredentialSource(load(region="eu-west-1", env=env), clock=lambda: 1.0)
+    if theirs is None or (theirs.tzinfo is None and "Mars" in text):
+        with pytest.raises(CredentialsError, match="AWS_CREDENTIAL_EXPIRATION is not a time"):
+            source.get()
+    else:
+        # botocore cannot compare a time without a zone with the clock; here it is UTC.
+        aware = theirs if theirs.tzinfo else theirs.replace(tzinfo=timezone.utc)
+        assert source.get().expires == aware.timestamp()
