@@ -318,4 +318,4 @@ def _this(where: Place, key: HostKey) -> str:
 
 def whys(answers: list[Answer]) -> str:
     """Return in a few words why sources did not say."""
-    return "; ".join(printable(answer.why, 100) for answer in answers if answer.why) or "nothing can be asked"
+    return "; ".join(printable(answer.why, 200) for answer in answers if answer.why) or "nothing can be asked"

@@ -517,7 +517,7 @@ class Relay:
             return
         self._log.info(f"notice: {text}")
         if not self._gate.open and (self._entrance.client_is_openssh or not self._gate.banner_seen):
-            self._say(f"ssm-ssh: {printable(text)}")
+            self._say(f"ssm-ssh: {printable(text, 2 * LIMIT)}")
 
     def _crashed(self, error: Exception) -> None:
         """End all the same after an error that nobody foresaw: ssh is told, and no session is left behind."""

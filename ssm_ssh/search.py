@@ -48,7 +48,7 @@ def find(spots: Sequence[Spot], instance_id: str, connect: Callable[[Spot], Api]
     for spot, node, error in _ask(spots, lambda one: knows(connect(one), instance_id, deadline=deadline), deadline):
         if node is not None:
             return spot._replace(region=node.region), node
-        said[spot] = printable(error.message, 120) if error else "not there"
+        said[spot] = printable(error.message, 200) if error else "not there"
         if error is not None:
             failures.append(error)
     tried = "; ".join(f"{_named(one)}: {said.get(one, 'no answer in time')}" for one in spots)

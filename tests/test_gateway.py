@@ -53,6 +53,7 @@ def test_an_upgrade_that_a_policy_denies_names_the_action_and_what_to_grant(monk
     with pytest.raises(AccessDenied) as caught:
         gateway.enter(Session("me-0123456789abcdef0", "token", url), cast("Any", None))
     assert caught.value.sentence() == (
-        f"ssmmessages:OpenDataChannel is not allowed on {arn} in eu-central-1 (profile 'default'). "
+        f"ssmmessages:OpenDataChannel is not allowed on {arn}: no identity-based policy allows it, in eu-central-1 "
+        "(profile 'default'). "
         "Ask for an IAM policy that allows this action on arn:aws:ssm:*:*:session/${aws:userid}-*"
     )

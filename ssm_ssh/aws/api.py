@@ -135,15 +135,18 @@ class Api:
         target: str = "",
         deadline: float | None = None,
         repeatable: bool = True,
+        answered: Callable[[], None] | None = None,
     ) -> dict[str, Any]:
         """Call `operation` of `service` and return its answer; that of EC2 as `ec2.decode` does.
 
         `target` is what errors name; `deadline` is in time.monotonic()'s seconds. A call that is not `repeatable` is
-        not sent again once AWS may have acted on it. Raises AwsError and its kinds, CredentialsError, NetworkError,
+        not sent again once AWS may have acted on it. `answered` is called when AWS answers with an error, before any
+        retry: its endpoint is reachable. Raises AwsError and its kinds, CredentialsError, NetworkError,
         ProtocolError, UsageError (endpoint).
         """
         body = ec2.encode(operation, payload) if service == "ec2" else json.dumps(payload).encode("ascii")
         attempt = _Attempt(self, service=service, operation=operation, body=body, target=target, deadline=deadline)
+        attempt.answered = answered
         if repeatable:
             with self._lock:
                 attempt.ahead = self._ahead.pop(service, None)
@@ -214,6 +217,7 @@ class _Attempt:
         self._endpoint: Endpoint = resolve(api.settings, service)
         self._clock_corrected = self._credentials_renewed = False
         self.ahead: Ahead | None = None
+        self.answered: Callable[[], None] | None = None
         self.maybe_done = False
         self.result: dict[str, Any] = {}
 
@@ -231,6 +235,8 @@ class _Attempt:
             self.result = self._decode(answer)
             return None, None
         refusal = _refusal(answer, self._service, self._operation, self._target)
+        if refusal.code and self.answered is not None:
+            self.answered()
         if refusal.clock and not self._clock_corrected:
             self._clock_corrected = True
             if self._api.correct_clock(answer.headers.get("date", ""), skew):

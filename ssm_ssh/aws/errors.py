@@ -68,7 +68,19 @@ _UNKNOWN_KEY = frozenset(
     {"InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken", "UnrecognizedClient", "AuthFailure"}
 )
 _ACTION = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z0-9*]+)(?: on (?:the )?resource: (\S+))?")
-_DENY = re.compile(r"with an explicit deny(?: in an? ([a-z -]{1,40}?policy)| in an? ([a-z -]{1,40}))?")
+# Which kind of policy denies: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+_POLICY = r"([A-Za-z -]{1,50}?(?:policy|boundary|[a-z](?=[:.,]|$)))"
+_DENY = re.compile(rf"with an explicit deny(?: in (?:an? |the )?{_POLICY}(?=[\s:.,]|$))?")
+_NONE_ALLOWS = re.compile(rf"because no {_POLICY} allows")
+# What is to be done where an IAM policy of the caller's alone would not help.
+_WAYS_OUT = {
+    "session policy": "A session policy narrows these credentials: have it allow this too, or use others",
+    "permissions boundary": "Have the permissions boundary allow it too",
+    "VPC endpoint policy": "Have the policy of the VPC endpoint allow it too",
+    "service control policy": "Only the organization's administrators can allow it",
+    "resource control policy": "Only the organization's administrators can allow it",
+    "resource-based policy": "Have the policy of the resource allow it, or ask for an IAM policy that does",
+}
 # What to ask for where the resource that was denied is one session's, which will not come again.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
 _GRANTS = {
@@ -180,32 +192,29 @@ def _said(refusal: Refusal) -> str:
 
 
 def _denied(refusal: Refusal, where: str) -> AwsError:
-    found = _ACTION.search(refusal.message)
-    if not found:
-        return _error(
-            AccessDenied,
-            refusal,
-            f"{refusal.operation} is denied in {where}: {_said(refusal)}",
-            "Ask for the permission",
-        )
-    action = found[1]
-    resource = printable(found[2] or "", 140).rstrip(".,")
-    on = f" on {resource}" if resource else ""
-    deny = _DENY.search(refusal.message)
+    deny, lacking = _DENY.search(refusal.message), _NONE_ALLOWS.search(refusal.message)
+    policy = printable((deny and deny[1]) or (lacking and lacking[1]) or "", 60)
     if deny:
-        policy = printable(deny[1] or deny[2] or "policy", 60)
-        return _error(
-            AccessDenied,
-            refusal,
-            f"{action} is denied{on}: an explicit deny in the {policy}",
-            "No other policy can allow it; ask whoever owns that one",
-        )
-    return _error(
-        AccessDenied,
-        refusal,
-        f"{action} is not allowed{on} in {where}",
-        _GRANTS.get(action, "Ask for an IAM policy that allows this action"),
-    )
+        reason = f"an explicit deny in the {policy or 'policy'}"
+        hint = "No other policy can allow it; ask the owner of that one"
+    else:
+        reason = f"no {policy} allows it" if policy else ""
+        hint = _WAYS_OUT.get(policy, "")
+    named = _ACTION.search(refusal.message)
+    if named is None:
+        text = _said(refusal)
+        more = f" ({reason})" if reason and policy not in text else ""
+        message = f"{refusal.operation} is denied in {where}: {text}{more}"
+        return _error(AccessDenied, refusal, message, hint or "Ask for the permission")
+    action = named[1]
+    resource = printable(named[2] or "", 140).rstrip(".,")
+    on = f" on {resource}" if resource else ""
+    if deny:
+        return _error(AccessDenied, refusal, f"{action} is denied{on}: {reason}", hint)
+    # The reason before the place: what a line has too much is cut from the end of the message.
+    message = f"{action} is not allowed{on}{f': {reason},' if reason else ''} in {where}"
+    grant = _GRANTS.get(action, "Ask for an IAM policy that allows this action")
+    return _error(AccessDenied, refusal, message, hint or grant)
 
 
 def _not_connected(refusal: Refusal, where: str) -> AwsError:

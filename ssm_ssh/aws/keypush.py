@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ssm_ssh.errors import AwsError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ssm_ssh.aws.api import Api
     from ssm_ssh.target import Target
 
@@ -47,11 +49,19 @@ def push_payload(target: Target, public_key: str) -> dict[str, Any]:
     return {"InstanceId": target.instance_id, "InstanceOSUser": target.user, "SSHPublicKey": key}
 
 
-def push_key(api: Api, target: Target, public_key: str, *, deadline: float | None = None) -> None:
+def push_key(
+    api: Api,
+    target: Target,
+    public_key: str,
+    *,
+    deadline: float | None = None,
+    answered: Callable[[], None] | None = None,
+) -> None:
     """Have `target` accept `public_key` (one line as in a .pub file) for its user, for sixty seconds.
 
     Success says nothing of whether the instance's sshd asks for such keys. `deadline` is in time.monotonic()'s
-    seconds. Raises UsageError and what Api.call raises. Repeating it starts the sixty seconds anew.
+    seconds; `answered` is Api.call's. Raises UsageError and what Api.call raises. Repeating it starts the sixty
+    seconds anew.
     """
     answer = api.call(
         "ec2-instance-connect",
@@ -59,6 +69,7 @@ def push_key(api: Api, target: Target, public_key: str, *, deadline: float | Non
         push_payload(target, public_key),
         target=target.instance_id,
         deadline=deadline,
+        answered=answered,
     )
     if answer.get("Success") is not True:
         raise AwsError(

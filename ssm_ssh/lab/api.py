@@ -62,12 +62,20 @@ class _Call(NamedTuple):
 class Api:
     """All services of one lab; `handle` is a handler for HttpServer.
 
-    `fault` is asked once for each call, after its signature was verified.
+    `fault` is asked once for each call, after its signature was verified; `denial` of its action, in AWS's words ("":
+    the policies decide).
     """
 
-    def __init__(self, world: World, *, fault: Callable[[str], Fault | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        world: World,
+        *,
+        fault: Callable[[str], Fault | None] = lambda _: None,
+        denial: Callable[[str], str] = lambda _: "",
+    ) -> None:
         self._state = world.state
         self._fault = fault
+        self._denial = denial
         self.ssm, self._ec2 = Ssm(world), Ec2(world)
         self.commands = Commands(world, self.ssm.documents)
         self.account = Account(world.state)
@@ -144,11 +152,11 @@ class Api:
             raise ApiError(fault.code, fault.message, fault.status)
         return fault.drip
 
-    @staticmethod
-    def _authorize(call: _Call, caller: Identity, operation: Operation, values: dict[str, Any]) -> None:
+    def _authorize(self, call: _Call, caller: Identity, operation: Operation, values: dict[str, Any]) -> None:
         action = operation.action or f"{call.service}:{call.operation}"
-        if not operation.free and not caller.allows(action):
-            raise ApiError("AccessDeniedException", caller.denied_sentence(action, operation.resource(values)))
+        why = self._denial(action)
+        if why or (not operation.free and not caller.allows(action)):
+            raise ApiError("AccessDeniedException", caller.denied_sentence(action, operation.resource(values), why))
 
     @staticmethod
     def _refusal(call: _Call, error: ApiError, request_id: str) -> tuple[Answer, str]:

@@ -24,6 +24,17 @@ from ssm_ssh.lab.fault_plan import Plan, Rule
 SIDES = ("client", "agent", "both")
 DIRECTIONS = ("up", "down", "both")
 HOWS = ("reset", "eof", "bye")
+DOORS = ("ssm", "ec2", "ec2-instance-connect")
+SHUT = ("closed", "silent", "untrusted")
+POLICIES = (
+    "identity-based policy",
+    "resource-based policy",
+    "session policy",
+    "permissions boundary",
+    "VPC endpoint policy",
+    "service control policy",
+    "resource control policy",
+)
 MOMENTS = ("now", "bytes", "handshake", "open", "resume")
 
 
@@ -275,7 +286,45 @@ class Faults:
             operation=operation, code="ThrottlingException", status=400, message="Rate exceeded", count=count
         )
 
+    def unreachable(self, *, service: str, how: str = "closed") -> int:
+        """Make the endpoint of `service` (ssm, ec2 or ec2-instance-connect) unreachable, until cleared.
+
+        how: "closed" (connections are refused), "silent" (they are taken, and nothing is ever said) or "untrusted" (the
+        certificate is not signed by the lab's CA). A name that does not resolve is for the client's environment:
+        AWS_ENDPOINT_URL_EC2=https://ec2.invalid.
+        """
+        _one_of("service", service, DOORS)
+        _one_of("how", how, SHUT)
+        return self._add("unreachable", {"service": service, "how": how})
+
+    def deny(self, *, action: str, policy: str = "session policy", explicit: bool = False, count: int = 0) -> int:
+        """Deny `action` (ssm:SendCommand) to everybody, in AWS's words for that kind of policy.
+
+        policy: "identity-based policy", "session policy", "permissions boundary", "VPC endpoint policy", "service
+        control policy", "resource control policy" or "resource-based policy"; `explicit` or because none allows it.
+        """
+        _one_of("policy", policy, POLICIES)
+        return self._add("deny", {"action": action, "policy": policy, "explicit": explicit}, count=count)
+
     # Questions
+
+    def shut(self, service: str) -> str:
+        """Return how the endpoint of `service` is shut, "" where it is open."""
+        rules = [rule for rule in self._rules if rule.name == "unreachable" and rule.service == service]
+        return str(rules[-1].how) if rules else ""
+
+    def denial(self, action: str) -> str:
+        """Return why `action` is denied, in AWS's words, "" where no fault denies it. To be asked once for each call.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+        """
+        for rule in self._rules:
+            if rule.name == "deny" and not rule.done and rule.action == action:
+                rule.hit()
+                if rule.explicit:
+                    return f"with an explicit deny in a{'n' if rule.policy[0] in 'aeiou' else ''} {rule.policy}"
+                return f"because no {rule.policy} allows the {action} action"
+        return ""
 
     def plan(self, session: str, instance: str, direction: str) -> Plan | None:
         """Return the faults on `direction` of a session, None when there are none. Ask again when `version` changes."""
@@ -333,5 +382,6 @@ class Faults:
 
 
 NAMES = frozenset(
-    "cut delay limit lose lose_acks double reorder stall refuse expire_tokens api throttle unfinished".split()
+    "cut delay deny limit lose lose_acks double reorder stall refuse expire_tokens api throttle unfinished"
+    " unreachable".split()
 )

@@ -96,8 +96,16 @@ def base_environment(folder: Path) -> dict[str, str]:
     }
 
 
-def aws_environment(folder: Path, identity: Identity, *, region: str, api_url: str, gateway_url: str) -> dict[str, str]:
-    """Return AWS's part of the environment, for `identity`."""
+def aws_environment(
+    folder: Path,
+    identity: Identity,
+    *,
+    region: str,
+    api_url: str,
+    gateway_url: str,
+    door_urls: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return AWS's part of the environment, for `identity`; `door_urls` of the services that have one of their own."""
     out = {
         "AWS_ACCESS_KEY_ID": identity.access_key,
         "AWS_SECRET_ACCESS_KEY": identity.secret_key,
@@ -110,6 +118,7 @@ def aws_environment(folder: Path, identity: Identity, *, region: str, api_url: s
         "AWS_PAGER": "",
         "AWS_ENDPOINT_URL": api_url,  # no service, known to the lab or not, is asked anywhere else
         **{f"AWS_ENDPOINT_URL_{name}": api_url for name in _SERVICES},
+        **{f"AWS_ENDPOINT_URL_{name.upper().replace('-', '_')}": url for name, url in (door_urls or {}).items()},
         "AWS_ENDPOINT_URL_SSMMESSAGES": gateway_url,
     }
     return {**out, "AWS_SESSION_TOKEN": identity.token} if identity.token else out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -58,10 +59,21 @@ class HttpServer:
             )
         return self.port
 
-    async def stop(self) -> None:
-        """Close the doors and every connection."""
+    async def serve(self, listener: socket.socket) -> None:
+        """Serve on `listener`, which listens already, until `shut` or `stop`."""
+        self._servers.append(
+            await asyncio.start_server(self._connection, sock=listener, ssl=self._tls, limit=LINE_LIMIT)
+        )
+
+    def shut(self) -> None:
+        """Listen no more, at once; what is connected goes on."""
         for server in self._servers:
             server.close()
+        self._servers = []
+
+    async def stop(self) -> None:
+        """Close the doors and every connection."""
+        self.shut()
         for task in tuple(self._connections):
             task.cancel()
         if self._connections:

@@ -48,12 +48,12 @@ class Identity:
         """True when the policy allows `action`, for example `ssm:StartSession`."""
         return _match(action, self.allow) and not _match(action, self.deny)
 
-    def denied_sentence(self, action: str, resource: str) -> str:
-        """Return AWS's sentence for a denied `action` on the ARN `resource`.
+    def denied_sentence(self, action: str, resource: str, why: str = "") -> str:
+        """Return AWS's sentence for a denied `action` on the ARN `resource`; `why` if not by this identity's policy.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
         """
-        why = (
+        why = why or (
             "with an explicit deny in an identity-based policy"
             if _match(action, self.deny)
             else f"because no identity-based policy allows the {action} action"

@@ -25,6 +25,7 @@ from ssm_ssh.lab import files, lifeline, link
 from ssm_ssh.lab.api import Api
 from ssm_ssh.lab.ca import new_authority
 from ssm_ssh.lab.control import Control
+from ssm_ssh.lab.doors import Doors
 from ssm_ssh.lab.faults import Faults
 from ssm_ssh.lab.gateway import Gateway, GatewayOptions, NotOnline, Presence, SessionOrder, SessionView
 from ssm_ssh.lab.http import HttpServer
@@ -119,18 +120,23 @@ class Server:
         gateway_url = f"https://127.0.0.1:{await gateway.start()}"
         stack.push_async_callback(gateway.stop)
         instances, told = await self._start_instances(stack, gateway_url, ca_file)
-        api = Api(World(self.state, _Sessions(gateway), instances), fault=self.faults.api_decision)
+        world = World(self.state, _Sessions(gateway), instances)
+        api = Api(world, fault=self.faults.api_decision, denial=self.faults.denial)
         stack.push_async_callback(api.stop)
         http = HttpServer(api.handle, authority.server_context)
         api_url = f"https://127.0.0.1:{await http.start()}"
         stack.push_async_callback(http.stop)
+        doors = Doors(api.handle, authority.server_context, self.folder, self.faults.shut)
+        door_urls = await doors.start()
+        stack.push_async_callback(doors.stop)
+        self.faults.listen(doors.follow)
         self.control = Control(self.state, self.faults, instances)
         for name, values in self.options.faults.items():
             await self.control.fault({"name": name, "values": values})
         for instance_id, facts in told.items():
             self.state.instances[instance_id].host_keys = tuple(facts["host_keys"])
         await self._agents_online()
-        return self._write_files(told, api_url, gateway_url)
+        return self._write_files(told, api_url, gateway_url, door_urls)
 
     async def _start_instances(
         self, stack: contextlib.AsyncExitStack, gateway_url: str, ca_file: Path
@@ -196,9 +202,10 @@ class Server:
         if identity.instance_id:
             return Principal("instance", identity.instance_id)
         session_id = target.partition("?")[0].rpartition("/")[2]
-        if not identity.allows("ssmmessages:OpenDataChannel"):
+        why = self.faults.denial("ssmmessages:OpenDataChannel")
+        if why or not identity.allows("ssmmessages:OpenDataChannel"):
             resource = f"arn:aws:ssm:{self.state.region}:{self.state.account}:session/{session_id}"
-            sentence = identity.denied_sentence("ssmmessages:OpenDataChannel", resource)
+            sentence = identity.denied_sentence("ssmmessages:OpenDataChannel", resource, why)
             raise SignatureRefused("AccessDeniedException", sentence, 403)
         return Principal("user", identity.arn)
 
@@ -218,11 +225,13 @@ class Server:
 
     # Files
 
-    def _write_files(self, told: dict[str, Any], api_url: str, gateway_url: str) -> dict[str, Any]:
+    def _write_files(
+        self, told: dict[str, Any], api_url: str, gateway_url: str, door_urls: dict[str, str]
+    ) -> dict[str, Any]:
         people = [one for one in self.state.identities.values() if not one.instance_id]
         admin = self.state.identity("admin")
         environment = self.environment | files.aws_environment(
-            self.folder, admin, region=self.state.region, api_url=api_url, gateway_url=gateway_url
+            self.folder, admin, region=self.state.region, api_url=api_url, gateway_url=gateway_url, door_urls=door_urls
         )
         instances = [
             {

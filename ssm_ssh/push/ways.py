@@ -1,6 +1,7 @@
 """The two ways in: EC2 Instance Connect, and a script by Run Command; which of them, and what an error of one means.
 
-    auto          EC2 Instance Connect for i-..., Run Command for mi-... and wherever the former cannot serve
+    auto          EC2 Instance Connect for i-..., Run Command for mi-... and wherever the former cannot serve,
+                  or cannot be reached while Systems Manager can
     eic           EC2 Instance Connect or nothing
     send-command  Run Command or nothing
     none          nothing: the key is there already
@@ -30,6 +31,7 @@ from ssm_ssh.errors import (
     UsageError,
 )
 from ssm_ssh.push import memory
+from ssm_ssh.push.reach import Attempt
 from ssm_ssh.push.sharing import Pushed, share
 from ssm_ssh.remote import script
 
@@ -49,6 +51,8 @@ EIC_LIFETIME = 60.0
 # Seconds. A command takes one to three, seldom three quarters of a minute; sshd waits two minutes for a login.
 _COMMAND_LIMIT = 90.0
 _HEARD_LATE = 5.0
+# Seconds for SendSSHPublicKey with its retries, and for the question whether Systems Manager answers at all.
+_EIC_LIMIT, _SSM_LIMIT = 60.0, 10.0
 # EC2 Instance Connect's errors (without their suffix) that say that it cannot serve here, whoever asks.
 _CANNOT = frozenset(
     {"EC2InstanceUnavailable", "EC2InstanceTypeInvalid", "InvalidArgs", "Validation", "Unsupported"}
@@ -137,8 +141,11 @@ class _Push:
         reason = self._unfit()
         if reason:
             return self._by_command(f"EC2 Instance Connect cannot serve here ({reason}): using send-command")
+        # A person may be asked for a code or a login here, which has its own time.
+        self._api.credentials.get()
+        attempt = Attempt(self._by_eic, self._ssm_answers)
         try:
-            return self._by_eic()
+            by_eic = attempt.run()
         except AccessDenied as error:
             if not self._wish.after_denied:
                 raise
@@ -151,6 +158,33 @@ class _Push:
                 raise
             self._log.info(error.sentence())
             return self._by_command(f"EC2 Instance Connect cannot serve here ({error.code}): using send-command")
+        return by_eic or self._without_eic(attempt)
+
+    def _without_eic(self, attempt: Attempt[Pushed]) -> Pushed:
+        """Push by command, for EC2 Instance Connect cannot be reached. What it answers meanwhile still counts."""
+        self._log.info(f"EC2 Instance Connect cannot be reached, and Systems Manager can: {attempt.why}")
+        why = f"EC2 Instance Connect cannot be reached ({attempt.why}): using send-command"
+        try:
+            return self._by_command(why)
+        except SsmSshError:
+            if (late := attempt.pushed) is not None:
+                return late
+            raise
+        finally:
+            if isinstance(attempt.error, AccessDenied) and not self._wish.after_denied:
+                raise attempt.error
+
+    def _ssm_answers(self) -> bool:
+        """Return whether AWS answers a call of Systems Manager, be it with an error."""
+        instance = self._target.instance_id
+        deadline = time.monotonic() + _SSM_LIMIT
+        try:
+            self._api.call("ssm", "GetConnectionStatus", {"Target": instance}, target=instance, deadline=deadline)
+        except AwsError as error:
+            return bool(error.code)
+        except SsmSshError:
+            return False
+        return True
 
     def _unfit(self) -> str:
         """Return why EC2 Instance Connect would refuse the request, "" where it would not."""
@@ -162,7 +196,7 @@ class _Push:
             return error.message
         return ""
 
-    def _by_eic(self) -> Pushed:
+    def _by_eic(self, answered: Callable[[], None] | None = None) -> Pushed:
         began = self._clock()
         if not self._key.for_eic:
             raise UsageError(
@@ -170,7 +204,8 @@ class _Push:
                 'Use another key, or send-command: push = "auto" in the settings',
             )
         try:
-            push_key(self._api, self._target, self._key.line)
+            deadline = time.monotonic() + _EIC_LIMIT
+            push_key(self._api, self._target, self._key.line, deadline=deadline, answered=answered)
         except AccessDenied as error:
             # Ahead of whom to ask: it may need nobody's help, and what a line has too much is cut from its end.
             setting = 'push = "send-command"' + (' or push_after_denied = "yes"' if self._wish.way == AUTO else "")

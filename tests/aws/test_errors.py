@@ -84,7 +84,9 @@ def test_denied_names_action_and_resource(settings: AwsSettings) -> None:
         "User: arn:aws:sts::123456789012:assumed-role/dev/me is not authorized to perform: ssm:StartSession "
         f"on resource: {arn} because no identity-based policy allows the ssm:StartSession action",
     )
-    assert said.startswith(f"ssm:StartSession is not allowed on {arn} in eu-west-1 (profile 'work')")
+    assert said.startswith(
+        f"ssm:StartSession is not allowed on {arn}: no identity-based policy allows it, in eu-west-1"
+    )
     assert "Ask for an IAM policy" in said
 
 
@@ -105,6 +107,52 @@ def test_explicit_deny(settings: AwsSettings, tail: str, policy: str) -> None:
     assert said.startswith("ssm:StartSession is denied on arn:aws:y: an explicit deny")
     assert policy in said
     assert "No other policy can allow it" in said
+
+
+KINDS = [
+    "identity-based policy",
+    "resource-based policy",
+    "session policy",
+    "permissions boundary",
+    "VPC endpoint policy",
+    "service control policy",
+    "resource control policy",
+]
+
+
+@pytest.mark.parametrize("tail", ["", ".", ": arn:aws:iam::123456789012:policy/x", ". Encoded message: 9aB"])
+@pytest.mark.parametrize("prefix", ["", "You are not authorized to perform this operation. "])
+@pytest.mark.parametrize("policy", KINDS)
+def test_a_denial_keeps_its_reason(settings: AwsSettings, policy: str, prefix: str, tail: str) -> None:
+    arn = f"arn:aws:ec2:eu-west-1:123456789012:instance/{TARGET}"
+    user = "User: arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Administrator_0123456789abcdef/me@example.com"
+    about = f"{prefix}{user} is not authorized to perform: ssm:StartSession on resource: {arn}"
+    lacking = sentence(
+        settings, "AccessDeniedException", f"{about} because no {policy} allows the ssm:StartSession action{tail}"
+    )
+    assert lacking.startswith(f"ssm:StartSession is not allowed on {arn}: no {policy} allows it, in ")
+    assert ("Ask for an IAM policy" in lacking) == (policy == "identity-based policy")
+    article = "an" if policy[0] == "i" else "a"
+    explicit = sentence(settings, "AccessDeniedException", f"{about} with an explicit deny in {article} {policy}{tail}")
+    assert explicit.startswith(f"ssm:StartSession is denied on {arn}: an explicit deny in the {policy}. ")
+    for said in (lacking, explicit):
+        assert len(said) <= 400
+
+
+def test_a_reason_without_an_action_is_kept(settings: AwsSettings) -> None:
+    said = sentence(settings, "AccessDenied", f"{'x' * 300} with an explicit deny in a service control policy")
+    assert "an explicit deny in the service control policy" in said
+    assert "No other policy" in said
+
+
+def test_a_role_that_may_not_be_assumed(settings: AwsSettings) -> None:
+    said = sentence(
+        settings,
+        "AccessDenied",
+        "User: arn:x is not authorized to perform: sts:AssumeRole on resource: arn:y with an explicit deny in the role "
+        "trust policy",
+    )
+    assert "an explicit deny in the role trust policy" in said
 
 
 def test_denied_without_resource(settings: AwsSettings) -> None:

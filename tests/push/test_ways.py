@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,13 +20,15 @@ from ssm_ssh.errors import (
     CommandTimedOut,
     KeyRefused,
     NetworkError,
+    NotTrusted,
     ProtocolError,
+    ProxyRefused,
     SsmSshError,
     TargetMissing,
     Throttled,
     UsageError,
 )
-from ssm_ssh.push import memory, sharing, ways
+from ssm_ssh.push import memory, reach, sharing, ways
 from ssm_ssh.push.ways import Wish
 from ssm_ssh.target import Target, parse_target
 from ssm_ssh.userkey import UserKey
@@ -47,9 +52,25 @@ class Aws:
         self.document = ""
         self.now = 1_700_000_000.0
         self.said: list[str] = []
+        self.credentials = SimpleNamespace(get=lambda: None)
+        self.ssm: SsmSshError | None = None
+        self.silence: threading.Event | None = None  # until when EC2 Instance Connect says nothing
+        self.retrying = False
 
-    def push_key(self, _: object, target: Target, key: str) -> None:
+    def call(self, service: str, operation: str, *_: object, **__: object) -> dict[str, str]:
+        self.called.append(service)
+        if self.ssm:
+            raise self.ssm
+        return {"Status": "connected"}
+
+    def push_key(
+        self, _: object, target: Target, key: str, *, deadline: float, answered: Callable[[], None] | None = None
+    ) -> None:
         self.called.append("eic")
+        if self.retrying and answered:
+            answered()
+        if self.silence:
+            self.silence.wait(60)
         if self.eic:
             raise self.eic
 
@@ -114,7 +135,6 @@ FINAL = [
     TargetMissing("x", code="EC2InstanceNotFoundException"),
     TargetMissing("x", code="EC2InstanceStateInvalidException"),
     Throttled("x", code="ThrottlingException"),
-    NetworkError("x"),
     AwsError("x", code="ServiceException", status=500),
 ]
 
@@ -127,6 +147,131 @@ def test_what_cannot_be_falls_over_and_says_so(aws: Aws, error: SsmSshError) -> 
     assert pushed
     assert pushed.notice.startswith("EC2 Instance Connect cannot serve here (")
     assert pushed.notice.endswith(f"using send-command. {EC2.instance_id} says: the home is open")
+
+
+def proxy_page(status: int, text: str = "") -> AwsError:
+    """What an answer that is not AWS's leads to."""
+    error = explain(Refusal("SendSSHPublicKey", EC2.instance_id, status, "", text), load(region="eu-west-1", env={}))
+    assert isinstance(error, AwsError)
+    return error
+
+
+UNREACHABLE = [
+    NetworkError("eic:443 refuses connections"),
+    ProxyRefused("the proxy answered CONNECT with 407"),
+    NotTrusted("the TLS certificate of eic is self-signed"),
+    ProtocolError("eic gave no usable answer"),
+    proxy_page(403),
+    proxy_page(502),
+]
+
+
+@pytest.mark.parametrize("ssm", [None, DENIED], ids=["answers", "denies"])
+@pytest.mark.parametrize("error", UNREACHABLE, ids=lambda error: f"{type(error).__name__}-{str(error)[:30]}")
+def test_what_cannot_be_reached_falls_over_and_is_not_remembered(
+    aws: Aws, error: SsmSshError, ssm: SsmSshError | None
+) -> None:
+    aws.eic, aws.ssm = error, ssm
+    for _ in range(2):
+        aws.called.clear()
+        pushed = aws.authorize()
+        assert aws.called == ["eic", "ssm", "command"]
+        assert pushed
+        assert pushed.way == "send-command"
+        assert pushed.notice.startswith("EC2 Instance Connect cannot be reached (")
+        aws.now += 25
+    assert memory.ineffective(EC2.instance_id, aws.now) is None
+    aws.eic = None
+    aws.authorize()
+    assert aws.called[-1] == "eic"
+
+
+@pytest.mark.parametrize("error", UNREACHABLE, ids=lambda error: type(error).__name__)
+def test_without_systems_manager_or_where_it_is_forbidden_it_is_an_error(aws: Aws, error: SsmSshError) -> None:
+    aws.eic = error
+    with pytest.raises(type(error)):
+        aws.authorize(way="eic")
+    assert aws.called == ["eic"]
+    aws.ssm = NetworkError("no route")
+    with pytest.raises(type(error)):
+        aws.authorize()
+    assert aws.called == ["eic", "eic", "ssm"]
+
+
+def test_a_denial_without_a_code_is_a_denial(aws: Aws) -> None:
+    aws.eic = proxy_page(403, "User: x is not authorized to perform: ec2-instance-connect:SendSSHPublicKey")
+    with pytest.raises(AwsError):
+        aws.authorize()
+    assert aws.called == ["eic"]
+
+
+@pytest.fixture
+def silence(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    monkeypatch.setattr(reach, "PATIENCE", 0.05)
+    aws.silence = threading.Event()
+    yield aws.silence
+    aws.silence.set()
+
+
+def test_silence_falls_over(aws: Aws, silence: threading.Event) -> None:
+    pushed = aws.authorize()
+    assert aws.called == ["eic", "ssm", "command"]
+    assert pushed
+    assert pushed.notice.startswith("EC2 Instance Connect cannot be reached (it does not answer): using send-command")
+
+
+def test_no_silence_is_cut_short_where_systems_manager_is_silent_too(aws: Aws, silence: threading.Event) -> None:
+    aws.ssm = NetworkError("no route")
+    threading.Timer(0.3, silence.set).start()
+    pushed = aws.authorize()
+    assert aws.called == ["eic", "ssm"]
+    assert pushed
+    assert (pushed.way, pushed.notice) == ("eic", "")
+
+
+def test_what_aws_has_answered_is_waited_for(aws: Aws, silence: threading.Event) -> None:
+    aws.retrying = True  # it throttles, say
+    threading.Timer(0.3, silence.set).start()
+    pushed = aws.authorize()
+    assert aws.called == ["eic"]
+    assert pushed
+    assert pushed.way == "eic"
+
+
+def test_an_answer_that_comes_late_does_no_harm(
+    aws: Aws, silence: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object, **__: object) -> object:
+        silence.set()
+        while aws.called[-1] != "pushed":
+            time.sleep(0.01)
+        if isinstance(aws.command, BaseException):
+            raise aws.command
+        return SimpleNamespace(exit_code=0, stdout=aws.command, stderr="")
+
+    def push(*arguments: Any, **values: Any) -> None:  # noqa: ANN401
+        try:
+            Aws.push_key(aws, *arguments, **values)
+        finally:
+            threading.Timer(0.05, lambda: aws.called.append("pushed")).start()
+
+    monkeypatch.setattr(ways, "push_key", push)
+    monkeypatch.setattr(ways, "run_script", run)
+    pushed = aws.authorize()
+    assert pushed
+    assert pushed.way == "send-command"
+    assert memory.ineffective(EC2.instance_id, aws.now) is None
+    aws.now += 100
+    silence.clear()
+    aws.command = aws_error(AccessDenied, "SendCommand", 400)
+    pushed = aws.authorize()
+    assert pushed
+    assert pushed.way == "eic", "the command was denied, and the late answer is as good as any"
+    aws.now += 100
+    silence.clear()
+    aws.command, aws.eic = DONE, DENIED
+    with pytest.raises(AccessDenied, match="SendSSHPublicKey"):
+        aws.authorize()
 
 
 @pytest.mark.parametrize("way", ["auto", "eic"])
@@ -324,7 +469,7 @@ def test_a_denial_says_which_setting_is_a_way_out(aws: Aws, way: str, after: boo
         aws.authorize(way=way)
     assert 'push = "send-command"' in caught.value.sentence(300)
     assert ('push_after_denied = "yes"' in caught.value.sentence(300)) is after
-    assert caught.value.sentence().endswith("ask whoever owns that one")
+    assert caught.value.sentence().endswith("ask the owner of that one")
 
 
 def test_an_error_is_not_kept(aws: Aws) -> None:
