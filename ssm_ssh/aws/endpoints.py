@@ -36,7 +36,20 @@ _PARTITIONS = (
     Partition("aws-iso-f", re.compile(r"us-isof-\w+-\d+"), "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
 )
 # In GovCloud these services' ordinary endpoints are the validated ones.
-_GOV_FIPS = frozenset({"ssm", "ssmmessages", "sts", "ec2"})
+_GOV_FIPS = frozenset({"ssm", "ssmmessages", "sts", "ec2", "oidc"})
+# Services whose host names do not begin with the name by which users configure their endpoints.
+_HOST_PREFIX = {"sso-oidc": "oidc"}
+# The domains of sign-in, by partition: those of the console.
+_SIGN_IN = {
+    "aws": "signin.aws.amazon.com",
+    "aws-cn": "signin.amazonaws.cn",
+    "aws-us-gov": "signin.amazonaws-us-gov.com",
+    "aws-eusc": "signin.amazonaws-eusc.eu",
+    "aws-iso": "signin.c2shome.ic.gov",
+    "aws-iso-b": "signin.sc2shome.sgov.gov",
+    "aws-iso-e": "signin.csphome.adc-e.uk",
+    "aws-iso-f": "signin.csphome.hci.ic.gov",
+}
 
 
 class Endpoint(NamedTuple):
@@ -68,6 +81,9 @@ def is_region(name: str) -> bool:
 def host(service: str, region: str, *, fips: bool = False, dualstack: bool = False) -> str:
     """Return AWS's host name for `service` in `region`."""
     where = partition(region)
+    if service == "signin":  # its pages are one site, whatever FIPS and dual stack say of the APIs
+        return f"{region}.{_SIGN_IN[where.name]}"
+    service = _HOST_PREFIX.get(service, service)
     gov = where.name == "aws-us-gov" and not dualstack and service in _GOV_FIPS
     name = f"{service}-fips" if fips and not gov else service
     return f"{name}.{region}.{where.dual_suffix if dualstack else where.suffix}"

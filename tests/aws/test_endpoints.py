@@ -12,7 +12,7 @@ from ssm_ssh.aws.endpoints import Endpoint, host, loopback, parse_override, part
 from ssm_ssh.aws.settings import load
 from ssm_ssh.errors import UsageError
 
-SERVICES = ["ssm", "ec2-instance-connect", "sts", "ec2", "kms"]
+SERVICES = ["ssm", "ec2-instance-connect", "sts", "ec2", "kms", "sso-oidc"]
 LOADER = botocore.session.Session().get_component("data_loader")
 PARTITIONS = LOADER.load_data("partitions")
 REGIONS = [name for part in PARTITIONS["partitions"] for name in part["regions"] if not name.endswith("-global")]
@@ -31,6 +31,13 @@ def test_hosts_are_those_of_botocores_rules(service: str, fips: bool, dualstack:
         extra = {"UseGlobalEndpoint": False} if service == "sts" else {}
         rules = RULES[service].resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dualstack, **extra)
         assert f"https://{host(service, region, fips=fips, dualstack=dualstack)}" == rules.url
+
+
+def test_sign_in_is_where_botocore_has_it() -> None:
+    rules = EndpointProvider(LOADER.load_service_model("signin", "endpoint-rule-set-1"), PARTITIONS)
+    for region in REGIONS:
+        url = rules.resolve_endpoint(Region=region, UseFIPS=False, UseDualStack=False, IsControlPlane=False).url
+        assert f"https://{host('signin', region)}" == url
 
 
 @given(st.data())
