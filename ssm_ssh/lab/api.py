@@ -14,6 +14,7 @@ from ssm_ssh.lab import answers, shapes
 from ssm_ssh.lab.api_account import Account
 from ssm_ssh.lab.api_commands import Commands
 from ssm_ssh.lab.api_ec2 import Ec2
+from ssm_ssh.lab.api_login import Logins
 from ssm_ssh.lab.api_ssm import Ssm
 from ssm_ssh.lab.http import Answer
 from ssm_ssh.lab.identities import Identity
@@ -79,6 +80,7 @@ class Api:
         self.ssm, self._ec2 = Ssm(world), Ec2(world)
         self.commands = Commands(world, self.ssm.documents)
         self.account = Account(world.state)
+        self.logins = Logins(world.state)
         self._operations: dict[str, dict[str, Operation]] = {
             "ssm": {**self.ssm.operations(), **self.commands.operations()},
             "ec2": self._ec2.operations(),
@@ -93,6 +95,8 @@ class Api:
 
     async def handle(self, request: Request) -> Answer:
         """Answer one request."""
+        if (unsigned := self.logins.answer(request)) is not None:
+            return unsigned
         arrived = self._state.clock()
         request_id = str(uuid.uuid4())
         call = _identify(request)

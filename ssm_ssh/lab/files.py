@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ssm_ssh.lab.hidden import VARIABLE
-from ssm_ssh.lab.identities import Identity
+from ssm_ssh.lab.identities import Identity, person_arn
+from ssm_ssh.lab.identity_center import ROLE
 from ssm_ssh.program import program
 
 # What a program may know of the user's own environment; nothing that names credentials, proxies or agents.
@@ -45,6 +46,7 @@ _LEADS_OUT = (
     "https_proxy",
     "ALL_PROXY",
     "all_proxy",
+    "AWS_LOGIN_CACHE_DIRECTORY",
     "SSH_AUTH_SOCK",
     "GIT_SSH",
     "GIT_SSH_COMMAND",
@@ -146,6 +148,29 @@ def aws_files(folder: Path, people: Iterable[Identity], region: str) -> None:
     write_private(folder / "home" / ".aws" / "credentials", "\n".join(credentials))
 
 
+def add_logins(folder: Path, region: str, account: str, start_url: str) -> None:
+    """Add the profiles `sso`, `sso-inline` and `sign-in`, whose credentials come from a login of the lab's person."""
+    instance = f"sso_start_url = {start_url}\nsso_region = {region}\n"
+    role = f"sso_account_id = {account}\nsso_role_name = {ROLE}\n"
+    path = folder / "home" / ".aws" / "config"
+    text = f"""\
+[sso-session lab]
+{instance}sso_registration_scopes = sso:account:access
+
+[profile sso]
+region = {region}
+sso_session = lab
+{role}
+[profile sso-inline]
+region = {region}
+{instance}{role}
+[profile sign-in]
+region = {region}
+login_session = {person_arn(account)}
+"""
+    write_private(path, path.read_text(encoding="utf-8") + "\n" + text)
+
+
 def ssh_config(folder: Path, identity_files: Iterable[Path], known_hosts: Path) -> str:
     """Return the lab's ssh_config; `identity_files` and `known_hosts` are those that ssm-ssh itself makes.
 
@@ -176,6 +201,9 @@ def wrappers(folder: Path, path: str) -> None:
 
     ssh takes ~ from the password database, not from HOME: nothing else keeps it away from the user's own files.
     """
+    # The lab's person at a browser, as BROWSER names it.
+    line = f'exec {shlex.quote(sys.executable)} -I -m ssm_ssh.lab.browser "$@"'
+    write_private(folder / "bin" / "lab-browser", f"#!/bin/sh\n{line}\n", 0o700)
     for name in _WRAPPED:
         program_path = shutil.which(name, path=path)
         if program_path is not None:

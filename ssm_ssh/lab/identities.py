@@ -114,6 +114,24 @@ def role_session(
     )
 
 
+def signed_in(account: str, *, expires: float) -> Identity:
+    """Return new temporary credentials of the lab's person, an IAM user who signs in to the console."""
+    return Identity(
+        name="sign-in",
+        arn=person_arn(account),
+        user_id="AIDA" + _draw(_CAPITALS, 17),
+        access_key=access_key_id("ASIA"),
+        secret_key=_draw(_SECRET, 40),
+        token="IQoJb3JpZ2luX2Vj" + _draw(_SECRET, 300) + "==",
+        expires=expires,
+    )
+
+
+def person_arn(account: str) -> str:
+    """Return who the lab's person is after a sign-in to the console."""
+    return f"arn:aws:iam::{account}:user/person"
+
+
 def cast(account: str) -> list[Identity]:
     """Return the people of a lab. Agents' roles are added with their instances."""
     return [

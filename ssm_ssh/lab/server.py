@@ -125,6 +125,7 @@ class Server:
         stack.push_async_callback(api.stop)
         http = HttpServer(api.handle, authority.server_context)
         api_url = f"https://127.0.0.1:{await http.start()}"
+        api.logins.pages.base = api_url
         stack.push_async_callback(http.stop)
         doors = Doors(api.handle, authority.server_context, self.folder, self.faults.shut)
         door_urls = await doors.start()
@@ -250,8 +251,13 @@ class Server:
         environment |= _first_instances(
             instances, {one.instance_id for one in self.state.instances.values() if one.online}
         )
+        environment |= {
+            "SSM_SSH_LAB_PASSWORD": self.state.password,
+            "BROWSER": str(self.folder / "bin" / "lab-browser"),
+        }
         ports = {one["instance_id"]: one["ssh_port"] for one in instances}
         files.aws_files(self.folder, people, self.state.region)
+        files.add_logins(self.folder, self.state.region, self.state.account, self.state.start_url)
         files.write_private(self.folder / "env.sh", files.shell_lines(environment))
         files.write_private(
             self.folder / "known_hosts",

@@ -114,6 +114,9 @@ class LabState:
         self.clock = clock
         self.region = options.region
         self.account = "".join(secrets.choice(string.digits[1:]) for _ in range(12))
+        # What the lab's person types into its pages, and where IAM Identity Center is.
+        self.password = secrets.token_urlsafe(16)
+        self.start_url = f"https://d-{secrets.token_hex(5)}.awsapps.com/start"
         self.started = clock()
         self.identities: dict[str, Identity] = {one.access_key: one for one in cast(self.account)}
         self.instances: dict[str, InstanceRecord] = {}

@@ -122,6 +122,7 @@ class Service:
         self.api = Api(World(self.state, self.gateway, self.instances), fault=lambda _: self.fault)
         self._server = HttpServer(self.api.handle, authority.server_context)
         self.port = self._run(self._server.start())
+        self.api.logins.pages.base = f"https://127.0.0.1:{self.port}"
         self._clients: list[Any] = []
 
     def _run(self, coroutine: Dynamic) -> Dynamic:
