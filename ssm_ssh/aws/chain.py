@@ -11,6 +11,7 @@ import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import botocore.credentials
 import botocore.exceptions as failures
 import botocore.session
 from botocore.config import Config
@@ -18,6 +19,7 @@ from botocore.credentials import create_credential_resolver
 from botocore.utils import JSONFileCache
 
 from ssm_ssh.aws.accesskey import Credentials, usable
+from ssm_ssh.aws.dpop import CrtEc
 from ssm_ssh.aws.ini import expand
 from ssm_ssh.aws.logins import renewal_hint
 from ssm_ssh.aws.mfa import ask
@@ -36,6 +38,7 @@ def open_chain(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credenti
     `may_ask`: whether an MFA code may be asked for on the terminal. Both this call and the function raise
     CredentialsError or NetworkError. Other than the settings, botocore reads the process's own environment.
     """
+    _sign_without_awscrt()
     try:
         session = _session(settings)
         cache: Any = _Cache(expand("~/.aws/cli/cache", settings.env))
@@ -68,6 +71,15 @@ def open_chain(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credenti
         )
 
     return current
+
+
+def _sign_without_awscrt() -> None:
+    """Give botocore what it renews a sign-in (login_session) with, where awscrt is not installed.
+
+    The tests see to it that these names stay right; a botocore without sign-in has no use for them.
+    """
+    if getattr(botocore.credentials, "EC", None) is None:
+        botocore.credentials.EC = CrtEc  # type: ignore[attr-defined]  # of a newer botocore than its types
 
 
 def _session(settings: AwsSettings) -> botocore.session.Session:

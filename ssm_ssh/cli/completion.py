@@ -31,7 +31,14 @@ _SHELLS = ("bash", "zsh", "fish")
 # What may be offered, in each shell: an id, an alias, most profiles' names, with regions behind them.
 _PLAIN = re.compile(r"[A-Za-z0-9_.@:,=+-]+")
 # What the words behind a command are.
-_WORDS = {"list": "profiles", "sync": "profiles", "config": "instances", "proxy": "instances", "host-keys": "instances"}
+_WORDS = {
+    "list": "profiles",
+    "sync": "profiles",
+    "login": "profiles",
+    "config": "instances",
+    "proxy": "instances",
+    "host-keys": "instances",
+}
 
 
 class Option(NamedTuple):

@@ -15,6 +15,7 @@ COMMANDS = {
     "status": "show what is set up, whether ssh would use it, and what to mind",
     "list": "list the instances there are, and whether they can be reached",
     "sync": "give each instance that has a name an alias for ssh",
+    "login": "log in for a profile with SSO or login_session, in a browser",
     "config": "show the settings in force, and where each comes from",
     "completion": "print what makes a shell complete commands, options and instances",
     "proxy": "be ssh's ProxyCommand: carry one SSH connection to an instance",
