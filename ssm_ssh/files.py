@@ -7,13 +7,14 @@ swap a path between the check and the use.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
+import re
 import stat
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ssm_ssh import leftovers, locks, trouble
 from ssm_ssh.errors import StateError
 
 if TYPE_CHECKING:
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _LARGEST = 16 << 20
-# Seconds between two looks whether a byte that others hold is free: fcntl cannot wait for a limited time.
-_PAUSE = 0.03
+# The names of temporary files, up to where they tell who made them; older versions told the process id alone.
+_TEMPORARY = re.compile(r"\..+?\.(?=[0-9]{1,10}(?:-[0-9]{1,20}-[0-9a-f]{12})?\.[0-9a-f]{8}$)")
+# What a file system that knows no fsync answers.
+_WITHOUT_FSYNC = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS))
+# Folders in which this process has looked for what killed processes have left.
+_swept: set[Path] = set()
 
 
 class Folder:
@@ -59,7 +64,8 @@ class Folder:
 
         `modified`: what `modified` is to say of it (seconds since the epoch), if not what the file system's clock says.
         """
-        temporary = f".{name}.{os.getpid()}.{os.urandom(4).hex()}"
+        self.sweep()
+        temporary = leftovers.temporary(f".{name}.")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             fd = os.open(temporary, flags, 0o600, dir_fd=self._fd)
@@ -69,7 +75,7 @@ class Folder:
                     file.flush()
                     if modified is not None:
                         os.utime(fd, (modified, modified))
-                    os.fsync(fd)
+                    _flush(fd)
                 os.rename(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
             except BaseException:
                 os.unlink(temporary, dir_fd=self._fd)
@@ -100,6 +106,18 @@ class Folder:
             os.utime(name, (moment, moment), dir_fd=self._fd, follow_symlinks=False)
         except OSError as error:
             raise self._unusable(name, error) from error
+
+    def sweep(self) -> None:
+        """Remove what writes have left whose processes were killed, and nothing of a process that lives."""
+        with suppress(OSError):
+            for left in os.listdir(self._fd):  # noqa: PTH208 - a Path knows no descriptor
+                base = _TEMPORARY.match(left)
+                if base is None:
+                    continue
+                with suppress(OSError):
+                    status = os.stat(left, dir_fd=self._fd, follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode) and leftovers.is_left_over(left, base[0], status.st_mtime):
+                        os.unlink(left, dir_fd=self._fd)
 
     def tidy(self, name: str) -> None:
         """Remove what a `write` of `name` left that was killed. Only where nobody can be about to write it."""
@@ -141,36 +159,46 @@ class Folder:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock file `name` exclusively (flock: it goes with the process, however that ends).
+        """Hold the lock file `name` exclusively; it goes with the process, however that ends.
 
-        Raises StateError on a file system without locks.
+        Raises StateError where the file system has no locks, and the system nothing that stands in for them.
         """
         fd = self.append_to(name)
         try:
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX)
+                release = locks.hold(fd, self._fd, name)
             except OSError as error:
-                raise self._unusable(name, error) from error
-            yield
+                raise trouble.cannot_lock(self.path / name, error) from error
+            try:
+                yield
+            finally:
+                release()
         finally:
             os.close(fd)
 
     @contextmanager
     def turn(self, name: str, place: int, patience: float) -> Iterator[None]:
-        """Hold byte `place` of the file `name` alone (fcntl: it goes with the process, however that ends).
+        """Hold byte `place` of the file `name` alone; it goes with the process, however that ends.
 
-        A byte stands for each thing that is locked, so that nothing is left of a lock. After `patience` seconds, and on
-        a file system without locks, it goes on without: for work that two may do at once without harm.
+        A byte stands for each thing that is locked, so that nothing is left of a lock. After `patience` seconds, and
+        where nothing can be locked, it goes on without: for work that two may do at once without harm.
         """
-        fd = self.append_to(name)
+        try:
+            fd: int | None = self.append_to(name)
+        except StateError:  # a disk that is full, or may only be read
+            fd = None
+        release = None
         try:
             until = time.monotonic() + patience
             with suppress(OSError):
-                while _others_hold(fd, place) and time.monotonic() < until:
-                    time.sleep(_PAUSE)
+                while (release := locks.try_byte(fd, self._fd, name, place)) is None and time.monotonic() < until:
+                    time.sleep(locks.PAUSE)
             yield
         finally:
-            os.close(fd)
+            if release is not None:
+                release()
+            if fd is not None:
+                os.close(fd)
 
     def _check_file(self, name: str, fd: int) -> None:
         """Raise StateError, and close `fd`, where that is not a plain file that only we can write."""
@@ -190,7 +218,7 @@ class Folder:
             return self._link(name)
         if error.errno in (errno.EISDIR, errno.ENXIO):  # a folder, or a FIFO that nobody reads
             return self._not_plain(name)
-        return StateError(f"cannot use {self.path / name}: {error.strerror}", "Check that file and the disk")
+        return trouble.cannot_use(self.path / name, error)
 
     def _not_plain(self, name: str) -> StateError:
         return StateError(f"{self.path / name} is not a plain file", "Remove it")
@@ -202,13 +230,12 @@ class Folder:
         )
 
 
-def _others_hold(fd: int, place: int) -> bool:
-    """Lock the byte unless somebody holds it. Raises OSError where there are no locks."""
+def _flush(fd: int) -> None:
     try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-    except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, as POSIX leaves it open
-        return True
-    return False
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _WITHOUT_FSYNC:
+            raise
 
 
 def open_folder(path: Path) -> Folder:
@@ -228,9 +255,7 @@ def open_folder(path: Path) -> Folder:
                 f"the folder {path} is a symbolic link, and those are not followed",
                 "Put the folder itself there, or remove the link",
             ) from error
-        raise StateError(
-            f"cannot use the folder {path}: {error.strerror}", "It must be a folder of your own"
-        ) from error
+        raise trouble.cannot_use(path, error, what="the folder ") from error
     status = os.fstat(fd)
     if status.st_uid != os.geteuid():
         os.close(fd)
@@ -241,4 +266,8 @@ def open_folder(path: Path) -> Folder:
     if status.st_mode & 0o077:
         os.close(fd)
         raise StateError(f"the folder {path} is open to other users", f"Run: chmod 700 '{path}'")
-    return Folder(path, fd)
+    folder = Folder(path, fd)
+    if path not in _swept:
+        _swept.add(path)
+        folder.sweep()
+    return folder

@@ -3,7 +3,7 @@
 Nothing of ours lives in a shared temporary directory, and nothing uses platformdirs' runtime folder: without
 XDG_RUNTIME_DIR that is a guessable name under /tmp, where whoever comes first wins.
 
-Every function raises UsageError where HOME is a path that depends on the current folder.
+Every function raises UsageError where there is no home, or HOME is a path that depends on the current folder.
 """
 
 from __future__ import annotations
@@ -42,6 +42,15 @@ def config_folder() -> Path:
 
 def _check_home() -> None:
     # Versions of platformdirs differ in what they make of it, and ssh goes elsewhere in any case.
-    home = os.environ.get("HOME", "")
-    if home and not Path(home).is_absolute():
-        raise UsageError(f"HOME is {home}, which is not an absolute path", "Set HOME to your home folder")
+    home = os.environ.get("HOME")
+    if home is None:
+        import pwd
+
+        try:
+            home = pwd.getpwuid(os.getuid()).pw_dir
+        except KeyError:
+            home = ""
+        if not home:
+            raise UsageError("there is no HOME, and the user has no entry in the password database", "Set HOME")
+    if not Path(home).is_absolute():
+        raise UsageError(f"HOME is {home or 'empty'}, which is not an absolute path", "Set HOME to your home folder")

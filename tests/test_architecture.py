@@ -25,7 +25,8 @@ LAYERS = (
     | {"absence", "loginwait", "unanswered"},
     {"channel", "ssh", "transport", "remote"},
     {"target", "paths", "program", "files", "log", "backoff", "errors", "text", "__init__"}
-    | {"hostname", "aliases", "choice", "settings", "settingsfile", "learned", "users"},
+    | {"hostname", "aliases", "choice", "settings", "settingsfile", "learned", "users"}
+    | {"leftovers", "locks", "trouble"},
 )
 LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
 

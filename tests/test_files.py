@@ -1,14 +1,18 @@
 import errno
 import os
+import re
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ssm_ssh import files
+from ssm_ssh import files, leftovers, locks
 from ssm_ssh.errors import StateError
-from ssm_ssh.files import open_folder
+from ssm_ssh.files import Folder, open_folder
+from ssm_ssh.paths import data_folder
 
 
 @pytest.fixture
@@ -164,27 +168,135 @@ def test_replace_moves_a_file_and_ignores_a_missing_one(home: Path) -> None:
         assert folder.read("log.1") == b"1"
 
 
-def no_locks(*_: object) -> None:
-    raise OSError(errno.ENOLCK, "No locks available")
+def without_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Have every lock be refused, as by a file system that has none."""
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    monkeypatch.setattr(locks.fcntl, "lockf", refuse)
 
 
-def test_without_locks_nobody_waits_for_a_turn(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files.fcntl, "lockf", no_locks)
-    monkeypatch.setattr(files.time, "sleep", lambda _: pytest.fail("it waited"))
+def read_only(folder: Folder, name: str) -> int:
+    raise StateError(f"cannot use {folder.path / name}: {os.strerror(errno.EROFS)}")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS])
+def test_without_locks_a_single_process_works(home: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    without_locks(monkeypatch, number)
     done = []
-    with open_folder(home) as folder, folder.turn("turns", 7, 60.0):
+    with open_folder(home) as folder, folder.lock("lock"), folder.turn("turns", 7, 60.0):
         done.append(1)
     assert done
 
 
-def test_without_locks_what_needs_one_is_refused_in_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files.fcntl, "flock", no_locks)
+def test_without_locks_two_processes_still_take_turns(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_locks(monkeypatch, errno.ENOLCK)
+    child = """if True:
+        import errno, os, sys, time
+        from pathlib import Path
+        from ssm_ssh import files, locks
+        def refuse(*arguments):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        locks.fcntl.flock = locks.fcntl.lockf = refuse
+        with files.open_folder(Path(sys.argv[1])) as folder:
+            for _ in range(100):
+                with folder.lock("lock"):
+                    number = int(folder.read("number") or 0)
+                    time.sleep(0.001)
+                    folder.write("number", str(number + 1).encode())
+    """
+    children = [subprocess.Popen([sys.executable, "-c", child, str(home)]) for _ in range(3)]
+    assert [one.wait(60) for one in children] == [0, 0, 0]
+    with open_folder(home) as folder:
+        assert folder.read("number") == b"300"
+
+
+def test_without_locks_a_turn_that_others_have_is_waited_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_locks(monkeypatch, errno.ENOLCK)
+    pauses: list[float] = []
+    with open_folder(home) as folder, folder.turn("turns", 7, 60.0):
+        with folder.turn("turns", 8, 60.0):
+            pass
+        monkeypatch.setattr(files.time, "sleep", pauses.append)
+        with folder.turn("turns", 7, 0.05):
+            pass
+    assert pauses
+
+
+def test_without_locks_and_without_a_stand_in_the_cause_and_the_setting_are_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_locks(monkeypatch, errno.ENOLCK)
+    monkeypatch.setattr(locks.sys, "platform", "darwin")
+    monkeypatch.setenv("XDG_STATE_HOME", str(home.parent))
     with (
         open_folder(home) as folder,
-        pytest.raises(StateError, match=r"cannot use .*/lock: No locks available"),
+        pytest.raises(StateError, match=r"cannot lock .*/lock: its file system has no locks") as caught,
         folder.lock("lock"),
     ):
         pytest.fail("it went on")
+    with open_folder(home.parent / "ssm-ssh") as folder, pytest.raises(StateError) as caught, folder.lock("lock"):
+        pytest.fail("it went on")
+    assert caught.value.hint == "Set XDG_STATE_HOME to a folder on another disk and run: ssm-ssh setup"
+
+
+def test_a_turn_needs_no_disk_that_can_be_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+    with open_folder(home) as folder:
+        monkeypatch.setattr(Folder, "append_to", read_only)
+        with folder.turn("turns", 7, 60.0):
+            done.append(1)
+    assert done
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_of_a_live_one(home: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    name = leftovers.temporary(".key.")
+    pid = str(os.getpid())
+    dead = [name.replace(pid, str(gone.pid), 1), re.sub(r"(\d+)-(\d+)-", rf"{pid}-1-", name, count=1)]
+    other_boot = re.sub(r"-[0-9a-f]{12}\.", "-0123456789ab.", name)
+    kept = [name, other_boot, ".key.note", "key", f".key.{pid}.0123abcd"]
+    old = [re.sub(r"[0-9a-f]{8}$", "00000000", other_boot), ".key.12.0123abcd"]
+    assert gone.wait(60) == 0
+    with open_folder(home) as folder:
+        for one in (*dead, *kept, *old):
+            (home / one).write_bytes(b"half")
+        for one in old:
+            os.utime(home / one, (1e9, 1e9))
+        folder.write("other", b"")
+        assert {path.name for path in home.iterdir()} == {*kept, "other"}
+
+
+def test_a_folder_is_swept_when_it_is_opened_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.mkdir(mode=0o700, parents=True)
+    (home / re.sub(r"(\d+)-(\d+)-", f"{os.getpid()}-1-", leftovers.temporary(".x."), count=1)).touch()
+    open_folder(home).__exit__(None, None, None)
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "Free some space (df -h) or inodes (df -i), or set XDG_DATA_HOME"),
+        (errno.EDQUOT, "Free some of your quota, or set XDG_DATA_HOME"),
+        (errno.EROFS, "Make that file system writable, or set XDG_DATA_HOME"),
+        (errno.EACCES, "Check who may write there, or set XDG_DATA_HOME"),
+    ],
+)
+def test_the_cause_is_named_with_what_helps_against_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+    def refuse(*arguments: object, **more: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(StateError, match=os.strerror(number)) as caught:
+        open_folder(data_folder())
+    assert caught.value.hint.startswith(remedy)
 
 
 def test_what_a_killed_write_left_is_removed_and_nothing_else(home: Path) -> None:
