@@ -13,7 +13,9 @@ import time
 
 # Seconds. A write of ours takes milliseconds, and minutes on the worst of disks.
 OLD = 3600.0
-_MARK = re.compile(r"([0-9]{1,10})-([0-9]{1,20})-([0-9a-f]{12})\.")
+_MARK = re.compile(r"([0-9]{1,10})-([0-9]{1,20})-([0-9a-f]{12})\.[0-9a-f]{8}")
+# What older versions put behind the prefix: the process id alone.
+_BEFORE = r"[0-9]{1,10}\.[0-9a-f]{8}"
 
 
 def temporary(prefix: str) -> str:
@@ -22,16 +24,18 @@ def temporary(prefix: str) -> str:
     return f"{prefix}{pid}-{_started(pid)}-{_realm()}.{os.urandom(4).hex()}"
 
 
-def is_left_over(name: str, prefix: str, modified: float) -> bool:
+def is_left_over(name: str, prefix: str, modified: float, before: str = _BEFORE) -> bool:
     """Whether a file called `name`, last written at `modified` (epoch seconds), was made by a process that is gone.
 
-    False for a name that does not begin with `prefix`.
+    False for a name that is not `prefix` and what `temporary` puts behind it, or older versions (`before`, a regular
+    expression): that is another program's file.
     """
     if not name.startswith(prefix):
         return False
-    mark = _MARK.match(name, len(prefix))
+    rest = name[len(prefix) :]
+    mark = _MARK.fullmatch(rest)
     if mark is None or mark[3] != _realm():
-        return time.time() - modified > OLD
+        return (mark is not None or re.fullmatch(before, rest) is not None) and time.time() - modified > OLD
     pid = int(mark[1])
     return not _lives(pid) or (mark[2] != "0" and _started(pid) not in (mark[2], "0"))
 

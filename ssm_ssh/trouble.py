@@ -12,7 +12,9 @@ from ssm_ssh.locks import WITHOUT_LOCKS
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What helps, beside another place for the folder.
+# What says that nothing more fits, whatever file it is about.
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+# What helps, other than another place for the folder.
 _REMEDIES = {
     errno.ENOSPC: "Free some space (df -h) or inodes (df -i)",
     errno.EDQUOT: "Free some of your quota",

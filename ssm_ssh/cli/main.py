@@ -58,6 +58,9 @@ def main(argv: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 1  # whoever read our output has seen enough
+    except OSError as error:
+        print(f"ssm-ssh: {_refused(error).sentence()}", file=sys.stderr)
+        return 1
     except Exception as error:
         from ssm_ssh.log import Log
 
@@ -65,6 +68,17 @@ def main(argv: list[str]) -> int:
         Log(None, debug="--debug" in argv).failure(error)
         print(f"ssm-ssh: unexpected error: {printable(surprise(error))}. Add --debug to see where", file=sys.stderr)
         return 1
+
+
+def _refused(error: OSError) -> StateError:
+    """Return what to say where the system refused something at a place that does not say so itself."""
+    from pathlib import Path
+
+    from ssm_ssh.trouble import cannot_use
+
+    if isinstance(error.filename, str | bytes):
+        return cannot_use(Path(os.fsdecode(error.filename)), error)
+    return StateError(f"the system refused: {error.strerror or type(error).__name__}", "Check the disk and the output")
 
 
 def _flush() -> None:

@@ -10,10 +10,10 @@ import contextlib
 import fcntl
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ssm_ssh import leftovers, trouble
 from ssm_ssh.errors import SsmSshError, StateError, UsageError
 from ssm_ssh.files import open_folder
 from ssm_ssh.paths import state_folder
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # Hosts that are asked about once more after the change, under ssh's own reading of it all.
 _LOOKED_AT_AGAIN = 40
+# How the folders for the proof are called, before what tells who made them (in older versions: nothing).
+_PROOF, _PROOF_BEFORE = "proof-", "[a-z0-9_]{8}"
 
 
 class Plan(NamedTuple):
@@ -81,7 +83,10 @@ def set_up(
     """
     made = set() if place.folder.exists() else {"folder"}
     if made and not dry_run:
-        place.folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise trouble.cannot_use(place.folder, error, what="the folder ") from error
     with _locked(place):
         config, own = look(place.config), _own(place)
         check_replaceable(config)
@@ -143,8 +148,7 @@ def _locked(place: Place) -> Iterator[None]:
         with contextlib.suppress(OSError):  # a file system without locks: the comparison before the exchange remains
             fcntl.flock(fd, fcntl.LOCK_EX)
         for folder in {place.folder, Path(os.path.realpath(place.config)).parent}:
-            with contextlib.suppress(OSError):
-                sweep(folder)
+            sweep(folder)
         yield
     finally:
         os.close(fd)
@@ -181,8 +185,7 @@ def _change(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, *, dry_r
 
 def _prove(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, foreign: list[str]) -> dict[str, Outcome]:
     """Compare old and new beside the real files; returns what our file alone means for our hosts."""
-    with open_folder(state_folder()) as state:
-        folder = Path(tempfile.mkdtemp(prefix="proof-", dir=state.path))
+    folder = _proof_folder()
     try:
         system = ssh.system_file()
         own = folder / "managed"
@@ -215,6 +218,21 @@ def _prove(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, foreign: 
         return reference
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _proof_folder() -> Path:
+    """Make a private folder for copies of the configuration; those of runs that were killed are removed."""
+    with open_folder(state_folder()) as state:
+        for left in list(state.path.glob(f"{_PROOF}*")):
+            with contextlib.suppress(OSError):
+                if leftovers.is_left_over(left.name, _PROOF, left.lstat().st_mtime, _PROOF_BEFORE):
+                    shutil.rmtree(left, ignore_errors=True)
+        folder = state.path / leftovers.temporary(_PROOF)
+        try:
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise trouble.cannot_use(folder, error) from error
+        return folder
 
 
 def _ours(wanted: Managed) -> list[str]:
@@ -298,6 +316,9 @@ def _undo(written: list[tuple[Seen, bytes | None]]) -> None:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise trouble.cannot_use(path, error) from error

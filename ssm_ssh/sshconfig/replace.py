@@ -15,11 +15,12 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from ssm_ssh import leftovers, trouble
 from ssm_ssh.errors import StateError, UsageError
 
 # A configuration of thousands of hosts has half a megabyte.
 _LARGEST = 16 << 20
-_TEMPORARY = ".ssm-ssh-new-"
+_TEMPORARY, _BEFORE = ".ssm-ssh-new-", "[0-9a-f]{12}"
 _AT_FDCWD = -100
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2), and RENAME_SWAP of macOS' renamex_np(2)
 
@@ -87,7 +88,7 @@ def replace(seen: Seen, content: bytes) -> Seen:
     Raises Changed where it is not, StateError where the system refuses; the file is untouched in both cases.
     """
     folder = seen.target.parent
-    temporary = folder / f"{_TEMPORARY}{os.urandom(6).hex()}"
+    temporary = folder / leftovers.temporary(_TEMPORARY)
     try:
         try:
             _write(temporary, content, seen)
@@ -121,11 +122,12 @@ def remove(seen: Seen) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed run left half-made in `folder`; the caller holds the lock."""
-    for one in list(folder.iterdir()):
-        if one.name.startswith(_TEMPORARY):
+    """Remove what killed runs left half-made in `folder`, and nothing of a run that lives."""
+    with contextlib.suppress(OSError):
+        for one in list(folder.iterdir()):
             with contextlib.suppress(OSError):
-                one.unlink()
+                if leftovers.is_left_over(one.name, _TEMPORARY, one.lstat().st_mtime, _BEFORE):
+                    one.unlink()
 
 
 def _write(temporary: Path, content: bytes, seen: Seen) -> None:
@@ -221,6 +223,8 @@ def _changed(seen: Seen) -> Changed:
 
 
 def _cannot(seen: Seen, error: OSError) -> StateError:
+    if error.errno in trouble.FULL:
+        return trouble.cannot_use(seen.target, error)
     return StateError(
         f"cannot change {seen.target}: {error.strerror}",
         "If another tool looks after that file, let it put the line that --dry-run shows there",

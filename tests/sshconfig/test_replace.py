@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
 import pytest
 
+from ssm_ssh import leftovers
 from ssm_ssh.errors import StateError, UsageError
 from ssm_ssh.sshconfig import replace
 from ssm_ssh.sshconfig.replace import Changed, look
@@ -164,6 +166,9 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
 
 def test_only_our_own_leftovers_are_swept(tmp_path: Path) -> None:
     make(tmp_path)
-    (tmp_path / f"{replace._TEMPORARY}abc").write_bytes(b"half")
+    living = leftovers.temporary(replace._TEMPORARY)
+    killed = re.sub(r"(\d+)-\d+-", r"\1-1-", living, count=1)  # the same process id, but another start
+    for name in (living, killed, f"{replace._TEMPORARY}note"):
+        (tmp_path / name).write_bytes(b"half")
     replace.sweep(tmp_path)
-    assert names(tmp_path) == ["config"]
+    assert set(names(tmp_path)) == {"config", living, f"{replace._TEMPORARY}note"}
