@@ -4,6 +4,7 @@ SsmSshError
 |-- UsageError            an argument, a setting or a file of the user's is not usable
 |-- StateError            a folder, file or lock of ours cannot be used safely
 |-- CredentialsError      AWS credentials are missing, expired or unusable
+|   `-- LoginRequired        they come from a login (SSO, sign-in) that a person has to renew
 |-- AwsError              AWS answered a call with an error (code, operation, status)
 |   |-- AccessDenied
 |   |-- TargetNotConnected   the instance is not there, or not online in Systems Manager
@@ -57,6 +58,10 @@ class StateError(SsmSshError):
 
 class CredentialsError(SsmSshError):
     """AWS credentials are missing, expired or unusable."""
+
+
+class LoginRequired(CredentialsError):
+    """The credentials come from a login (SSO, sign-in) that a person has to renew."""
 
 
 class AwsError(SsmSshError):

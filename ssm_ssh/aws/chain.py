@@ -21,9 +21,10 @@ from botocore.utils import JSONFileCache
 from ssm_ssh.aws.accesskey import Credentials, usable
 from ssm_ssh.aws.dpop import CrtEc
 from ssm_ssh.aws.ini import expand
-from ssm_ssh.aws.logins import renewal_hint
+from ssm_ssh.aws.logins import profile_with_login, renewal_hint
 from ssm_ssh.aws.mfa import ask
-from ssm_ssh.errors import CredentialsError, NetworkError, SsmSshError
+from ssm_ssh.aws.relogin import offer_login
+from ssm_ssh.errors import CredentialsError, LoginRequired, NetworkError, SsmSshError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
@@ -35,10 +36,34 @@ if TYPE_CHECKING:
 def open_chain(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credentials]:
     """Return a function that returns current credentials; botocore renews them as they age.
 
-    `may_ask`: whether an MFA code may be asked for on the terminal. Both this call and the function raise
-    CredentialsError or NetworkError. Other than the settings, botocore reads the process's own environment.
+    `may_ask`: whether a person may be asked on the terminal, for an MFA code or to log in again. Both this call and the
+    function raise CredentialsError or NetworkError. Other than the settings, botocore reads the process's own
+    environment.
     """
     _sign_without_awscrt()
+    if not may_ask or profile_with_login(settings.files, settings.profile_name) is None:
+        return _open(settings, may_ask=may_ask)
+    try:
+        current = _open(settings, may_ask=True)
+        current()
+    except LoginRequired:
+        if not offer_login(settings, lambda: _login_missing(settings)):
+            raise
+        return _open(settings, may_ask=True)
+    return current
+
+
+def _login_missing(settings: AwsSettings) -> bool:
+    try:
+        _open(settings, may_ask=False)()
+    except LoginRequired:
+        return True
+    except SsmSshError:
+        pass
+    return False
+
+
+def _open(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credentials]:
     try:
         session = _session(settings)
         cache: Any = _Cache(expand("~/.aws/cli/cache", settings.env))
@@ -158,18 +183,22 @@ def _explain(error: Exception, settings: AwsSettings) -> SsmSshError:
     name = settings.profile_name
     said = printable(error)
     if isinstance(error, (failures.SSOError, failures.TokenRetrievalError)):
-        return CredentialsError(
+        return LoginRequired(
             f"the SSO session of profile '{name}' has expired or was never opened",
             renewal_hint(settings),
         )
+    if isinstance(error, failures.LoginInsufficientPermissions):
+        return CredentialsError(
+            f"the sign-in of profile '{name}' is not allowed to get keys", "Ask for signin:CreateOAuth2Token"
+        )
     if isinstance(error, failures.LoginError):
-        return CredentialsError(f"the login of profile '{name}' has expired", renewal_hint(settings))
+        return LoginRequired(f"the login of profile '{name}' has expired", renewal_hint(settings))
     if isinstance(error, failures.RefreshWithMFAUnsupportedError):
         return CredentialsError(
             "the role's session has ended, and a new one needs an MFA code", "Close this connection and connect again"
         )
     if isinstance(error, failures.ClientError):
-        return _from_sts(error, name)
+        return _from_sts(error, settings)
     if isinstance(error, failures.SSLError):
         return CredentialsError(
             f"the certificate of the service that gives credentials did not verify: {said}", "Check AWS_CA_BUNDLE"
@@ -182,10 +211,13 @@ def _explain(error: Exception, settings: AwsSettings) -> SsmSshError:
     )
 
 
-def _from_sts(error: failures.ClientError, name: str) -> CredentialsError:
+def _from_sts(error: failures.ClientError, settings: AwsSettings) -> CredentialsError:
+    name = settings.profile_name
     details = error.response.get("Error", {})
     code, message = printable(details.get("Code", "")), printable(details.get("Message", ""))
     operation = printable(getattr(error, "operation_name", ""))
+    if operation == "CreateOAuth2Token":
+        return LoginRequired(f"the login of profile '{name}' cannot be renewed: {code}", renewal_hint(settings))
     if code in {"ExpiredToken", "ExpiredTokenException"}:
         hint = "Renew the credentials that the role is assumed with"
     elif "MultiFactorAuthentication" in message:

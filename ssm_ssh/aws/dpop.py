@@ -72,6 +72,12 @@ class CrtEc:
         return DpopKey(key)
 
     @staticmethod
+    def decode_der_signature(signature: bytes) -> tuple[bytes, bytes]:
+        """Return r and s of a DER signature, which botocore 1.41 joined without padding them."""
+        pair = CrtEc.decode_der_signature_to_padded_pair(signature)
+        return pair[:_SIZE], pair[_SIZE:]
+
+    @staticmethod
     def decode_der_signature_to_padded_pair(signature: bytes, pad_to: int = _SIZE) -> bytes:
         """Return r and s of a DER signature, `pad_to` bytes each."""
         from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature

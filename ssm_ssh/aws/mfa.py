@@ -23,8 +23,8 @@ _LONGEST = 64
 _one_at_a_time = threading.Lock()
 
 
-def ask(prompt: str, *, terminal: str = "/dev/tty", patience: float = _PATIENCE) -> str:
-    """Return the line that a person types at `terminal`, unechoed, after `prompt`.
+def ask(prompt: str, *, terminal: str = "/dev/tty", patience: float = _PATIENCE, echo: bool = False) -> str:
+    """Return the line that a person types at `terminal` after `prompt`; unechoed, unless `echo`.
 
     Raises CredentialsError when there is no terminal, when this process is not in its foreground (writing its
     settings would stop the process for good), and when nothing comes within `patience` seconds.
@@ -34,12 +34,13 @@ def ask(prompt: str, *, terminal: str = "/dev/tty", patience: float = _PATIENCE)
     except OSError:
         raise CredentialsError("an MFA code is needed, and there is no terminal to ask on", _HINT) from None
     try:
-        with _one_at_a_time, _unechoed(fd):
+        with _one_at_a_time, _foreground(fd, echo=echo):
             os.write(fd, printable(prompt).encode("ascii") + b" ")
             try:
                 return _line(fd, time.monotonic() + patience)
             finally:
-                os.write(fd, b"\n")
+                if not echo:
+                    os.write(fd, b"\n")
     except OSError:
         raise CredentialsError("an MFA code is needed, and the terminal cannot be used", _HINT) from None
     finally:
@@ -47,7 +48,7 @@ def ask(prompt: str, *, terminal: str = "/dev/tty", patience: float = _PATIENCE)
 
 
 @contextlib.contextmanager
-def _unechoed(fd: int) -> Iterator[None]:
+def _foreground(fd: int, *, echo: bool) -> Iterator[None]:
     import termios
 
     try:
@@ -55,7 +56,8 @@ def _unechoed(fd: int) -> Iterator[None]:
             raise CredentialsError("an MFA code is needed, and ssh runs in the background", _HINT)
         before = termios.tcgetattr(fd)
         quiet = termios.tcgetattr(fd)
-        quiet[3] &= ~termios.ECHO
+        if not echo:
+            quiet[3] &= ~termios.ECHO
         termios.tcsetattr(fd, termios.TCSAFLUSH, quiet)
     except termios.error:
         raise CredentialsError("an MFA code is needed, and the terminal cannot be used", _HINT) from None

@@ -44,6 +44,12 @@ def test_botocore_makes_the_same_with_our_key(monkeypatch: pytest.MonkeyPatch) -
     assert checked(theirs) == checked(ours)
 
 
+def test_both_forms_in_which_botocore_takes_a_signature_apart() -> None:
+    signature = encode_dss_signature(1, 2)
+    assert dpop.CrtEc.decode_der_signature(signature) == (bytes(31) + b"\1", bytes(31) + b"\2")
+    assert dpop.CrtEc.decode_der_signature_to_padded_pair(signature, pad_to=32) == bytes(31) + b"\1" + bytes(31) + b"\2"
+
+
 def test_a_key_survives_the_cache() -> None:
     key = dpop.new_key()
     assert key.pem().startswith("-----BEGIN EC PRIVATE KEY-----\n")
