@@ -29,7 +29,7 @@ from pathlib import Path
 
 import greeting
 
-from ssm_ssh.lab.ca import new_authority
+from ssm_ssh.lab.identity.ca import new_authority
 
 PAYLOAD = 1024
 BLOCK = sha256(b"ssm-ssh").digest() * 32 * 64

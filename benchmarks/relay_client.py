@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from ssm_ssh.channel.session import Channel
 from ssm_ssh.errors import SessionEnded
 from ssm_ssh.log import Log
-from ssm_ssh.pipes import Pipes
-from ssm_ssh.relay import Relay
+from ssm_ssh.relay.stdio import Pipes
 from ssm_ssh.transport.dial import dial
 from ssm_ssh.transport.stream import TlsStream
 from ssm_ssh.transport.streamurl import check_stream_url
 from ssm_ssh.transport.tls import client_context
 from ssm_ssh.transport.websocket import open_websocket
+from ssm_ssh.tunnel.relay import Relay
 
 if TYPE_CHECKING:
     from ssm_ssh.errors import SsmSshError

@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import SsmSshError, UsageError
-from ssm_ssh.files import open_folder
-from ssm_ssh.paths import state_folder
+from ssm_ssh.storage.paths import state_folder
+from ssm_ssh.storage.private_dir import open_folder
 from ssm_ssh.text import printable, surprise
 
 if TYPE_CHECKING:

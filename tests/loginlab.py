@@ -12,13 +12,13 @@ from typing import TypeVar
 
 import pytest
 
-from ssm_ssh.lab import browser
-from ssm_ssh.lab.api import Api
-from ssm_ssh.lab.ca import new_authority
-from ssm_ssh.lab.files import add_logins
-from ssm_ssh.lab.http import HttpServer
+from ssm_ssh.lab.api.server import Api
+from ssm_ssh.lab.environment import add_logins
+from ssm_ssh.lab.identity.ca import new_authority
+from ssm_ssh.lab.login import browser
 from ssm_ssh.lab.options import LabOptions
 from ssm_ssh.lab.state import LabState
+from ssm_ssh.lab.wire.http import HttpServer
 from ssm_ssh.lab.world import World
 
 T = TypeVar("T")

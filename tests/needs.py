@@ -15,9 +15,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ssm_ssh.lab.hidden import VARIABLE, is_hidden
-from ssm_ssh.lab.sshd import find_sftp_server, find_sshd
-from ssm_ssh.lab.userland import find_nss_wrapper
+from ssm_ssh.lab.accounts.userland import find_nss_wrapper
+from ssm_ssh.lab.hidden_programs import VARIABLE, is_hidden
+from ssm_ssh.lab.sshd.openssh import find_sftp_server, find_sshd
 
 # Where daemons live, and an ordinary user's PATH does not lead.
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")

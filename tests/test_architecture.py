@@ -49,7 +49,7 @@ SLOW = {
 }
 # Not part of a connection, or loaded only when it turns out to be needed.
 NOT_CONNECTING = {"lab", "sshconfig"}
-LOADED_LATE = {"ssm_ssh.aws.chain"}  # botocore, for credentials that only it can get
+LOADED_LATE = {"ssm_ssh.aws.credentials.botocore_chain"}  # botocore, for credentials that only it can get
 
 
 @cache

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh.line import Line
 from ssm_ssh.ssh.gate import Gate
+from ssm_ssh.tunnel.service import Line
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 

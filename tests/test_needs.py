@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh.lab.hidden import VARIABLE
-from ssm_ssh.lab.sshd import find_sftp_server, find_sshd
-from ssm_ssh.lab.userland import find_nss_wrapper
+from ssm_ssh.lab.accounts.userland import find_nss_wrapper
+from ssm_ssh.lab.hidden_programs import VARIABLE
+from ssm_ssh.lab.sshd.openssh import find_sftp_server, find_sshd
 from tests.needs import hiding, missing
 
 CHECKOUT = Path(__file__).parent.parent

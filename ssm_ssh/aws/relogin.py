@@ -7,16 +7,16 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
-from ssm_ssh.aws.logins import profile_with_login
-from ssm_ssh.aws.mfa import ask
+from ssm_ssh.aws.config.login_source import profile_with_login
+from ssm_ssh.aws.credentials.mfa import ask
 from ssm_ssh.errors import CredentialsError
-from ssm_ssh.program import program
+from ssm_ssh.installation import program
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ssm_ssh.aws.settings import AwsSettings
+    from ssm_ssh.aws.config.settings import AwsSettings
 
 # Seconds to read the question, and to log in: the codes of AWS live for ten minutes.
 _QUESTION_SECONDS = 60.0

@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ssm_ssh.channel.limits import (
-    ACKS,
-    REORDER_BYTES,
-    REORDER_MESSAGES,
-    REORDER_OVERHEAD,
-    REPEAT_AGE,
-    REPEATED_ACKS,
-)
+from ssm_ssh.channel.limits import ACKS, REORDER_BYTES, REORDER_MESSAGES, REORDER_OVERHEAD, REPEAT_AGE, REPEATED_ACKS
 
 if TYPE_CHECKING:
     from ssm_ssh.channel.message import Message

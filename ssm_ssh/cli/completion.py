@@ -10,7 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.cli.parser import Arguments
 
 if TYPE_CHECKING:
     import argparse
@@ -92,12 +92,12 @@ def _names(kind: str) -> list[str]:
     found: list[str] = []
     try:
         if kind == "profiles":
-            from ssm_ssh.aws.ini import SharedFiles
+            from ssm_ssh.aws.config.ini import SharedFiles
 
             found = sorted(SharedFiles(os.environ).profiles)
         else:
-            from ssm_ssh.learned import recall_all
-            from ssm_ssh.sshconfig.place import find_place
+            from ssm_ssh.locate.history import recall_all
+            from ssm_ssh.sshconfig.locations import find_place
 
             found = [one.instance_id for one in recall_all()]
             content = find_place().managed.read_text(encoding="ascii", errors="replace")
@@ -131,7 +131,7 @@ def _options(command: str) -> list[Option]:
 
 def _choices(name: str) -> tuple[str, ...]:
     """Return the words that the setting `name` may be, nothing where it is no such setting."""
-    from ssm_ssh.settings import SETTINGS
+    from ssm_ssh.settings.schema import SETTINGS
 
     allowed = next((one.allowed for one in SETTINGS if one.name == name), "")
     return tuple(allowed.split(", ")) if re.fullmatch(r"[a-z-]+(, [a-z-]+)+", allowed) else ()

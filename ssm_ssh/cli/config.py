@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.cli.parser import Arguments
 from ssm_ssh.errors import SsmSshError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from ssm_ssh.settings import Settings
+    from ssm_ssh.settings.schema import Settings
 
 _DESCRIPTION = """\
 Show each setting, its value and where that comes from, then the AWS profile and region that hold, for HOST if one is
@@ -35,10 +35,10 @@ settings:
 def run(argv: list[str]) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(argv)
-    from ssm_ssh import settings
+    from ssm_ssh.settings import schema
 
-    found = settings.load()
-    rows = [(one.name, found.value(one.name), found.origin(one.name)) for one in settings.SETTINGS]
+    found = schema.load()
+    rows = [(one.name, found.value(one.name), found.origin(one.name)) for one in schema.SETTINGS]
     chosen = _chosen(found, options.host or "")
     if options.json:
         import json
@@ -57,7 +57,7 @@ def run(argv: list[str]) -> int:
 def _parser() -> Arguments:
     import argparse
 
-    from ssm_ssh.settings import SETTINGS
+    from ssm_ssh.settings.schema import SETTINGS
 
     lines = [f"  {one.name}\n      {one.help}\n      allowed: {one.allowed}" for one in SETTINGS]
     parser = Arguments(
@@ -74,22 +74,22 @@ def _parser() -> Arguments:
 
 def _chosen(settings: Settings, host: str) -> list[tuple[str, object, str]]:
     """Return profile, region and, where there is one, the search, as they hold for `host` ("": none in particular)."""
-    from ssm_ssh import choice, learned
-    from ssm_ssh.aws.endpoints import is_region
-    from ssm_ssh.aws.ini import SharedFiles
-    from ssm_ssh.hostname import parse
-    from ssm_ssh.locate import aws_settings
+    from ssm_ssh.aws.config.endpoints import is_region
+    from ssm_ssh.aws.config.ini import SharedFiles
+    from ssm_ssh.locate import history, selection
+    from ssm_ssh.locate.hostname import parse
+    from ssm_ssh.locate.resolver import aws_settings
     from ssm_ssh.target import parse_target
 
     files = SharedFiles(os.environ)
     name = parse(host, lambda: files.profiles, is_region) if host else None
     if name:
         parse_target(name.instance_id, "22", "ec2-user")
-    found = choice.choose(
+    found = selection.choose(
         settings,
         os.environ,
         name=name,
-        recall=lambda: learned.recall(name.instance_id) if name else None,
+        recall=lambda: history.recall(name.instance_id) if name else None,
         configured=lambda: files.profiles,
     )
     if found.search:

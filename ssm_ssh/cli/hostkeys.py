@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.cli.parser import Arguments
 from ssm_ssh.errors import UsageError
-from ssm_ssh.knownhosts import KNOWN, REFUSED
+from ssm_ssh.hostkeys.known_hosts import KNOWN, REFUSED
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from ssm_ssh.aws.api import Api
+    from ssm_ssh.aws.api.client import Api
 
 _ACTIONS = ("show", "refresh", "accept", "remove", "prune")
 
@@ -69,7 +69,7 @@ def _parser() -> Arguments:
 
 
 def _instance(word: str) -> str:
-    from ssm_ssh.hostname import instance_of
+    from ssm_ssh.locate.hostname import instance_of
     from ssm_ssh.target import parse_target
 
     return parse_target(instance_of(word), "22", "ec2-user").instance_id
@@ -79,11 +79,11 @@ def _api(options: argparse.Namespace, host: str = "") -> Api:
     """Return the way to AWS for `host`, "" for no instance in particular."""
     import os
 
-    from ssm_ssh.aws.api import Api
-    from ssm_ssh.choice import choose
-    from ssm_ssh.locate import aws_settings, locate
+    from ssm_ssh.aws.api.client import Api
+    from ssm_ssh.locate.resolver import aws_settings, locate
+    from ssm_ssh.locate.selection import choose
     from ssm_ssh.log import Log
-    from ssm_ssh.settings import load
+    from ssm_ssh.settings.schema import load
 
     log, settings = Log(None, debug=options.debug), load()
     profile, region = options.profile or "", options.region or ""
@@ -95,9 +95,9 @@ def _api(options: argparse.Namespace, host: str = "") -> Api:
 
 
 def _show(instance_id: str) -> int:
-    from ssm_ssh import trusted
+    from ssm_ssh.hostkeys import admin
 
-    known, refused = trusted.of(instance_id, KNOWN), trusted.of(instance_id, REFUSED)
+    known, refused = admin.of(instance_id, KNOWN), admin.of(instance_id, REFUSED)
     for name, key, comment in known:
         print(f"{key.described(name)}  {comment}".rstrip())
     for name, key, comment in refused:
@@ -108,31 +108,31 @@ def _show(instance_id: str) -> int:
 
 
 def _refresh(options: argparse.Namespace, host: str, instance_id: str) -> int:
-    from ssm_ssh import hostkeys, trusted
-    from ssm_ssh.settings import load
+    from ssm_ssh.hostkeys import admin, verify
+    from ssm_ssh.settings.schema import load
 
     api = _api(options, host)
     document = load().text("push_document")
-    ways = hostkeys.sources(lambda: api, instance_id, commands=not options.no_commands, document=document)
-    keys, by = trusted.refresh(instance_id, ways, hostkeys.origin(api.settings))
+    ways = verify.sources(lambda: api, instance_id, commands=not options.no_commands, document=document)
+    keys, by = admin.refresh(instance_id, ways, verify.origin(api.settings))
     for key in sorted(keys):
         print(f"{key.described(instance_id)}  {by}")
     return 0
 
 
 def _accept(instance_id: str, fingerprint: str) -> int:
-    from ssm_ssh import trusted
+    from ssm_ssh.hostkeys import admin
 
-    for name, key in trusted.accept(instance_id, fingerprint):
+    for name, key in admin.accept(instance_id, fingerprint):
         print(f"{key.described(name)}  accepted")
     return 0
 
 
 def _remove(instance_id: str) -> int:
-    from ssm_ssh import trusted
+    from ssm_ssh.hostkeys import admin
 
-    refused = len({key for _, key, _ in trusted.of(instance_id, REFUSED)})
-    count = trusted.remove(instance_id)
+    refused = len({key for _, key, _ in admin.of(instance_id, REFUSED)})
+    count = admin.remove(instance_id)
     said = [_count(count, "host key")] if count or not refused else []
     said += [_count(refused, "refused host key")] if refused else []
     print(f"{' and '.join(said)} of {instance_id} removed")
@@ -144,13 +144,13 @@ def _count(number: int, what: str) -> str:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from ssm_ssh import hostkeys, trusted
-    from ssm_ssh.push import memory
+    from ssm_ssh.auth import push_journal
+    from ssm_ssh.hostkeys import admin, verify
 
     api = _api(options)
-    gone = trusted.prune(api, hostkeys.origin(api.settings))
+    gone = admin.prune(api, verify.origin(api.settings))
     for instance_id in gone:
-        memory.gone(instance_id)
+        push_journal.gone(instance_id)
         print(f"{instance_id} is no more: its host keys are removed")
     if not gone:
         print("nothing to prune")

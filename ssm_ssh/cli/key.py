@@ -7,13 +7,13 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.cli.parser import Arguments
 from ssm_ssh.errors import KeyRefused, UsageError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from ssm_ssh.keys import Pair
-    from ssm_ssh.settings import Settings
+    from ssm_ssh.auth.keypair import Pair
+    from ssm_ssh.settings.schema import Settings
 
 _ACTIONS = ("show", "renew", "remove", "sweep")
 
@@ -61,28 +61,28 @@ def _parser() -> Arguments:
 
 
 def _show() -> int:
-    from ssm_ssh import keys, settings, userkey
-    from ssm_ssh.paths import data_folder
-    from ssm_ssh.push import memory
+    from ssm_ssh.auth import identity, keypair, push_journal
+    from ssm_ssh.settings import schema
+    from ssm_ssh.storage.paths import data_folder
 
-    chosen = settings.load()
+    chosen = schema.load()
     good = True
     if key := chosen.text("key"):
         whose = f"  {printable(key)}, by {chosen.origin('key')}; not ssm-ssh's own pair"
         try:
-            used = userkey.choose(key, max_age=0.0, env=os.environ)
+            used = identity.choose(key, max_age=0.0, env=os.environ)
             print(f"let in: {used.line}\n{whose}")
         except UsageError as error:
             print(f"cannot be used: {error.sentence()}\n{whose}")
             good = False
-    pairs = keys.show(max_age=chosen.seconds("key_age"))
+    pairs = keypair.show(max_age=chosen.seconds("key_age"))
     for pair, state in pairs:
         print(f"{state}: {pair.line}")
         print(f"  {data_folder() / pair.slot}, {_fingerprint(pair.line)}, {_when(pair, state, pairs, chosen)}")
     if not pairs:
         print("no key pair yet: the first connection makes one")
     now = time.time()
-    for entry in memory.entries():
+    for entry in push_journal.entries():
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.expires))
         where = printable(f"{entry.user} on {entry.instance_id}")
         if entry.expires < now:
@@ -104,7 +104,7 @@ def _fingerprint(line: str) -> str:
 
 def _when(pair: Pair, state: str, pairs: list[tuple[Pair, str]], chosen: Settings) -> str:
     """Say when `pair` was made, and what becomes of it when."""
-    from ssm_ssh.keys import GRACE, OVER_AGE, kept_until
+    from ssm_ssh.auth.keypair import GRACE, OVER_AGE, kept_until
 
     made = f"made {_minute(pair.made)}"
     if state == "resting":
@@ -125,34 +125,34 @@ def _minute(when: float) -> str:
 
 
 def _renew() -> int:
-    from ssm_ssh import keys
+    from ssm_ssh.auth import keypair
 
-    wait = keys.renew()
+    wait = keypair.renew()
     print(f"a new pair is made; it is used in {wait / 60:.0f} minutes" if wait else "a new pair is made, and in use")
     return 0
 
 
 def _remove() -> int:
-    from ssm_ssh import keys
+    from ssm_ssh.auth import keypair
 
-    count = keys.remove()
+    count = keypair.remove()
     print(f"{count} key pair{'' if count == 1 else 's'} removed")
     return 0
 
 
 def _sweep(options: argparse.Namespace, words: list[str]) -> int:
-    from ssm_ssh import settings
-    from ssm_ssh.aws.api import Api
-    from ssm_ssh.hostname import instance_of
-    from ssm_ssh.locate import locate
-    from ssm_ssh.push import memory
-    from ssm_ssh.push.ways import Wish, sweep
+    from ssm_ssh.auth import push_journal
+    from ssm_ssh.auth.push import Wish, sweep
+    from ssm_ssh.aws.api.client import Api
+    from ssm_ssh.locate.hostname import instance_of
+    from ssm_ssh.locate.resolver import locate
+    from ssm_ssh.settings import schema
     from ssm_ssh.target import parse_target
 
     if not words:
         raise UsageError("sweep needs to be told on which instance", "Run: ssm-ssh key sweep i-... [USER]")
     target = parse_target(instance_of(words[0]), "22", words[1] if len(words) > 1 else _USER)
-    chosen = settings.load(vars(options))
+    chosen = schema.load(vars(options))
     located = locate(words[0], chosen, profile=options.profile or "", region=options.region or "", debug=lambda _: None)
     try:
         sweep(Api(located.aws), target, Wish(document=chosen.text("push_document")))
@@ -164,6 +164,6 @@ def _sweep(options: argparse.Namespace, words: list[str]) -> int:
         ) from error
     print(f"no expired entry of ssm-ssh's is left for {target.user} on {target.instance_id}")
     account = (target.instance_id, target.user)
-    if any((entry.instance_id, entry.user) == account and not entry.heard for entry in memory.entries()):
+    if any((entry.instance_id, entry.user) == account and not entry.heard for entry in push_journal.entries()):
         print("the command of another was not heard of and may run yet: sweep again in some minutes")
     return 0

@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.cli.parser import Arguments
 from ssm_ssh.errors import StateError, UsageError
 from ssm_ssh.text import printable
 
@@ -181,7 +181,7 @@ def _shell_word(value: object) -> str:
 
 
 def _run_command(lab: Lab, command: list[str]) -> int:
-    from ssm_ssh.lab import lifeline
+    from ssm_ssh.lab.process import lifeline
 
     # What the command leaves behind comes to us, and ends with the lab.
     lifeline.adopt_orphans()

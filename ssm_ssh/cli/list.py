@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli import places
-from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.cli import scope
+from ssm_ssh.cli.parser import Arguments
 
 if TYPE_CHECKING:
-    from ssm_ssh.aws.discovery import Node
+    from ssm_ssh.aws.services.inventory import Node
 
 _DESCRIPTION = """\
 List the instances that Systems Manager knows: name, id, platform, usual user, agent version, ping status, private
@@ -22,7 +22,7 @@ address, profile and region. Names come from the Name tag; a managed node's (mi-
 """
 
 _EPILOG = f"""\
-{places.WHERE}
+{scope.WHERE}
 On a terminal columns are cut to its width; elsewhere they are whole. --json gives one array of objects.
 Needs ssm:DescribeInstanceInformation, and ec2:DescribeInstances for names and tags.
 
@@ -36,7 +36,7 @@ _ID = 1
 def run(argv: list[str]) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(argv)
-    asked = places.ask(options)
+    asked = scope.ask(options)
     nodes = {node.instance_id: node for one in reversed(asked.answers) if one.found for node in one.found.nodes}
     own = asked.settings.text("user")
     shown = [node._replace(user=own or node.user) for node in nodes.values()]
@@ -47,7 +47,7 @@ def run(argv: list[str]) -> int:
         _print_json(shown)
     else:
         _print_table(shown, unasked=sum(place.found is None for place in asked.answers), places=len(asked.answers))
-    return 1 if places.complain(asked.answers) else 0
+    return 1 if scope.complain(asked.answers) else 0
 
 
 def _parser() -> Arguments:
@@ -60,7 +60,7 @@ def _parser() -> Arguments:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    places.add_options(parser)
+    scope.add_options(parser)
     parser.add_argument("--online", action="store_true", help="only those whose agent is there")
     parser.add_argument("--json", action="store_true", help="for programs: one array of objects")
     return parser

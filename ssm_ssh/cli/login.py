@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.cli.parser import Arguments
 from ssm_ssh.errors import CredentialsError, UsageError
 from ssm_ssh.text import printable
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ssm_ssh.aws.ini import SharedFiles
-    from ssm_ssh.aws.logins import Login
-    from ssm_ssh.aws.settings import AwsSettings
+    from ssm_ssh.aws.config.ini import SharedFiles
+    from ssm_ssh.aws.config.login_source import Login
+    from ssm_ssh.aws.config.settings import AwsSettings
 
 # Seconds for a person in the browser; the codes of AWS live as long.
 _PATIENCE = 600.0
@@ -44,8 +44,8 @@ exit status: 0 logged in; 1 not logged in; 2 the call was wrong.
 def run(argv: list[str]) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(argv)
-    from ssm_ssh.aws.ini import SharedFiles
-    from ssm_ssh.aws.logins import SSO
+    from ssm_ssh.aws.config.ini import SharedFiles
+    from ssm_ssh.aws.config.login_source import SSO
 
     if options.profile and options.sso_session:
         raise UsageError("both a profile and --sso-session are given", "Name one of them")
@@ -88,7 +88,7 @@ def _parser() -> Arguments:
 
 
 def _login(options: argparse.Namespace, files: SharedFiles) -> Login:
-    from ssm_ssh.aws.logins import login_of, profile_with_login, sso_session
+    from ssm_ssh.aws.config.login_source import login_of, profile_with_login, sso_session
 
     if options.sso_session:
         if options.sso_session not in files.sso_sessions:
@@ -126,7 +126,7 @@ def _suggest(name: str, names: Any, kind: str) -> str:  # noqa: ANN401 - any con
 
 
 def _settings(login: Login) -> AwsSettings:
-    from ssm_ssh.aws.settings import load
+    from ssm_ssh.aws.config.settings import load
 
     # The region of an SSO login is that of its instance; a sign-in is where the profile is.
     region = login.region if login.start_url else None
@@ -139,9 +139,9 @@ def _settings(login: Login) -> AwsSettings:
 def _sso(
     login: Login, settings: AwsSettings, options: argparse.Namespace, debug: Callable[[str], None] | None
 ) -> tuple[str, Path]:
-    from ssm_ssh.aws.callback import Callback
-    from ssm_ssh.aws.oauth import sso_authorize_url
-    from ssm_ssh.aws.ssooidc import SsoOidc
+    from ssm_ssh.aws.login.callback import Callback
+    from ssm_ssh.aws.login.oauth import sso_authorize_url
+    from ssm_ssh.aws.login.sso_oidc import SsoOidc
 
     service = SsoOidc(settings, login, clock=time.time, debug=debug)
     if options.no_browser:
@@ -172,9 +172,9 @@ def _sso(
 def _sign_in(
     login: Login, settings: AwsSettings, options: argparse.Namespace, debug: Callable[[str], None] | None
 ) -> tuple[str, Path]:
-    from ssm_ssh.aws.callback import Callback
-    from ssm_ssh.aws.oauth import code_of_pasted
-    from ssm_ssh.aws.signin import SignIn
+    from ssm_ssh.aws.login.callback import Callback
+    from ssm_ssh.aws.login.oauth import code_of_pasted
+    from ssm_ssh.aws.login.signin import SignIn
 
     service = SignIn(settings, login, remote=options.no_browser, clock=time.time, debug=debug)
     secrets = _secrets()
@@ -195,7 +195,7 @@ def _sign_in(
 
 
 def _secrets() -> Any:  # noqa: ANN401 - a Challenge, whose module is loaded late
-    from ssm_ssh.aws.oauth import challenge
+    from ssm_ssh.aws.login.oauth import challenge
 
     return challenge(os.urandom(48))
 

@@ -74,7 +74,7 @@ def _refused(error: OSError) -> StateError:
     """Return what to say where the system refused something at a place that does not say so itself."""
     from pathlib import Path
 
-    from ssm_ssh.trouble import cannot_use
+    from ssm_ssh.storage.trouble import cannot_use
 
     if isinstance(error.filename, str | bytes):
         return cannot_use(Path(os.fsdecode(error.filename)), error)

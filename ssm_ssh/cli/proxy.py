@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.cli.parser import Arguments
 from ssm_ssh.errors import SsmSshError
 from ssm_ssh.text import printable, surprise
 
@@ -87,17 +87,17 @@ def _parser() -> Arguments:
 def _proxy(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from ssm_ssh import settings
-    from ssm_ssh.connect import Connection
-    from ssm_ssh.hostname import instance_of
-    from ssm_ssh.locate import locate
+    from ssm_ssh.auth.push import Wish
+    from ssm_ssh.locate.hostname import instance_of
+    from ssm_ssh.locate.resolver import locate
     from ssm_ssh.log import open_log
-    from ssm_ssh.push.ways import Wish
+    from ssm_ssh.settings import schema
     from ssm_ssh.target import parse_target
+    from ssm_ssh.tunnel.connection import Connection
 
     _open_standard_descriptors()
     target = parse_target(instance_of(options.host), options.port, options.user)
-    chosen = settings.load(vars(options))
+    chosen = schema.load(vars(options))
     log_file = Path(options.log_file) if options.log_file else None
     log = open_log(log_file, debug=options.debug, subject=target.instance_id)
     located = locate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.cli.parser import Arguments
 
 if TYPE_CHECKING:
     import argparse
@@ -35,20 +35,20 @@ exit status: 0 done, or nothing to do; 1 it could not be done, nothing has chang
 def run(argv: list[str]) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(argv)
-    from ssm_ssh.sshconfig import install, place, proof
+    from ssm_ssh.sshconfig import effective, install, locations
 
-    where, ssh = place.find_place(), proof.find_ssh()
+    where, ssh = locations.find_place(), effective.find_ssh()
     if options.remove:
         done = install.take_away(where, ssh, dry_run=options.dry_run)
         _tell(done, "Nothing to remove: ssh's configuration holds nothing of ssm-ssh.", dry_run=options.dry_run)
         return 0
     _check_choice(options)
-    from ssm_ssh import keys
-    from ssm_ssh.sshconfig.compose import compose
+    from ssm_ssh.auth import keypair
+    from ssm_ssh.sshconfig.desired import compose
 
     if not options.dry_run:
         _store(options)
-        keys.public_key()
+        keypair.public_key()
     done = install.set_up(
         where,
         ssh,
@@ -92,7 +92,7 @@ def _parser() -> Arguments:
 
 def _check_choice(options: argparse.Namespace) -> None:
     """Refuse a profile that is not there, or a region that cannot be, before it is written down."""
-    from ssm_ssh.aws import settings
+    from ssm_ssh.aws.config import settings
 
     if options.region:
         settings.check_region(options.region)
@@ -103,7 +103,7 @@ def _check_choice(options: argparse.Namespace) -> None:
 
 def _store(options: argparse.Namespace) -> None:
     """Write what was given into the settings file, where every command looks."""
-    from ssm_ssh import settings
+    from ssm_ssh.settings import schema
 
     changes: dict[str, str | float | list[str] | None] = {}
     if options.profile is not None:
@@ -112,14 +112,14 @@ def _store(options: argparse.Namespace) -> None:
         changes["default_region"] = options.region or None
     if options.search is not None:
         changes["search"] = _places(options.search) or None
-    if changes and settings.store(changes):
-        print(f"Changed {settings.load().path}")
+    if changes and schema.store(changes):
+        print(f"Changed {schema.load().path}")
 
 
 def _places(values: list[str]) -> list[str]:
     """Return the places that `values` of --search name: one each, or several words, as in SSM_SSH_SEARCH."""
-    from ssm_ssh.aws.ini import SharedFiles
-    from ssm_ssh.settings import parse_place
+    from ssm_ssh.aws.config.ini import SharedFiles
+    from ssm_ssh.settings.schema import parse_place
 
     profiles = SharedFiles(os.environ).profiles
 

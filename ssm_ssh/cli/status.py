@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssm_ssh import __version__
-from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.cli.parser import Arguments
 from ssm_ssh.errors import SsmSshError, StateError, UsageError
-from ssm_ssh.program import program
+from ssm_ssh.installation import program
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ssm_ssh.sshconfig.place import Place
-    from ssm_ssh.sshconfig.proof import Ssh
+    from ssm_ssh.sshconfig.effective import Ssh
+    from ssm_ssh.sshconfig.locations import Place
 
 _DESCRIPTION = """\
 Show what `ssm-ssh setup` has set up, whether it is current and whether ssh would use it, which profile and region
@@ -44,9 +44,9 @@ def run(argv: list[str]) -> int:
         allow_abbrev=False,
     )
     parser.parse_args(argv)
-    from ssm_ssh.sshconfig import place, proof
+    from ssm_ssh.sshconfig import effective, locations
 
-    where, ssh = place.find_place(), proof.find_ssh()
+    where, ssh = locations.find_place(), effective.find_ssh()
     _row("ssm-ssh", __version__)
     good = _configuration(where, ssh)
     _row("program", " ".join(program()))
@@ -64,11 +64,11 @@ def _row(name: str, value: str) -> None:
 
 
 def _configuration(where: Place, ssh: Ssh) -> bool:
-    from ssm_ssh.sshconfig import edit, install, interfere, place, proof
-    from ssm_ssh.sshconfig.compose import compose
-    from ssm_ssh.sshconfig.managed import Managed, proxy_command, render
-    from ssm_ssh.sshconfig.replace import look
-    from ssm_ssh.sshconfig.scan import scan
+    from ssm_ssh.sshconfig import effective, include, install, lint, locations
+    from ssm_ssh.sshconfig.atomic_replace import look
+    from ssm_ssh.sshconfig.desired import compose
+    from ssm_ssh.sshconfig.managed_file import Managed, proxy_command, render
+    from ssm_ssh.sshconfig.parser import scan
 
     config, own = look(where.config), look(where.managed)
     stored = install.stored(config, own)
@@ -78,28 +78,28 @@ def _configuration(where: Place, ssh: Ssh) -> bool:
         text = render(compose(where, stored, dry_run=True)).encode("utf-8", "surrogateescape")
     except UsageError as error:
         problems.append(f"what the rules are to say is not known: {error.sentence()}")
-    line = edit.include_line(str(where.managed))
-    inline = edit.has_block(config.text)
-    if not inline and not edit.has_line(config.text, line):
+    line = include.include_line(str(where.managed))
+    inline = include.has_block(config.text)
+    if not inline and not include.has_line(config.text, line):
         _row("setup", "not set up; run: ssm-ssh setup")
         for problem in problems:
             _row("problem", problem)
         return False
     if inline:
         _row("setup", f"a block in {where.config}")
-        current = text is not None and edit.block_in(config.text) == text.strip(b"\n") + b"\n"
+        current = text is not None and include.block_in(config.text) == text.strip(b"\n") + b"\n"
     else:
         _row("setup", f"{where.managed}, included by the first line of {where.config}")
         current = own.content == text
-        if not edit.line_is_first(config.text, line):
+        if not include.line_is_first(config.text, line):
             problems.append(
                 f"{where.config}: the line that includes ssm-ssh's rules is not the first; what precedes it wins"
             )
     if not current and text is not None:
         problems.append("the rules are older than this ssm-ssh, its place or its settings; run: ssm-ssh setup")
-    outcomes = [ssh.ask(name) for name in proof.IDS]
-    reason = next(filter(None, map(proof.rejected, outcomes)), "")
-    command = proxy_command(Managed(program(), (), Path(), environment=place.environment(where.home)))
+    outcomes = [ssh.ask(name) for name in effective.IDS]
+    reason = next(filter(None, map(effective.rejected, outcomes)), "")
+    command = proxy_command(Managed(program(), (), Path(), environment=locations.environment(where.home)))
     # ssh -G prints the tokens as they are.
     used = not reason and all(one.value("proxycommand") == command for one in outcomes)
     _row("ssh", f"{ssh.version()} at {ssh.program}: {'uses it' if used else 'does not use it'}")
@@ -111,18 +111,19 @@ def _configuration(where: Place, ssh: Ssh) -> bool:
         _row("problem", problem)
     if not reason:
         directives = scan(where.config, where.folder, skip=where.managed)
-        for note in interfere.notes(where, directives, outcomes[0], outcomes[2]):
+        for note in lint.notes(where, directives, outcomes[0], outcomes[2]):
             _row("danger" if note.danger else "mind", note.line())
     return used and current
 
 
 def _choice() -> None:
-    from ssm_ssh import choice, locate, settings
+    from ssm_ssh.locate import resolver, selection
+    from ssm_ssh.settings import schema
 
-    chosen = choice.choose(settings.load(), os.environ)
+    chosen = selection.choose(schema.load(), os.environ)
     _row("profile", f"{chosen.profile or 'default'}{_from(chosen.profile_from)}")
     try:
-        found = locate.aws_settings(chosen, os.environ)
+        found = resolver.aws_settings(chosen, os.environ)
     except SsmSshError as error:
         _row("region", error.sentence())
         return
@@ -132,16 +133,18 @@ def _choice() -> None:
 
 def _problems() -> list[str]:
     """Return why connections would fail, as far as that is to be seen from here."""
-    from ssm_ssh import keys, settings, trusted, userkey
-    from ssm_ssh.knownhosts import KNOWN, REFUSED
-    from ssm_ssh.paths import data_folder
+    from ssm_ssh.auth import identity, keypair
+    from ssm_ssh.hostkeys import admin
+    from ssm_ssh.hostkeys.known_hosts import KNOWN, REFUSED
+    from ssm_ssh.settings import schema
+    from ssm_ssh.storage.paths import data_folder
 
     found = []
-    key = settings.load().text("key")
-    checks: list[Callable[[], object]] = [lambda: found.append(userkey.problem(key, env=os.environ))]
+    key = schema.load().text("key")
+    checks: list[Callable[[], object]] = [lambda: found.append(identity.problem(key, env=os.environ))]
     if os.path.lexists(data_folder()):  # to look into it would make it
-        checks += [] if key else [keys.show]
-        checks += [lambda: trusted.of("", KNOWN), lambda: trusted.of("", REFUSED)]
+        checks += [] if key else [keypair.show]
+        checks += [lambda: admin.of("", KNOWN), lambda: admin.of("", REFUSED)]
     for check in checks:
         try:
             check()
@@ -152,17 +155,17 @@ def _problems() -> list[str]:
 
 def _host_keys() -> None:
     """Name the instances whose host keys were refused, and those whose host keys nothing has confirmed."""
-    from ssm_ssh import trusted
-    from ssm_ssh.hostkeys import UNVERIFIED
-    from ssm_ssh.knownhosts import KNOWN, REFUSED, instance_of
-    from ssm_ssh.paths import data_folder
+    from ssm_ssh.hostkeys import admin
+    from ssm_ssh.hostkeys.known_hosts import KNOWN, REFUSED, instance_of
+    from ssm_ssh.hostkeys.verify import UNVERIFIED
+    from ssm_ssh.storage.paths import data_folder
 
     if not os.path.lexists(data_folder()):
         return
     try:
-        refused = dict.fromkeys(instance_of(name) for name, _, _ in trusted.of("", REFUSED))
+        refused = dict.fromkeys(instance_of(name) for name, _, _ in admin.of("", REFUSED))
         unverified = dict.fromkeys(
-            instance_of(name) for name, _, comment in trusted.of("", KNOWN) if comment.startswith(UNVERIFIED)
+            instance_of(name) for name, _, comment in admin.of("", KNOWN) if comment.startswith(UNVERIFIED)
         )
     except StateError:  # a problem that has been told
         return
@@ -179,11 +182,11 @@ def _removals() -> None:
     """Name the entries in authorized_keys files that were to be gone by now, and are not known to be."""
     import time
 
-    from ssm_ssh.push import memory
+    from ssm_ssh.auth import push_journal
 
     now = time.time()
-    overdue: dict[tuple[str, str], memory.Entry] = {}
-    for entry in memory.entries():
+    overdue: dict[tuple[str, str], push_journal.Entry] = {}
+    for entry in push_journal.entries():
         if entry.expires < now:
             overdue.setdefault((entry.instance_id, entry.user), entry)
     for (instance_id, user), entry in list(overdue.items())[:_MOST_REMOVALS]:

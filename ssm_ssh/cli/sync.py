@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from ssm_ssh.cli import places
-from ssm_ssh.cli.arguments import Arguments
+from ssm_ssh.cli import scope
+from ssm_ssh.cli.parser import Arguments
 from ssm_ssh.errors import StateError, UsageError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from ssm_ssh.aws.discovery import Found, Node
-    from ssm_ssh.cli.places import Asked
-    from ssm_ssh.sshconfig.managed import Alias
-    from ssm_ssh.sshconfig.place import Place
+    from ssm_ssh.aws.services.inventory import Found, Node
+    from ssm_ssh.cli.scope import Asked
+    from ssm_ssh.sshconfig.locations import Place
+    from ssm_ssh.sshconfig.managed_file import Alias
 
 _DESCRIPTION = """\
 Give each instance that Systems Manager knows an alias for ssh, by its Name tag:
@@ -28,7 +28,7 @@ is not touched.
 """
 
 _EPILOG = f"""\
-{places.WHERE}
+{scope.WHERE}
 A name becomes an alias as it is, if it is plain: letters, digits, - and _, at most 63. It never is one for which your
 ssh configuration, known_hosts or /etc/hosts has a meaning already; and where several instances have the same name, each
 of them has a part of its id behind it (web-9abcdef0), and none the bare name. An alias that leads to another instance
@@ -61,22 +61,22 @@ class Change(NamedTuple):
 def run(argv: list[str]) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(argv)
-    from ssm_ssh import settings
-    from ssm_ssh.sshconfig import compose, place, proof
+    from ssm_ssh.settings import schema
+    from ssm_ssh.sshconfig import desired, effective, locations
 
-    where, ssh = place.find_place(), proof.find_ssh()
-    asked = places.ask(options, tags=settings.load().words("sync_tags"))
+    where, ssh = locations.find_place(), effective.find_ssh()
+    asked = scope.ask(options, tags=schema.load().words("sync_tags"))
     changes: list[Change] = []
 
     def change(before: tuple[Alias, ...]) -> tuple[Alias, ...]:
         changes.append(plan(asked, before, where))
         return tuple(changes[-1].after.values())
 
-    done = compose.update_aliases(where, ssh, change, dry_run=options.dry_run)
+    done = desired.update_aliases(where, ssh, change, dry_run=options.dry_run)
     _tell(changes[-1], wrote=bool(done.plan.changes), dry_run=options.dry_run, quiet=options.quiet)
     if not options.dry_run:
         _remember(asked)
-    places.complain(asked.answers)
+    scope.complain(asked.answers)
     return 0 if len(_named(asked)) == len(asked.answers) else 1
 
 
@@ -90,7 +90,7 @@ def _parser() -> Arguments:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    places.add_options(parser)
+    scope.add_options(parser)
     parser.add_argument("--user", metavar="U", help="the user of every alias, instead of the platform's usual one")
     parser.add_argument("--dry-run", action="store_true", help="say what would change, and who gets none")
     parser.add_argument("--quiet", action="store_true", help="say only what leads elsewhere now, and what failed")
@@ -99,9 +99,9 @@ def _parser() -> Arguments:
 
 def plan(asked: Asked, before: tuple[Alias, ...], where: Place) -> Change:
     """Return which aliases there are to be, given those that are there."""
-    from ssm_ssh import aliases
-    from ssm_ssh.sshconfig.managed import Alias, check_alias
-    from ssm_ssh.sshconfig.meanings import meanings
+    from ssm_ssh.locate import aliases
+    from ssm_ssh.sshconfig.managed_file import Alias, check_alias
+    from ssm_ssh.sshconfig.taken_names import meanings
 
     nodes = {node.instance_id: node for one in reversed(_named(asked)) for node in one.nodes}
     kept = [alias for alias in before if alias.instance_id not in nodes and _kept(alias, asked)]
@@ -157,7 +157,7 @@ def _unasked(alias: Alias, asked: Asked) -> bool:
 
 def _profile_of(place: Node | Found, asked: Asked) -> str:
     """Return the profile to write down: the environment's credentials have no name, and decide at each connection."""
-    from ssm_ssh.choice import given_by
+    from ssm_ssh.locate.selection import given_by
 
     if place.profile or given_by(os.environ):
         return place.profile
@@ -165,16 +165,16 @@ def _profile_of(place: Node | Found, asked: Asked) -> str:
 
 
 def _remember(asked: Asked) -> None:
-    from ssm_ssh import learned
+    from ssm_ssh.locate import history
 
     known = []
     for one in reversed(asked.answers):
         for node in one.found.nodes if one.found else ():
             profile = _profile_of(node, asked)
             if profile:
-                known.append(learned.Learned(node.instance_id, profile, node.region, node.user))
+                known.append(history.Learned(node.instance_id, profile, node.region, node.user))
     try:
-        learned.remember(known)
+        history.remember(known)
     except StateError as error:
         print(f"Mind: {error.sentence()}")
 

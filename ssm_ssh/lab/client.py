@@ -21,10 +21,10 @@ from types import TracebackType
 from typing import Any, NamedTuple, TypeAlias
 
 from ssm_ssh.errors import StateError, UsageError
-from ssm_ssh.files import open_folder
-from ssm_ssh.lab import files
+from ssm_ssh.lab import environment as files
 from ssm_ssh.lab.options import SSHD_KINDS, LabOptions
-from ssm_ssh.paths import data_folder
+from ssm_ssh.storage.paths import data_folder
+from ssm_ssh.storage.private_dir import open_folder
 
 # The server's own limit for getting ready is shorter; this one is for a server that hangs.
 _READY_SECONDS = 150.0
@@ -248,7 +248,7 @@ class Lab:
         return list(self._control("online"))
 
     def fault(self, name: str, **values: Json) -> dict[str, Any]:
-        """Make something go wrong; see `ssm_ssh.lab.faults` and `ssm_ssh.lab.instance_faults` for names and values.
+        """Make something go wrong; see `ssm_ssh.lab.faults.faults` and `ssm_ssh.lab.machines.faults` for names and values.
 
         Raises UsageError for what is not a fault.
         """

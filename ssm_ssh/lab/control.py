@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ssm_ssh.errors import SsmSshError
-from ssm_ssh.lab import link
-from ssm_ssh.lab.faults import Faults
-from ssm_ssh.lab.instance_faults import FAULTS as INSTANCE_FAULTS
+from ssm_ssh.lab.faults.faults import Faults
+from ssm_ssh.lab.machines.faults import FAULTS as INSTANCE_FAULTS
 from ssm_ssh.lab.state import LabState
+from ssm_ssh.lab.wire import link
 from ssm_ssh.lab.world import Instances
 
 Operation = Callable[[dict[str, Any]], Awaitable[Any]]

@@ -18,21 +18,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssm_ssh import knownhosts
+from ssm_ssh.auth.keypair import identity_files
 from ssm_ssh.errors import SsmSshError
-from ssm_ssh.keys import identity_files
-from ssm_ssh.lab import files, lifeline, link
-from ssm_ssh.lab.api import Api
-from ssm_ssh.lab.ca import new_authority
+from ssm_ssh.hostkeys import known_hosts
+from ssm_ssh.lab import environment as files
+from ssm_ssh.lab.api.server import Api
 from ssm_ssh.lab.control import Control
-from ssm_ssh.lab.doors import Doors
-from ssm_ssh.lab.faults import Faults
-from ssm_ssh.lab.gateway import Gateway, GatewayOptions, NotOnline, Presence, SessionOrder, SessionView
-from ssm_ssh.lab.http import HttpServer
-from ssm_ssh.lab.identities import Identity
+from ssm_ssh.lab.faults.faults import Faults
+from ssm_ssh.lab.gateway.server import Gateway, GatewayOptions, NotOnline, Presence, SessionOrder, SessionView
+from ssm_ssh.lab.identity.ca import new_authority
+from ssm_ssh.lab.identity.identities import Identity
+from ssm_ssh.lab.identity.verify import Request, SignatureRefused, signed, verify
+from ssm_ssh.lab.login.doors import Doors
 from ssm_ssh.lab.options import LabOptions
+from ssm_ssh.lab.process import lifeline
 from ssm_ssh.lab.state import LabState, SessionRecord
-from ssm_ssh.lab.verify import Request, SignatureRefused, signed, verify
+from ssm_ssh.lab.wire import link
+from ssm_ssh.lab.wire.http import HttpServer
 from ssm_ssh.lab.world import World
 
 # Many instances on a slow machine need a while for their keys; nobody waits longer than this for a lab that hangs.
@@ -148,7 +150,7 @@ class Server:
         environment = {**self.environment, "PATH": self._system_path}
         if os.geteuid() == 0:
             del environment["TMPDIR"]
-        command = [sys.executable, "-I", "-m", "ssm_ssh.lab.instances"]
+        command = [sys.executable, "-I", "-m", "ssm_ssh.lab.machines.instances"]
         with theirs:
             process = await asyncio.create_subprocess_exec(*command, stdin=theirs.fileno(), stdout=2, env=environment)
         stack.push_async_callback(_end_process, process)
@@ -263,7 +265,7 @@ class Server:
             self.folder / "known_hosts",
             files.known_hosts({one["instance_id"]: one["host_keys"] for one in instances}, ports),
         )
-        config = files.ssh_config(self.folder, identity_files(), knownhosts.path())
+        config = files.ssh_config(self.folder, identity_files(), known_hosts.path())
         files.write_private(self.folder / "ssh_config", config)
         files.wrappers(self.folder, self._system_path)
         agents = {one.instance_id: _keys(one.identity) for one in self.state.instances.values()}

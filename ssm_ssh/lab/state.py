@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ssm_ssh.lab.identities import Identity, agent_role, cast
+from ssm_ssh.lab.identity.identities import Identity, agent_role, cast
 from ssm_ssh.lab.options import InstanceOptions, LabOptions
 
 # Session ids end in 26 characters of base36 today.

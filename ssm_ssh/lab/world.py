@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from ssm_ssh.lab.identities import Identity
+from ssm_ssh.lab.identity.identities import Identity
 from ssm_ssh.lab.state import LabState, SessionRecord
 
 T = TypeVar("T")

@@ -13,22 +13,22 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ssm_ssh import leftovers, trouble
 from ssm_ssh.errors import SsmSshError, StateError, UsageError
-from ssm_ssh.files import open_folder
-from ssm_ssh.paths import state_folder
-from ssm_ssh.sshconfig import edit, interfere, managed, proof
-from ssm_ssh.sshconfig.managed import MARK, Managed, Stored
+from ssm_ssh.sshconfig import effective, include, lint, managed_file
+from ssm_ssh.sshconfig.atomic_replace import Seen, check_replaceable, look, remove, replace, sweep
+from ssm_ssh.sshconfig.managed_file import MARK, Managed, Stored
+from ssm_ssh.sshconfig.parser import host_names, scan
 from ssm_ssh.sshconfig.patterns import is_ours
-from ssm_ssh.sshconfig.replace import Seen, check_replaceable, look, remove, replace, sweep
-from ssm_ssh.sshconfig.scan import host_names, scan
+from ssm_ssh.storage import leftovers, trouble
+from ssm_ssh.storage.paths import state_folder
+from ssm_ssh.storage.private_dir import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ssm_ssh.sshconfig.interfere import Note
-    from ssm_ssh.sshconfig.place import Place
-    from ssm_ssh.sshconfig.proof import Outcome, Ssh
+    from ssm_ssh.sshconfig.effective import Outcome, Ssh
+    from ssm_ssh.sshconfig.lint import Note
+    from ssm_ssh.sshconfig.locations import Place
 
 # Hosts that are asked about once more after the change, under ssh's own reading of it all.
 _LOOKED_AT_AGAIN = 40
@@ -64,8 +64,8 @@ class Done(NamedTuple):
 
 def stored(plan_config: Seen, plan_managed: Seen) -> Stored:
     """Return what our file, or our block, keeps."""
-    text = edit.block_in(plan_config.text) if edit.has_block(plan_config.text) else plan_managed.text
-    return managed.read((text or b"").decode("utf-8", "surrogateescape"))
+    text = include.block_in(plan_config.text) if include.has_block(plan_config.text) else plan_managed.text
+    return managed_file.read((text or b"").decode("utf-8", "surrogateescape"))
 
 
 def set_up(
@@ -95,12 +95,12 @@ def set_up(
             made.add("config")
         wanted = compose(before)
         wanted = wanted._replace(made=wanted.made | before.made | made)
-        text = managed.render(wanted).encode("utf-8", "surrogateescape")
-        line = edit.include_line(str(place.managed))
-        if edit.has_block(config.text) if inline is None else inline:
-            plan = Plan(config, own, edit.put_block(config.text, text, line), None)
+        text = managed_file.render(wanted).encode("utf-8", "surrogateescape")
+        line = include.include_line(str(place.managed))
+        if include.has_block(config.text) if inline is None else inline:
+            plan = Plan(config, own, include.put_block(config.text, text, line), None)
         else:
-            plan = Plan(config, own, edit.put_line(config.text, line), text)
+            plan = Plan(config, own, include.put_line(config.text, line), text)
         return _change(place, ssh, plan, wanted, dry_run=dry_run)
 
 
@@ -112,7 +112,7 @@ def take_away(place: Place, ssh: Ssh, *, dry_run: bool = False) -> Done:
     with _locked(place):
         config, own = look(place.config), _own(place)
         made = stored(config, own).made
-        new: bytes | None = edit.without(config.text, edit.include_line(str(place.managed)))
+        new: bytes | None = include.without(config.text, include.include_line(str(place.managed)))
         if config.content is None or (not new and "config" in made):
             new = None
         if new != config.content:
@@ -157,10 +157,10 @@ def _locked(place: Place) -> Iterator[None]:
 def _change(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, *, dry_run: bool) -> Done:
     directives = scan(place.config, place.folder, skip=place.managed)
     names = [name for name in host_names(directives) if not is_ours(name, wanted.suffixes if wanted else ())]
-    foreign = proof.some_of(list(dict.fromkeys([*proof.STANDARD, *names])))
-    again = list(dict.fromkeys([*proof.STANDARD, *proof.some_of(names, _LOOKED_AT_AGAIN)]))
-    first = ssh.ask(proof.STANDARD[0])
-    reason = proof.rejected(first)
+    foreign = effective.some_of(list(dict.fromkeys([*effective.STANDARD, *names])))
+    again = list(dict.fromkeys([*effective.STANDARD, *effective.some_of(names, _LOOKED_AT_AGAIN)]))
+    first = ssh.ask(effective.STANDARD[0])
+    reason = effective.rejected(first)
     if reason and (wanted is not None or not plan.changes):
         raise UsageError(f"ssh does not accept its configuration as it is, so nothing was changed: {reason}", "Mend it")
     if reason:  # what cannot be compared can still be taken away
@@ -179,7 +179,7 @@ def _change(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, *, dry_r
             raise
     told: list[Note] = []
     if wanted is not None and (not plan.changes or not dry_run):
-        told = interfere.notes(place, directives, ssh.ask(proof.IDS[0]), ssh.ask(proof.IDS[2]))
+        told = lint.notes(place, directives, ssh.ask(effective.IDS[0]), ssh.ask(effective.IDS[2]))
     return Done(plan, told, len(foreign), backup)
 
 
@@ -189,29 +189,29 @@ def _prove(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, foreign: 
     try:
         system = ssh.system_file()
         own = folder / "managed"
-        line, stand_in = (edit.include_line(str(one)) for one in (place.managed, own))
+        line, stand_in = (include.include_line(str(one)) for one in (place.managed, own))
         new = plan.new_config or b""
         files = {
             "before": plan.config.text,
-            "after": new.replace(line, stand_in, 1) if edit.has_line(new, line) else new,
+            "after": new.replace(line, stand_in, 1) if include.has_line(new, line) else new,
         }
         for name, content in files.items():
             _write_private(folder / f"{name}.user", content)
-            _write_private(folder / name, proof.wrapper(folder / f"{name}.user", system).encode())
+            _write_private(folder / name, effective.wrapper(folder / f"{name}.user", system).encode())
         if plan.new_managed is not None:
             _write_private(own, plan.new_managed)
         before, after = (ssh.ask_all(foreign, folder / name) for name in files)
-        wrong = proof.differences(before, after)
+        wrong = effective.differences(before, after)
         if wrong:
             # What is not the same twice under the old one (a Match exec that looks at the time) proves nothing.
-            unsteady = proof.differences(before, ssh.ask_all(foreign, folder / "before"))
+            unsteady = effective.differences(before, ssh.ask_all(foreign, folder / "before"))
             wrong = [one for one in wrong if one.split(":")[0] not in {other.split(":")[0] for other in unsteady}]
         if wrong:
             raise StateError(f"the change would not leave other hosts as they are, so nothing was changed: {wrong[0]}")
         if wanted is None:
             return {}
         alone = folder / "alone"
-        _write_private(alone, managed.render(wanted).encode("utf-8", "surrogateescape"))
+        _write_private(alone, managed_file.render(wanted).encode("utf-8", "surrogateescape"))
         ours = _ours(wanted)
         reference = ssh.ask_all(ours, alone)
         _check_ours(wanted, reference, ssh.ask_all(ours, folder / "after"))
@@ -236,19 +236,19 @@ def _proof_folder() -> Path:
 
 
 def _ours(wanted: Managed) -> list[str]:
-    return [*proof.IDS, *proof.some_of([alias.name for alias in wanted.aliases], _LOOKED_AT_AGAIN)]
+    return [*effective.IDS, *effective.some_of([alias.name for alias in wanted.aliases], _LOOKED_AT_AGAIN)]
 
 
 def _check_ours(wanted: Managed, reference: dict[str, Outcome], real: dict[str, Outcome]) -> None:
     for host, meant in reference.items():
         for outcome in (meant, real[host]):
-            reason = proof.rejected(outcome)
+            reason = effective.rejected(outcome)
             if reason:
                 raise StateError(f"ssh does not accept the new configuration, so nothing was changed: {reason}")
         names = {alias.name: alias.instance_id for alias in wanted.aliases}
         if meant.value("hostname") != names.get(host, host) or "proxy" not in meant.value("proxycommand"):
             raise StateError(f"ssh does not take {host} for an instance, so nothing was changed")
-        wrong = proof.unmet(wanted, meant, real[host])
+        wrong = effective.unmet(wanted, meant, real[host])
         if wrong:
             raise StateError(f"ssh would not do what is meant for {host}, so nothing was changed: {', '.join(wrong)}")
 
@@ -258,15 +258,15 @@ def _look_again(
 ) -> None:
     """Ask ssh as its user would, now that the files are in place; raises StateError where it is not as proved."""
     after = ssh.ask_all(before)
-    wrong = proof.differences(before, after)
-    if wrong and proof.differences(after, ssh.ask_all(before)):
+    wrong = effective.differences(before, after)
+    if wrong and effective.differences(after, ssh.ask_all(before)):
         wrong = []  # not steady in itself
     if wrong:
         raise StateError(f"other hosts were not left as they are, so the change was taken back: {wrong[0]}")
     if wanted is not None and reference:
         real = ssh.ask_all(reference)
         for host, meant in reference.items():
-            reason = proof.rejected(real[host]) or ", ".join(proof.unmet(wanted, meant, real[host]))
+            reason = effective.rejected(real[host]) or ", ".join(effective.unmet(wanted, meant, real[host]))
             if reason:
                 raise StateError(
                     f"ssh did not take up the change, so it was taken back: {host}: {reason}",
@@ -279,7 +279,7 @@ def _write(plan: Plan) -> Path | None:
     backup = None
     if plan.config.content is not None and plan.config.content != plan.new_config:
         # Two names, so that the one without anything of ours outlives later changes.
-        ours = edit.is_ours(plan.config.content, str(plan.managed.path))
+        ours = include.is_ours(plan.config.content, str(plan.managed.path))
         name = "ssh_config.before-change" if ours else "ssh_config.before-setup"
         with open_folder(state_folder()) as state:
             state.write(name, plan.config.content)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from ssm_ssh.aws.api import Api
-from ssm_ssh.aws.settings import load
+from ssm_ssh.aws.api.client import Api
+from ssm_ssh.aws.config.settings import load
 from ssm_ssh.target import parse_target
 
 if TYPE_CHECKING:

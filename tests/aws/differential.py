@@ -263,7 +263,7 @@ class _Token:
 @contextlib.contextmanager
 def edges() -> Iterator[None]:
     """Replace the network, processes, caches and the terminal, for botocore's chain and for ours."""
-    from ssm_ssh.aws import chain
+    from ssm_ssh.aws.credentials import botocore_chain
 
     patches = [
         mock.patch.object(botocore.session.Session, "create_client", lambda _, service, **how: _Client(service, **how)),
@@ -285,9 +285,9 @@ def edges() -> Iterator[None]:
         mock.patch.object(
             botocore.credentials.AssumeRoleProvider.__init__, "__defaults__", (lambda _: "123456", None, None)
         ),
-        mock.patch.object(chain, "ask", return_value="123456"),
-        mock.patch.object(chain, "_start", _Process),
-        mock.patch.object(chain, "_Cache", side_effect=lambda _: {}),
+        mock.patch.object(botocore_chain, "ask", return_value="123456"),
+        mock.patch.object(botocore_chain, "_start", _Process),
+        mock.patch.object(botocore_chain, "_Cache", side_effect=lambda _: {}),
     ]
     with contextlib.ExitStack() as stack:
         for patch in patches:

@@ -16,14 +16,14 @@ from dateutil.parser import parse
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ssm_ssh.aws.credentials import CredentialSource
-from ssm_ssh.aws.endpoints import resolve
-from ssm_ssh.aws.ini import SharedFiles
-from ssm_ssh.aws.settings import AwsSettings, load
-from ssm_ssh.choice import choose
+from ssm_ssh.aws.config.endpoints import resolve
+from ssm_ssh.aws.config.ini import SharedFiles
+from ssm_ssh.aws.config.settings import AwsSettings, load
+from ssm_ssh.aws.credentials.source import CredentialSource
 from ssm_ssh.errors import CredentialsError, SsmSshError, UsageError
-from ssm_ssh.locate import aws_settings
-from ssm_ssh.settings import SETTINGS, Origin, Settings
+from ssm_ssh.locate.resolver import aws_settings
+from ssm_ssh.locate.selection import choose
+from ssm_ssh.settings.schema import SETTINGS, Origin, Settings
 from tests.aws.differential import SERVICES, Answer, Case, cases, edges, expected
 
 DEFAULTS = Settings({one.name: Origin(one.default, "default") for one in SETTINGS}, Path("config.toml"))

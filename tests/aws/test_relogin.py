@@ -18,8 +18,8 @@ from tests.loginlab import LoginLab, clear_environment, running
 # As the proxy does it, with a controlling terminal that only a session leader can have.
 PROGRAM = """
 import sys
-from ssm_ssh.aws.credentials import CredentialSource
-from ssm_ssh.aws.settings import load
+from ssm_ssh.aws.credentials.source import CredentialSource
+from ssm_ssh.aws.config.settings import load
 from ssm_ssh.errors import SsmSshError
 source = CredentialSource(load(profile="sso"), apart=sys.argv[1] == "apart")
 try:
@@ -34,7 +34,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoginLab]:
     clear_environment(monkeypatch)
     with running(tmp_path) as lab:
         browser = tmp_path / "browser"
-        browser.write_text(f'#!/bin/sh\nexec {sys.executable} -I -m ssm_ssh.lab.browser "$@"\n')
+        browser.write_text(f'#!/bin/sh\nexec {sys.executable} -I -m ssm_ssh.lab.login.browser "$@"\n')
         browser.chmod(0o700)
         lab.env |= {"BROWSER": str(browser), "SSM_SSH_LAB_PASSWORD": lab.state.password}
         yield lab

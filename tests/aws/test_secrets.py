@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ssm_ssh.aws.api import Api
-from ssm_ssh.aws.credentials import CredentialSource
-from ssm_ssh.aws.keypush import push_key
-from ssm_ssh.aws.plan import describe
-from ssm_ssh.aws.sessions import resume_session, start_session, terminate_session
-from ssm_ssh.aws.settings import load
+from ssm_ssh.aws.api.client import Api
+from ssm_ssh.aws.config.settings import load
+from ssm_ssh.aws.credentials.source import CredentialSource
+from ssm_ssh.aws.services.instance_connect import push_key
+from ssm_ssh.aws.services.sessions import resume_session, start_session, terminate_session
 from ssm_ssh.errors import SsmSshError
+from ssm_ssh.tunnel.plan import describe
 
 if TYPE_CHECKING:
     from pathlib import Path

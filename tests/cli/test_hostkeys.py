@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh import hostkeys, knownhosts, trusted
 from ssm_ssh.cli import main
-from ssm_ssh.knownhosts import KNOWN, REFUSED, HostFile
+from ssm_ssh.hostkeys import admin, known_hosts, verify
+from ssm_ssh.hostkeys.known_hosts import KNOWN, REFUSED, HostFile
 from ssm_ssh.ssh.hostkey import HostKey
 from tests.ssh.streams import ed25519
 
@@ -16,7 +16,7 @@ KEY, OTHER = ed25519(1), ed25519(2)
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(knownhosts, "data_folder", lambda: tmp_path / "data")
+    monkeypatch.setattr(known_hosts, "data_folder", lambda: tmp_path / "data")
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
@@ -76,8 +76,8 @@ def test_refreshing_and_pruning_go_by_region_and_profile(
         seen.append((instance_id, origin))
         return frozenset({KEY}), "console"
 
-    monkeypatch.setattr(trusted, "refresh", refresh)
-    monkeypatch.setattr(trusted, "prune", lambda api, origin: seen.append(("prune", origin)) or [INSTANCE])
+    monkeypatch.setattr(admin, "refresh", refresh)
+    monkeypatch.setattr(admin, "prune", lambda api, origin: seen.append(("prune", origin)) or [INSTANCE])
     assert run("refresh", f"{INSTANCE}.us-east-1") == 0
     assert run("prune", "--region", "eu-west-1") == 0
     assert [(what, origin.rpartition(" ")[0]) for what, origin in seen] == [
@@ -94,8 +94,8 @@ def test_options_may_stand_anywhere(words: tuple[str, ...], monkeypatch: pytest.
     def sources(*_: object, commands: bool, document: str) -> None:
         seen.append(commands)
 
-    monkeypatch.setattr(hostkeys, "sources", sources)
-    monkeypatch.setattr(trusted, "refresh", lambda *_: (frozenset({KEY}), "console"))
+    monkeypatch.setattr(verify, "sources", sources)
+    monkeypatch.setattr(admin, "refresh", lambda *_: (frozenset({KEY}), "console"))
     assert run(*words) == 0
     assert seen == [False]
 

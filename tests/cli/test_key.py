@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh import keys
-from ssm_ssh.aws.api import Api
+from ssm_ssh.auth import keypair, push, push_journal
+from ssm_ssh.aws.api.client import Api
 from ssm_ssh.cli import main
 from ssm_ssh.errors import KeyRefused
-from ssm_ssh.push import memory, ways
 from ssm_ssh.target import Target
 
 INSTANCE = "i-0123456789abcdef0"
@@ -35,10 +34,10 @@ def swept(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     """Instance, user and region of every sweep."""
     seen: list[tuple[str, str, str]] = []
 
-    def sweep(api: Api, target: Target, wish: ways.Wish) -> None:
+    def sweep(api: Api, target: Target, wish: push.Wish) -> None:
         seen.append((target.instance_id, target.user, api.settings.region))
 
-    monkeypatch.setattr(ways, "sweep", sweep)
+    monkeypatch.setattr(push, "sweep", sweep)
     return seen
 
 
@@ -83,7 +82,7 @@ def test_a_sweep_that_fails_is_told_as_one(
     def sweep(*_: object) -> None:
         raise KeyRefused(said, "Try again" if code == "lock" else "Name the user: ssh USER@..." * bool(line), code=code)
 
-    monkeypatch.setattr(ways, "sweep", sweep)
+    monkeypatch.setattr(push, "sweep", sweep)
     assert run("sweep", INSTANCE) == 1
     told = capsys.readouterr().err
     assert told.startswith(f"ssm-ssh: entries of ec2-user on {INSTANCE} were not swept: {line}")
@@ -93,12 +92,12 @@ def test_a_sweep_that_fails_is_told_as_one(
 def test_an_entry_whose_command_was_not_heard_of(
     swept: list[tuple[str, str, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    memory.expected(memory.Entry("0" * 16, INSTANCE, "admin", time.time() + 100, heard=False))
+    push_journal.expected(push_journal.Entry("0" * 16, INSTANCE, "admin", time.time() + 100, heard=False))
     assert run() == 0
     assert f"perhaps in place: entry {'0' * 16} of admin on {INSTANCE}, until " in capsys.readouterr().out
     assert run("sweep", INSTANCE, "admin") == 0
     assert "may run yet: sweep again in some minutes" in capsys.readouterr().out
-    memory.gone(INSTANCE)
+    push_journal.gone(INSTANCE)
     assert run() == 0
     assert "perhaps" not in capsys.readouterr().out
 
@@ -111,7 +110,7 @@ def test_help_names_the_user_that_is_meant(capsys: pytest.CaptureFixture[str]) -
 
 def test_what_becomes_of_each_pair_is_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     now = time.time()
-    keys.renew(now=now)
+    keypair.renew(now=now)
     assert run() == 0
     assert "serves until" in capsys.readouterr().out
     assert run("renew") == 0
@@ -122,7 +121,7 @@ def test_what_becomes_of_each_pair_is_shown(home: Path, capsys: pytest.CaptureFi
     assert "serves from" in resting
     assert current.partition("serves until ")[2].split("\n")[0] == resting.partition("serves from ")[2].split("\n")[0]
     for path in home.rglob("id_ed25519*"):
-        age = now - keys.GRACE - 60 * (not path.name.startswith("id_ed25519_2"))
+        age = now - keypair.GRACE - 60 * (not path.name.startswith("id_ed25519_2"))
         os.utime(path, (age, age))
     assert run() == 0
     retired, current = (part for part in capsys.readouterr().out.split("  ") if "made" in part)
@@ -168,7 +167,7 @@ def test_a_key_of_the_users_that_cannot_be_used_hides_nothing(
 def test_a_removal_that_is_not_confirmed_is_told_without_alarm(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(memory, "entries", lambda: [memory.Entry("0" * 16, INSTANCE, "admin", 1e9)])
+    monkeypatch.setattr(push_journal, "entries", lambda: [push_journal.Entry("0" * 16, INSTANCE, "admin", 1e9)])
     assert run() == 0
     said = capsys.readouterr().out
     assert f"removal not confirmed: entry {'0' * 16} of admin on {INSTANCE} was to remove itself at 2001-09-" in said

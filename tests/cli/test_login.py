@@ -17,9 +17,9 @@ import botocore.session
 import botocore.tokens
 import pytest
 
-from ssm_ssh.aws.credentials import get
-from ssm_ssh.aws.logincache import moment, sign_in_name, sso_token_name, timestamp
-from ssm_ssh.aws.settings import load
+from ssm_ssh.aws.config.settings import load
+from ssm_ssh.aws.credentials.source import get
+from ssm_ssh.aws.login.cache import moment, sign_in_name, sso_token_name, timestamp
 from ssm_ssh.cli import login as command
 from ssm_ssh.cli.main import main
 from ssm_ssh.errors import CredentialsError

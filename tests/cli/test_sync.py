@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh import learned
 from ssm_ssh.cli.main import main
-from ssm_ssh.learned import Learned
-from ssm_ssh.sshconfig import replace
+from ssm_ssh.locate import history
+from ssm_ssh.locate.history import Learned
+from ssm_ssh.sshconfig import atomic_replace
 from tests.fleet import Fleet, Instance, an_id, running
 from tests.sshconfig.home import Home
 
@@ -93,7 +93,7 @@ def test_each_named_instance_has_an_alias(sync: Sync) -> None:
         assert (hostname, who, strict) == (instance, user, "true")
         assert " ".join(f'"{one}"' if not one.startswith("--") else one for one in words) in command
     assert sync.ssh("mine", "user") == ["me"]
-    assert learned.recall(an_id(3)) == Learned(an_id(3), "prod", "eu-west-1", "ubuntu")
+    assert history.recall(an_id(3)) == Learned(an_id(3), "prod", "eu-west-1", "ubuntu")
 
 
 def test_a_second_run_writes_nothing(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_a_second_run_writes_nothing(sync: Sync, monkeypatch: pytest.MonkeyPatch
     def never(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(replace, "replace", never)
+    monkeypatch.setattr(atomic_replace, "replace", never)
     assert "Nothing to do: 5 aliases, all current." in sync("prod")
     assert sync("prod", "--quiet") == ""
     after = {path: path.stat() for path in sync.home.path.rglob("*") if path.is_file()}
@@ -259,7 +259,7 @@ def test_keys_of_the_environment_have_no_profile_to_write_down(sync: Sync, monke
     sync()
     assert "--profile" not in sync.ssh("web", "proxycommand")[0]
     assert '--region "eu-west-1"' in sync.ssh("web", "proxycommand")[0]
-    assert learned.recall_all() == []
+    assert history.recall_all() == []
 
 
 def test_where_ssh_is_not_set_up(sync: Sync) -> None:
@@ -271,7 +271,7 @@ def test_where_ssh_is_not_set_up(sync: Sync) -> None:
 def test_two_thousand_instances_in_one_write(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
     sync.fleet.places[PROD] = [Instance(an_id(number), f"web-{number}") for number in range(2000)]
     writes = []
-    real = replace.replace
+    real = atomic_replace.replace
 
     def counted(*arguments: object) -> object:
         writes.append(arguments)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh.aws.api import Api
-from ssm_ssh.aws.sessions import terminate_session
-from ssm_ssh.aws.settings import load
+from ssm_ssh.aws.api.client import Api
+from ssm_ssh.aws.config.settings import load
+from ssm_ssh.aws.services.sessions import terminate_session
 from tests.e2e.world import Running, World, read_until, until
 
 pytestmark = pytest.mark.e2e

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh.aws.api import Api
-from ssm_ssh.aws.settings import load
+from ssm_ssh.aws.api.client import Api
+from ssm_ssh.aws.config.settings import load
 from ssm_ssh.lab import InstanceOptions, Lab, LabInstance, LabOptions
 
 pytestmark = pytest.mark.e2e

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh.keys import SLOTS
+from ssm_ssh.auth.keypair import SLOTS
 from tests.e2e.test_endings import proxies
 from tests.e2e.world import World, read_until, until
 

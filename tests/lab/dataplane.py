@@ -16,12 +16,12 @@ from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from ssm_ssh.lab import agent_message as am
-from ssm_ssh.lab.agent import Agent, AgentCredentials, AgentOptions
-from ssm_ssh.lab.faults import Faults
-from ssm_ssh.lab.gateway import Gateway, GatewayOptions, SessionOrder
-from ssm_ssh.lab.identities import Identity, agent_role, user
-from ssm_ssh.lab.verify import Request, signed, verify
+from ssm_ssh.lab.agent.agent import Agent, AgentCredentials, AgentOptions
+from ssm_ssh.lab.faults.faults import Faults
+from ssm_ssh.lab.gateway.server import Gateway, GatewayOptions, SessionOrder
+from ssm_ssh.lab.identity.identities import Identity, agent_role, user
+from ssm_ssh.lab.identity.verify import Request, signed, verify
+from ssm_ssh.lab.wire import message as am
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh.aws.keyfiles import read
+from ssm_ssh.hostkeys.instance_files import read
 from ssm_ssh.remote.document import document
 from ssm_ssh.remote.script import host_keys_request, request
 from ssm_ssh.ssh.hostkey import Shown

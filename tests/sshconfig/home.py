@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ssm_ssh.sshconfig.place import Place
-from ssm_ssh.sshconfig.proof import Ssh
+from ssm_ssh.sshconfig.effective import Ssh
+from ssm_ssh.sshconfig.locations import Place
 
 SSH = shutil.which("ssh") or "/usr/bin/ssh"
 _LIMIT = 120.0

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssm_ssh.errors import StateError, UsageError
-from ssm_ssh.sshconfig import install, proof
-from ssm_ssh.sshconfig.compose import compose
+from ssm_ssh.sshconfig import effective, install
+from ssm_ssh.sshconfig.atomic_replace import Changed
+from ssm_ssh.sshconfig.desired import compose
+from ssm_ssh.sshconfig.effective import IDS, STANDARD, Ssh
 from ssm_ssh.sshconfig.install import Done
-from ssm_ssh.sshconfig.managed import Alias, Managed, Stored
-from ssm_ssh.sshconfig.proof import IDS, STANDARD, Ssh
-from ssm_ssh.sshconfig.replace import Changed
+from ssm_ssh.sshconfig.managed_file import Alias, Managed, Stored
 from tests.sshconfig.home import Home
 
 HOSTS = (*STANDARD, "web", "db.example.com", "x", "i-foo")
@@ -113,10 +113,10 @@ def test_generated_configurations_come_back_too(
 
 
 def test_thousands_of_hosts(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof, "MOST_HOSTS", 50)
+    monkeypatch.setattr(effective, "MOST_HOSTS", 50)
     original = home.write("".join(f"Host h{n}.example.com a{n}\n  User u{n}\n  Port {n + 1}\n" for n in range(2000)))
     done = set_up(home)
-    assert done.hosts == proof.MOST_HOSTS
+    assert done.hosts == effective.MOST_HOSTS
     assert home.ssh.ask("a1999").value("user") == "u1999"
     take_away(home)
     assert home.config.read_bytes() == original

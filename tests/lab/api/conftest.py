@@ -13,12 +13,12 @@ import pytest
 from botocore.config import Config
 from botocore.loaders import create_loader
 
-from ssm_ssh.lab.api import Api
-from ssm_ssh.lab.ca import new_authority
-from ssm_ssh.lab.http import HttpServer
-from ssm_ssh.lab.link import Failed
+from ssm_ssh.lab.api.server import Api
+from ssm_ssh.lab.identity.ca import new_authority
 from ssm_ssh.lab.options import InstanceOptions, LabOptions
 from ssm_ssh.lab.state import LabState, SessionRecord
+from ssm_ssh.lab.wire.http import HttpServer
+from ssm_ssh.lab.wire.link import Failed
 from ssm_ssh.lab.world import World
 
 T = TypeVar("T")

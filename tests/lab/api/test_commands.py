@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ssm_ssh.lab.link import Failed
+from ssm_ssh.lab.wire.link import Failed
 from tests.lab.api.conftest import EDGE, OFF, WEB, Service, code, message
 
 RUN = {"DocumentName": "AWS-RunShellScript", "Parameters": {"commands": ["id"]}}

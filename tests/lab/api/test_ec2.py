@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from ssm_ssh.lab.link import Failed
+from ssm_ssh.lab.wire.link import Failed
 from tests.lab.api.conftest import EDGE, OFF, STOPPED, WEB, Service, code, message
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ssm_ssh.lab import shapes
-from ssm_ssh.lab.api_commands import Commands
-from ssm_ssh.lab.api_ec2 import Ec2
-from ssm_ssh.lab.api_ssm import Ssm
-from ssm_ssh.lab.documents import Documents
+from ssm_ssh.lab.api.documents import Documents
+from ssm_ssh.lab.api.ec2 import Ec2
+from ssm_ssh.lab.api.run_command import Commands
+from ssm_ssh.lab.api.ssm import Ssm
 from ssm_ssh.lab.options import LabOptions
 from ssm_ssh.lab.state import LabState
+from ssm_ssh.lab.wire import shapes
 from ssm_ssh.lab.world import World
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from ssm_ssh.lab.documents import DEFAULT
+from ssm_ssh.lab.api.documents import DEFAULT
 from tests.lab.api.conftest import EDGE, OFF, STOPPED, WEB, Service, code, message
 
 SSH = "AWS-StartSSHSession"

@@ -14,8 +14,8 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_ssh.lab.identities import Identity, role_session, user
-from ssm_ssh.lab.verify import Request, SignatureRefused, signed, verify
+from ssm_ssh.lab.identity.identities import Identity, role_session, user
+from ssm_ssh.lab.identity.verify import Request, SignatureRefused, signed, verify
 
 ACCOUNT = "123456789012"
 ALICE = user("alice", ACCOUNT)

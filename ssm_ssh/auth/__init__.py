@@ -1,0 +1,1 @@
+"""How the instance comes to accept our public key."""

@@ -1,0 +1,296 @@
+"""The two ways in: EC2 Instance Connect, and a script by Run Command; which of them, and what an error of one means.
+
+    auto          EC2 Instance Connect for i-..., Run Command for mi-... and wherever the former cannot serve,
+                  or cannot be reached while Systems Manager can
+    eic           EC2 Instance Connect or nothing
+    send-command  Run Command or nothing
+    none          nothing: the key is there already
+
+Run Command is root on the instance. So what somebody may not do by EC2 Instance Connect is never done by it instead,
+unless the settings say so.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from ssm_ssh.auth import push_journal
+from ssm_ssh.auth.reachability import Attempt
+from ssm_ssh.auth.singleflight import Pushed, share
+from ssm_ssh.aws.credentials.fingerprint import whose
+from ssm_ssh.aws.services.instance_connect import push_key, push_payload
+from ssm_ssh.aws.services.run_command import SHELL_DOCUMENT, run_document, run_script
+from ssm_ssh.errors import (
+    AccessDenied,
+    AwsError,
+    CredentialsError,
+    KeyRefused,
+    NetworkError,
+    SsmSshError,
+    StateError,
+    TargetMissing,
+    UsageError,
+)
+from ssm_ssh.remote import script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssm_ssh.auth.identity import UserKey
+    from ssm_ssh.aws.api.client import Api
+    from ssm_ssh.log import Log
+    from ssm_ssh.target import Target
+
+AUTO, EIC, COMMAND, NONE = "auto", "eic", "send-command", "none"
+WAYS = (AUTO, EIC, COMMAND, NONE)
+# Seconds that EC2 Instance Connect's keys live:
+# https://docs.aws.amazon.com/ec2-instance-connect/latest/APIReference/API_SendSSHPublicKey.html
+EIC_LIFETIME = 60.0
+# Seconds. A command takes one to three, seldom three quarters of a minute; sshd waits two minutes for a login.
+_COMMAND_LIMIT = 90.0
+_HEARD_LATE = 5.0
+# Seconds for SendSSHPublicKey with its retries, and for the question whether Systems Manager answers at all.
+_EIC_LIMIT, _SSM_LIMIT = 60.0, 10.0
+# EC2 Instance Connect's errors (without their suffix) that say that it cannot serve here, whoever asks.
+_CANNOT = frozenset(
+    {"EC2InstanceUnavailable", "EC2InstanceTypeInvalid", "InvalidArgs", "Validation", "Unsupported"}
+    | {"UnsupportedOperation", "UnknownOperation", "InvalidAction"}
+)
+
+
+class Wish(NamedTuple):
+    """How the user wants keys pushed: see `Settings` of the names `push`, `push_document`, `push_after_denied`."""
+
+    way: str = AUTO
+    document: str = SHELL_DOCUMENT
+    after_denied: bool = False
+    lifetime: int = script.LIFETIME
+
+
+def authorize(
+    api: Callable[[], Api],
+    target: Target,
+    key: UserKey,
+    wish: Wish,
+    log: Log,
+    *,
+    clock: Callable[[], float] = time.time,
+) -> Pushed | None:
+    """Have `target` accept `key` for about a minute, or share what another process has just done; None for no push.
+
+    Blocks. Raises what the way's calls raise, and KeyRefused where the instance itself does not take the key.
+    """
+    if wish.way == NONE:
+        return None
+    caller = api()
+    known = push_journal.ineffective(target.instance_id, clock()) if wish.way == AUTO else None
+    # What EC2 Instance Connect took before it was known to be in vain is of no use to anybody.
+    whom = (whose(caller.settings), caller.settings.region)
+    about = repr((target.instance_id, target.user, key.line, whom, wish, known is not None))
+    lifetime = min(EIC_LIFETIME, wish.lifetime)
+    push = _Push(caller, target, key, wish, known=known, log=log, clock=clock)
+    return share(about, lifetime, push.run, clock=clock)
+
+
+class _Push:
+    """One push."""
+
+    def __init__(
+        self,
+        api: Api,
+        target: Target,
+        key: UserKey,
+        wish: Wish,
+        *,
+        known: push_journal.Ineffective | None,
+        log: Log,
+        clock: Callable[[], float],
+    ) -> None:
+        self._api = api
+        self._target = target
+        self._key = key
+        self._wish = wish
+        self._known = known
+        self._log = log
+        self._clock = clock
+
+    def run(self) -> Pushed:
+        if self._wish.way == COMMAND:
+            return self._by_command("")
+        if self._wish.way == EIC:
+            return self._by_eic()
+        if self._target.hybrid:
+            self._log.info("EC2 Instance Connect does not know managed nodes (mi-): send-command")
+            return self._by_command("")
+        known = self._known
+        if known is not None:
+            why = (
+                f"EC2 Instance Connect took the key for {self._target.instance_id} on {_day(known.since)}, but sshd "
+                "there did not (ec2-instance-connect missing, or SELinux)"
+            )
+            try:
+                return self._by_command(f"{why}: using send-command until {_day(known.until)}")
+            except AccessDenied as error:  # the lesser right is not asked for in vain: it may work by now
+                if self._unfit():
+                    raise
+                self._log.info(error.sentence())
+                pushed = self._by_eic()
+                return pushed._replace(notice=f"{why}; trying it again, for send-command is denied")
+        reason = self._unfit()
+        if reason:
+            return self._by_command(f"EC2 Instance Connect cannot serve here ({reason}): using send-command")
+        # A person may be asked for a code or a login here, which has its own time.
+        self._api.credentials.get()
+        attempt = Attempt(self._by_eic, self._ssm_answers)
+        try:
+            by_eic = attempt.run()
+        except AccessDenied as error:
+            if not self._wish.after_denied:
+                raise
+            self._log.info(error.sentence())
+            return self._by_command(f"{error.message}: using send-command, as the settings allow")
+        except TargetMissing:
+            raise
+        except AwsError as error:
+            if not _cannot(error):
+                raise
+            self._log.info(error.sentence())
+            return self._by_command(f"EC2 Instance Connect cannot serve here ({error.code}): using send-command")
+        return by_eic or self._without_eic(attempt)
+
+    def _without_eic(self, attempt: Attempt[Pushed]) -> Pushed:
+        """Push by command, for EC2 Instance Connect cannot be reached. What it answers meanwhile still counts."""
+        self._log.info(f"EC2 Instance Connect cannot be reached, and Systems Manager can: {attempt.why}")
+        why = f"EC2 Instance Connect cannot be reached ({attempt.why}): using send-command"
+        try:
+            return self._by_command(why)
+        except SsmSshError:
+            if (late := attempt.pushed) is not None:
+                return late
+            raise
+        finally:
+            if isinstance(attempt.error, AccessDenied) and not self._wish.after_denied:
+                raise attempt.error
+
+    def _ssm_answers(self) -> bool:
+        """Return whether AWS answers a call of Systems Manager, be it with an error."""
+        instance = self._target.instance_id
+        deadline = time.monotonic() + _SSM_LIMIT
+        try:
+            self._api.call("ssm", "GetConnectionStatus", {"Target": instance}, target=instance, deadline=deadline)
+        except AwsError as error:
+            return bool(error.code)
+        except SsmSshError:
+            return False
+        return True
+
+    def _unfit(self) -> str:
+        """Return why EC2 Instance Connect would refuse the request, "" where it would not."""
+        if not self._key.for_eic:
+            return f"it takes RSA and Ed25519 keys, not {self._key.kind}"
+        try:
+            push_payload(self._target, self._key.line)
+        except UsageError as error:
+            return error.message
+        return ""
+
+    def _by_eic(self, answered: Callable[[], None] | None = None) -> Pushed:
+        began = self._clock()
+        if not self._key.for_eic:
+            raise UsageError(
+                f"EC2 Instance Connect takes RSA and Ed25519 keys, not {self._key.kind}",
+                'Use another key, or send-command: push = "auto" in the settings',
+            )
+        try:
+            deadline = time.monotonic() + _EIC_LIMIT
+            push_key(self._api, self._target, self._key.line, deadline=deadline, answered=answered)
+        except AccessDenied as error:
+            # Ahead of whom to ask: it may need nobody's help, and what a line has too much is cut from its end.
+            setting = 'push = "send-command"' + (' or push_after_denied = "yes"' if self._wish.way == AUTO else "")
+            hint = f"Run Command instead, if you may: {setting} in ssm-ssh's settings. Else: {error.hint}"
+            raise AccessDenied(
+                error.message, hint, code=error.code, operation=error.operation, status=error.status
+            ) from error
+        self._log.debug("EC2 Instance Connect has taken the key")
+        return Pushed(EIC, began + EIC_LIFETIME)
+
+    def _by_command(self, notice: str) -> Pushed:
+        began = self._clock()
+        entry_id = os.urandom(8).hex()
+        data = script.request(
+            "push",
+            self._target.user,
+            self._key.line,
+            entry_id,
+            lifetime=self._wish.lifetime,
+            needs_expiry=not self._key.ours,
+        )
+        # Before it is sent, for we may be ended while it runs.
+        entry = push_journal.Entry(entry_id, self._target.instance_id, self._target.user, began + self._wish.lifetime)
+        self._note(lambda: push_journal.expected(entry._replace(expires=entry.expires + _COMMAND_LIMIT, heard=False)))
+        try:
+            done = send(self._api, self._target, data, self._wish)
+        except SsmSshError as error:
+            if _in_vain(error):
+                self._note(lambda: push_journal.never_placed(entry_id))
+            if notice:  # else nobody knows why it was tried
+                error.message = f"{notice}; {error.message}"
+            raise
+        notes = [f"{self._target.instance_id} says: {note}" for note in done.notes]
+        for note in notes:
+            self._log.info(note)
+        self._log.info(f"send-command has put entry {entry_id} in place, sshd {done.sshd}")
+        # A command may have waited long before it ran, and is heard of seconds after it has ended.
+        now = self._clock()
+        until = now - min(now - began, _HEARD_LATE) + self._wish.lifetime
+        self._note(lambda: push_journal.placed(entry._replace(expires=until), now))
+        return Pushed(COMMAND, until, ". ".join([part for part in (notice, *notes) if part]))
+
+    def _note(self, change: Callable[[], None]) -> None:
+        try:
+            change()
+        except StateError as error:
+            self._log.info(f"not noted: {error.sentence()}")
+
+
+def send(api: Api, target: Target, data: str, wish: Wish) -> script.Placed:
+    """Run the script with `data` on `target`, as AWS-RunShellScript or as the document that holds it."""
+    about = f"ssm-ssh: a public key for {target.user}, for {wish.lifetime} seconds"
+    if wish.document == SHELL_DOCUMENT:
+        output = run_script(api, target.instance_id, script.script(data), timeout=_COMMAND_LIMIT, comment=about)
+    else:
+        output = run_document(
+            api, target.instance_id, wish.document, {"Data": data}, timeout=_COMMAND_LIMIT, comment=about
+        )
+    return script.result(output.stdout, output.stderr, target.instance_id)
+
+
+def sweep(api: Api, target: Target, wish: Wish, *, clock: Callable[[], float] = time.time) -> None:
+    """Take every expired entry of ours out of the account's file, by Run Command, and note that. Raises as a push."""
+    data = script.request("sweep", target.user, f"ssh-none {'A' * 40}", "0" * 16)
+    send(api, target, data, wish)
+    push_journal.swept(target.instance_id, target.user, clock())
+
+
+def _in_vain(error: SsmSshError) -> bool:
+    """Whether it is certain that a command that failed with `error` has put nothing in place."""
+    if isinstance(error, KeyRefused):
+        return error.code != "unknown"
+    if isinstance(error, AwsError):
+        return error.operation == "SendCommand" and error.status < 500
+    if isinstance(error, NetworkError):
+        return error.unsent
+    return isinstance(error, UsageError | CredentialsError)
+
+
+def _cannot(error: AwsError) -> bool:
+    kind = error.code
+    for suffix in ("Exception", "Error", "Fault"):
+        kind = kind.removesuffix(suffix)
+    return kind in _CANNOT
+
+
+def _day(when: float) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(when))

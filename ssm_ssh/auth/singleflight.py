@@ -1,0 +1,125 @@
+"""One push for all connections that begin together to one account with one key: the first pushes, the others share it.
+
+A file in the state folder holds what the last pushes led to, and one byte of a lock file stands for each account. What
+the first one's push fails with, the others that waited for it fail with too, instead of asking one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ssm_ssh import errors
+from ssm_ssh.errors import SsmSshError, StateError
+from ssm_ssh.storage.paths import state_folder
+from ssm_ssh.storage.private_dir import open_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NAME = "pushes.json"
+_LOCK, _TURNS = "pushes.lock", "pushes.turns"
+# Seconds. A push is shared while most of its time is left, for a connection may take a while to log in.
+_SHARED_FOR = 0.4
+# Who pushes may wait for the longest of commands; whoever waits for him waits a little longer, then goes ahead.
+_PATIENCE = 100.0
+_KEPT = 300.0
+
+
+class Pushed(NamedTuple):
+    """A key that an instance accepts: by which way, until when (epoch seconds), and what to tell the user."""
+
+    way: str
+    until: float
+    notice: str = ""
+
+
+def share(about: str, lifetime: float, push: Callable[[], Pushed], *, clock: Callable[[], float] = time.time) -> Pushed:
+    """Return what `push` returns, or what another process's push for the same `about` has just returned.
+
+    `about` names everything that matters: account, key, way and whose credentials; it is stored hashed. `lifetime` is
+    how long (seconds) a pushed key is accepted. Raises what either push raised. Where our folder cannot be used,
+    pushes are not shared.
+    """
+    from hashlib import sha256
+
+    name = sha256(about.encode()).hexdigest()[:32]
+    began = clock()
+    try:
+        turn = _turn(name)
+        turn.__enter__()
+    except StateError:
+        return push()
+    try:
+        found = _recall(name, began, lifetime, clock())
+        if isinstance(found, SsmSshError):
+            raise found
+        if found is not None:
+            return found
+        try:
+            pushed = push()
+        except SsmSshError as error:
+            _note(name, clock(), _told(error))
+            raise
+        _note(name, clock(), {"way": pushed.way, "until": pushed.until, "notice": pushed.notice})
+        return pushed
+    finally:
+        turn.__exit__(None, None, None)
+
+
+@contextmanager
+def _turn(name: str) -> Iterator[None]:
+    """Let one process at a time push for `name`; after `_PATIENCE` two may."""
+    with open_folder(state_folder()) as folder, folder.turn(_TURNS, int(name[:14], 16), _PATIENCE):
+        yield
+
+
+def _recall(name: str, began: float, lifetime: float, now: float) -> Pushed | SsmSshError | None:
+    """Return a push young enough to be shared, or the error of one that ended while we waited."""
+    try:
+        with open_folder(state_folder()) as folder:
+            value = _load(folder.read(NAME)).get(name)
+        if not isinstance(value, dict):
+            return None
+        if "kind" in value:
+            return _error(value) if began <= float(value["at"]) <= now else None
+        found = Pushed(str(value["way"]), float(value["until"]), str(value["notice"]))
+        return found if 0 <= now - float(value["at"]) <= _SHARED_FOR * lifetime and found.until > now else None
+    except (StateError, KeyError, ValueError, TypeError):
+        return None
+
+
+def _note(name: str, at: float, value: dict[str, Any]) -> None:
+    try:
+        with open_folder(state_folder()) as folder, folder.lock(_LOCK):
+            content = {
+                key: old
+                for key, old in _load(folder.read(NAME)).items()
+                if isinstance(old, dict) and isinstance(old.get("at"), float) and 0 <= at - old["at"] < _KEPT
+            }
+            content[name] = {"at": float(at), **value}
+            folder.write(NAME, json.dumps(content, separators=(",", ":")).encode("ascii"))
+    except StateError:
+        pass  # the others push for themselves
+
+
+def _load(data: bytes | None) -> dict[str, Any]:
+    try:
+        found = json.loads(data or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _told(error: SsmSshError) -> dict[str, Any]:
+    more = {name: getattr(error, name) for name in ("code", "operation", "status") if hasattr(error, name)}
+    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint, "more": more}
+
+
+def _error(value: dict[str, Any]) -> SsmSshError | None:
+    kind = getattr(errors, str(value["kind"]), None)
+    if not (isinstance(kind, type) and issubclass(kind, SsmSshError)):
+        return None
+    return kind(str(value["message"]), str(value["hint"]), **dict(value["more"]))

@@ -1,0 +1,1 @@
+"""Calls to AWS APIs: signed, with deadlines, retries and clear errors."""

@@ -1,0 +1,296 @@
+"""What AWS's error codes mean for a person at a terminal: one sentence each, and what to do.
+
+Codes are compared without the suffixes `Exception` and `Error`, which services use as they please.
+https://docs.aws.amazon.com/systems-manager/latest/APIReference/CommonErrors.html
+https://docs.aws.amazon.com/ec2-instance-connect/latest/APIReference/API_SendSSHPublicKey.html
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from ssm_ssh.aws.config.login_source import renewal_hint
+from ssm_ssh.errors import (
+    AccessDenied,
+    AwsError,
+    CredentialsError,
+    DocumentMissing,
+    SessionGone,
+    SsmSshError,
+    TargetMissing,
+    TargetNotConnected,
+    Throttled,
+)
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssm_ssh.aws.config.settings import AwsSettings
+
+_THROTTLED = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2Throttled",
+        "LimitExceeded",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceeded",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "SlowDown",
+        "ThrottledException",
+        "Throttled",
+        "Throttling",
+        "TooManyRequests",
+        "TransactionInProgress",
+    }
+)
+_TRANSIENT = frozenset(
+    {"InternalServer", "Internal", "InternalFailure", "RequestTimeout", "ServiceUnavailable", "Service"}
+)
+_TRANSIENT_STATUS = frozenset({500, 502, 503, 504})
+_EXPIRED = frozenset({"ExpiredToken", "TokenRefreshRequired"})
+# With these, a wrong clock is the likely reason, and the answer's Date header tells by how much.
+_CLOCK = frozenset(
+    {
+        "AuthFailure",
+        "InvalidSignature",
+        "RequestExpired",
+        "RequestInTheFuture",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+    }
+)
+_DENIED = frozenset({"AccessDenied", "Auth", "Forbidden", "NotAuthorized", "UnauthorizedOperation"})
+_UNKNOWN_KEY = frozenset(
+    {"InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken", "UnrecognizedClient", "AuthFailure"}
+)
+_ACTION = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z0-9*]+)(?: on (?:the )?resource: (\S+))?")
+# Which kind of policy denies: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+_POLICY = r"([A-Za-z -]{1,50}?(?:policy|boundary|[a-z](?=[:.,]|$)))"
+_DENY = re.compile(rf"with an explicit deny(?: in (?:an? |the )?{_POLICY}(?=[\s:.,]|$))?")
+_NONE_ALLOWS = re.compile(rf"because no {_POLICY} allows")
+# What is to be done where an IAM policy of the caller's alone would not help.
+_WAYS_OUT = {
+    "session policy": "A session policy narrows these credentials: have it allow this too, or use others",
+    "permissions boundary": "Have the permissions boundary allow it too",
+    "VPC endpoint policy": "Have the policy of the VPC endpoint allow it too",
+    "service control policy": "Only the organization's administrators can allow it",
+    "resource control policy": "Only the organization's administrators can allow it",
+    "resource-based policy": "Have the policy of the resource allow it, or ask for an IAM policy that does",
+}
+# What to ask for where the resource that was denied is one session's, which will not come again.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
+_GRANTS = {
+    "ssmmessages:OpenDataChannel": (
+        "Ask for an IAM policy that allows this action on arn:aws:ssm:*:*:session/${aws:userid}-*"
+    )
+}
+
+
+class Refusal(NamedTuple):
+    """An error answer of AWS: `operation` on `target` (an instance, a session, or ``) got `code` and HTTP `status`."""
+
+    operation: str
+    target: str
+    status: int
+    code: str
+    message: str
+
+    @property
+    def kind(self) -> str:
+        """The code without namespace, URL and suffix."""
+        return re.sub(r"(Exception|Error|Fault)$", "", self.code) or self.code
+
+    @property
+    def throttled(self) -> bool:
+        """Whether AWS asks to slow down."""
+        return self.kind in _THROTTLED or self.status == 429
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same call may well succeed a moment later."""
+        return self.status in _TRANSIENT_STATUS or self.kind in _TRANSIENT
+
+    @property
+    def expired(self) -> bool:
+        """Whether the session token is past its end."""
+        return self.kind in _EXPIRED
+
+    @property
+    def clock(self) -> bool:
+        """Whether a wrong clock would explain it."""
+        return self.kind in _CLOCK
+
+    def by_a_right_clock(self, *, temporary: bool) -> Refusal:
+        """Return what this means where the clock is not the reason; `temporary`: a session token was sent.
+
+        EC2 has one code, RequestExpired, for a signature that is too old and for a session token past its end.
+        """
+        return self._replace(code="ExpiredToken") if temporary and self.kind == "RequestExpired" else self
+
+
+def explain(refusal: Refusal, settings: AwsSettings) -> SsmSshError:
+    """Return the error that stands for `refusal`; all that AWS wrote passes `printable`."""
+    kind = refusal.kind
+    where = settings.where
+    if refusal.expired:
+        return CredentialsError(
+            f"the AWS session token has expired, says {refusal.operation}",
+            renewal_hint(settings),
+        )
+    if refusal.clock and re.search(r"expired|not yet current|skew|in the future", refusal.message, re.IGNORECASE):
+        return CredentialsError("AWS refused the signature's time", "Set this computer's clock: it is wrong by minutes")
+    if kind == "InvalidSignature" and "scoped to a valid region" in refusal.message:
+        return _error(
+            AwsError,
+            refusal,
+            f"the endpoint that {refusal.operation} was sent to is not one of {where}",
+            "Check the region, and AWS_ENDPOINT_URL with its kind",
+        )
+    if kind in {"InvalidSignature", "SignatureDoesNotMatch"}:
+        return CredentialsError(
+            f"the secret key in use does not belong to its access key, says {refusal.operation}",
+            f"Check the credentials of profile '{settings.profile_name}' and this computer's clock",
+        )
+    if kind in _UNKNOWN_KEY:
+        return CredentialsError(
+            f"AWS does not know this access key or token in {where}",
+            "It was deleted, is of another partition, or the region is not enabled for the account",
+        )
+    if kind in _DENIED:
+        return _denied(refusal, where)
+    make = _SENTENCES.get(kind)
+    if refusal.operation == "ResumeSession" and kind == "DoesNotExist":
+        make = _session_gone
+    if make is not None:
+        return make(refusal, where)
+    if refusal.throttled:
+        return _error(
+            Throttled, refusal, f"AWS throttles {refusal.operation} in {where}", "Wait a minute and try again"
+        )
+    if refusal.transient:
+        return _error(
+            AwsError,
+            refusal,
+            f"AWS failed to do {refusal.operation} in {where}: {_said(refusal)}",
+            "Try again in a minute",
+        )
+    return _error(AwsError, refusal, f"{refusal.operation} in {where} failed: {_said(refusal)}", "")
+
+
+def _error(kind: type[AwsError], refusal: Refusal, message: str, hint: str) -> AwsError:
+    return kind(message, hint, code=printable(refusal.code, 80), operation=refusal.operation, status=refusal.status)
+
+
+def _said(refusal: Refusal) -> str:
+    code = printable(refusal.code, 80) or f"HTTP status {refusal.status} without an AWS error code"
+    text = printable(refusal.message, 200)
+    return f"{code}: {text}" if text else code
+
+
+def _denied(refusal: Refusal, where: str) -> AwsError:
+    deny, lacking = _DENY.search(refusal.message), _NONE_ALLOWS.search(refusal.message)
+    policy = printable((deny and deny[1]) or (lacking and lacking[1]) or "", 60)
+    if deny:
+        reason = f"an explicit deny in the {policy or 'policy'}"
+        hint = "No other policy can allow it; ask the owner of that one"
+    else:
+        reason = f"no {policy} allows it" if policy else ""
+        hint = _WAYS_OUT.get(policy, "")
+    named = _ACTION.search(refusal.message)
+    if named is None:
+        text = _said(refusal)
+        more = f" ({reason})" if reason and policy not in text else ""
+        message = f"{refusal.operation} is denied in {where}: {text}{more}"
+        return _error(AccessDenied, refusal, message, hint or "Ask for the permission")
+    action = named[1]
+    resource = printable(named[2] or "", 140).rstrip(".,")
+    on = f" on {resource}" if resource else ""
+    if deny:
+        return _error(AccessDenied, refusal, f"{action} is denied{on}: {reason}", hint)
+    # The reason before the place: what a line has too much is cut from the end of the message.
+    message = f"{action} is not allowed{on}{f': {reason},' if reason else ''} in {where}"
+    grant = _GRANTS.get(action, "Ask for an IAM policy that allows this action")
+    return _error(AccessDenied, refusal, message, hint or grant)
+
+
+def _not_connected(refusal: Refusal, where: str) -> AwsError:
+    return _error(
+        TargetNotConnected,
+        refusal,
+        f"{refusal.target or 'the instance'} is not connected to Systems Manager in {where}",
+        "Check region and profile first: AWS says this for a wrong one too. Then: is it running, SSM Agent started, "
+        "its role with AmazonSSMManagedInstanceCore, port 443 open to ssm and ssmmessages?",
+    )
+
+
+def _no_document(refusal: Refusal, where: str) -> AwsError:
+    if refusal.operation == "SendCommand":
+        return _error(
+            DocumentMissing,
+            refusal,
+            f"the command document does not exist or does not fit, in {where}: {_said(refusal)}",
+            "Check the setting push_document; docs/push-document.md tells how to create one",
+        )
+    return _error(
+        DocumentMissing,
+        refusal,
+        f"the session document does not exist or does not fit, in {where}: {_said(refusal)}",
+        "Check its name; AWS-StartSSHSession is in every region",
+    )
+
+
+def _session_gone(refusal: Refusal, _where: str) -> AwsError:
+    return _error(SessionGone, refusal, "the session has ended and cannot be resumed", "Connect again")
+
+
+def _not_found(refusal: Refusal, where: str) -> AwsError:
+    return _error(
+        TargetMissing,
+        refusal,
+        f"EC2 knows no instance {refusal.target} in {where}",
+        "Check region, profile and instance id",
+    )
+
+
+def _not_running(refusal: Refusal, where: str) -> AwsError:
+    return _error(
+        TargetMissing,
+        refusal,
+        f"{refusal.target} is not running in {where}",
+        f"Start it: aws ec2 start-instances {refusal.target}",
+    )
+
+
+def _unavailable(refusal: Refusal, where: str) -> AwsError:
+    return _error(
+        AwsError, refusal, f"EC2 Instance Connect cannot reach {refusal.target} in {where}", "Try again in a minute"
+    )
+
+
+def _bad_arguments(refusal: Refusal, _where: str) -> AwsError:
+    return _error(
+        AwsError,
+        refusal,
+        f"{refusal.operation} was refused as wrong: {_said(refusal)}",
+        "Check user name, port, document and instance",
+    )
+
+
+_SENTENCES: dict[str, Callable[[Refusal, str], AwsError]] = {
+    "TargetNotConnected": _not_connected,
+    "InvalidInstanceId": _not_connected,
+    "InvalidDocument": _no_document,
+    "InvalidDocumentVersion": _no_document,
+    "EC2InstanceNotFound": _not_found,
+    "InvalidInstanceID.NotFound": _not_found,
+    "InvalidInstanceID.Malformed": _not_found,
+    "EC2InstanceStateInvalid": _not_running,
+    "EC2InstanceUnavailable": _unavailable,
+    "InvalidArgs": _bad_arguments,
+    "Validation": _bad_arguments,
+    "InvalidParameters": _bad_arguments,
+}

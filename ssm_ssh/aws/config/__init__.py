@@ -1,0 +1,1 @@
+"""AWS settings: the shared files, profiles, regions and endpoints."""

@@ -1,0 +1,122 @@
+"""Which login a profile's credentials come from: an SSO session, a sign-in to the console, or neither.
+
+A role is assumed with the credentials of its source profile, so the login is that profile's, however long the chain.
+https://docs.aws.amazon.com/sdkref/latest/guide/feature-sso-credentials.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ssm_ssh.errors import UsageError
+
+if TYPE_CHECKING:
+    from ssm_ssh.aws.config.ini import SharedFiles, Values
+    from ssm_ssh.aws.config.settings import AwsSettings
+
+SSO, SIGN_IN = "sso", "sign-in"
+_SSO_SETTINGS = ("sso_session", "sso_start_url", "sso_account_id", "sso_role_name")
+
+
+class Login(NamedTuple):
+    """A login that a person renews. `profile` is the one to name to `ssm-ssh login`."""
+
+    kind: str
+    """SSO or SIGN_IN."""
+    profile: str
+    session: str = ""
+    """The name of the sso-session section (empty: the profile's own settings), or the ARN of login_session."""
+    start_url: str = ""
+    region: str = ""
+    """Of the SSO instance, or of the sign-in service; empty: that of the profile is not set."""
+    scopes: tuple[str, ...] = ()
+
+
+def profile_with_login(files: SharedFiles, profile: str) -> str | None:
+    """Return the profile whose login `profile` needs: itself, or the end of its chain of source profiles; None: no one.
+
+    Raises nothing: what is incomplete in the settings of the login is for `login_of` to say.
+    """
+    seen: set[str] = set()
+    while profile not in seen:
+        seen.add(profile)
+        values = files.profiles.get(profile, {})
+        if "role_arn" in values and "web_identity_token_file" not in values:
+            # A profile that is its own source has static keys for its role.
+            profile = str(values.get("source_profile") or profile)
+            continue
+        is_login = any(name in values for name in _SSO_SETTINGS) or _signs_in(files, profile)
+        return profile if is_login else None
+    return None
+
+
+def login_of(files: SharedFiles, profile: str) -> Login | None:
+    """Return the login that the credentials of `profile` come from, None where they come from elsewhere.
+
+    Raises UsageError where the settings of that login are incomplete.
+    """
+    name = profile_with_login(files, profile)
+    if name is None:
+        return None
+    values = files.profiles[name]
+    if any(setting in values for setting in _SSO_SETTINGS):
+        session = _text(values, "sso_session")
+        return sso_session(files, session, name) if session else _inline(files, values, name)
+    return Login(SIGN_IN, name, session=_text(values, "login_session"), region=_text(values, "region"))
+
+
+def sso_session(files: SharedFiles, session: str, profile: str) -> Login:
+    """Return the login of the section `[sso-session SESSION]`. Raises UsageError where it is missing or incomplete."""
+    values = files.sso_sessions.get(session)
+    if values is None:
+        raise UsageError(
+            f"there is no section [sso-session {session}] in {files.config_path}",
+            "Add it with sso_start_url and sso_region, or run: aws configure sso-session",
+        )
+    scopes = tuple(filter(None, (scope.strip() for scope in _text(values, "sso_registration_scopes").split(","))))
+    return _complete(
+        Login(SSO, profile, session, _text(values, "sso_start_url"), _text(values, "sso_region"), scopes),
+        f"[sso-session {session}] in {files.config_path}",
+    )
+
+
+def login_command(files: SharedFiles, profile: str) -> str:
+    """Return the command that renews the login of `profile`, empty where there is none to renew."""
+    name = profile_with_login(files, profile)
+    if name is None:
+        return ""
+    import shlex
+
+    return "ssm-ssh login" + ("" if name == "default" else f" {shlex.quote(name)}")
+
+
+def renewal_hint(settings: AwsSettings) -> str:
+    """Return what to do where the credentials that `settings` lead to have expired."""
+    if settings.keys_of_environment:
+        return "Set new keys in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or unset all three"
+    command = login_command(settings.files, settings.profile_name)
+    return f"Run: {command}" if command else f"Renew the credentials of profile '{settings.profile_name}'"
+
+
+def _signs_in(files: SharedFiles, profile: str) -> bool:
+    # The AWS SDKs look into the credentials file first.
+    return "login_session" in files.profiles.get(profile, {}) and "aws_access_key_id" not in files.credentials.get(
+        profile, {}
+    )
+
+
+def _inline(files: SharedFiles, values: Values, profile: str) -> Login:
+    login = Login(SSO, profile, "", _text(values, "sso_start_url"), _text(values, "sso_region"))
+    return _complete(login, f"profile '{profile}' in {files.config_path}")
+
+
+def _complete(login: Login, where: str) -> Login:
+    missing = [name for name, value in (("sso_start_url", login.start_url), ("sso_region", login.region)) if not value]
+    if missing:
+        raise UsageError(f"{where} has no {' and no '.join(missing)}", "Add it, or run: aws configure sso")
+    return login
+
+
+def _text(values: Values, name: str) -> str:
+    value = values.get(name)
+    return value.strip() if isinstance(value, str) else ""

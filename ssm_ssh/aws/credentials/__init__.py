@@ -1,0 +1,1 @@
+"""Where AWS credentials come from."""

@@ -1,0 +1,231 @@
+"""Credentials that take more than reading a file: SSO, roles, MFA, processes, containers, instance metadata.
+
+All of it is botocore's work, with the AWS CLI's cache beside it, so that a role assumed (or an MFA code given) for
+the CLI serves here as well. This module is imported only when such credentials are asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import botocore.credentials
+import botocore.exceptions as failures
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import create_credential_resolver
+from botocore.utils import JSONFileCache
+
+from ssm_ssh.aws.config.ini import expand
+from ssm_ssh.aws.config.login_source import profile_with_login, renewal_hint
+from ssm_ssh.aws.credentials.access_key import Credentials, usable
+from ssm_ssh.aws.credentials.dpop import CrtEc
+from ssm_ssh.aws.credentials.mfa import ask
+from ssm_ssh.aws.relogin import offer_login
+from ssm_ssh.errors import CredentialsError, LoginRequired, NetworkError, SsmSshError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssm_ssh.aws.config.settings import AwsSettings
+
+
+def open_chain(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credentials]:
+    """Return a function that returns current credentials; botocore renews them as they age.
+
+    `may_ask`: whether a person may be asked on the terminal, for an MFA code or to log in again. Both this call and the
+    function raise CredentialsError or NetworkError. Other than the settings, botocore reads the process's own
+    environment.
+    """
+    _sign_without_awscrt()
+    if not may_ask or profile_with_login(settings.files, settings.profile_name) is None:
+        return _open(settings, may_ask=may_ask)
+    try:
+        current = _open(settings, may_ask=True)
+        current()
+    except LoginRequired:
+        if not offer_login(settings, lambda: _login_missing(settings)):
+            raise
+        return _open(settings, may_ask=True)
+    return current
+
+
+def _login_missing(settings: AwsSettings) -> bool:
+    try:
+        _open(settings, may_ask=False)()
+    except LoginRequired:
+        return True
+    except SsmSshError:
+        pass
+    return False
+
+
+def _open(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credentials]:
+    try:
+        session = _session(settings)
+        cache: Any = _Cache(expand("~/.aws/cli/cache", settings.env))
+        resolver = create_credential_resolver(session, cache=cache, region_name=settings.region)
+        _keep_off_stdin(resolver, ask if may_ask else _cannot_ask)
+        found = resolver.load_credentials()
+    except SsmSshError:
+        raise
+    except Exception as error:
+        raise _explain(error, settings) from None
+    if found is None:
+        raise _missing(settings)
+
+    def current() -> Credentials:
+        try:
+            frozen = found.get_frozen_credentials()
+        except SsmSshError:
+            raise
+        except Exception as error:
+            raise _explain(error, settings) from None
+        if not frozen.access_key or not frozen.secret_key:
+            raise _missing(settings)
+        end = getattr(found, "_expiry_time", None)
+        return usable(
+            frozen.access_key,
+            frozen.secret_key,
+            frozen.token or None,
+            expires=end.timestamp() if end is not None else None,
+            source=f"{found.method} (profile '{settings.profile_name}')",
+        )
+
+    return current
+
+
+def _sign_without_awscrt() -> None:
+    """Give botocore what it renews a sign-in (login_session) with, where awscrt is not installed.
+
+    The tests see to it that these names stay right; a botocore without sign-in has no use for them.
+    """
+    if getattr(botocore.credentials, "EC", None) is None:
+        botocore.credentials.EC = CrtEc  # type: ignore[attr-defined]  # of a newer botocore than its types
+
+
+def _session(settings: AwsSettings) -> botocore.session.Session:
+    # A profile that botocore is told as an argument excludes the environment's keys; one that AWS_PROFILE names
+    # does not. It has to learn which of the two this is.
+    session = botocore.session.Session(
+        profile=settings.profile if settings.explicit_profile else None,
+        session_vars=None if settings.explicit_profile else {"profile": (None, None, settings.profile, None)},
+    )
+    session.set_config_variable("region", settings.region)
+    if settings.ca_bundle:
+        session.set_config_variable("ca_bundle", settings.ca_bundle)
+    session.set_default_client_config(
+        Config(
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+            retries={"total_max_attempts": settings.max_attempts, "mode": "standard"},
+        )
+    )
+    return session
+
+
+class _Cache(JSONFileCache):
+    """The AWS CLI's cache; a home that cannot be written only means that nothing is kept."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self._folder = folder
+
+    def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401 - as in botocore
+        with suppress(OSError):
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+            super().__setitem__(key, value)
+
+
+def _keep_off_stdin(resolver: Any, prompter: Callable[[str], str]) -> None:  # noqa: ANN401 - reaches into botocore
+    """Keep botocore's prompt and the processes that it starts from stdin, which holds the bytes that ssh sends.
+
+    botocore has parameters for both, but does not pass them on; the tests see to it that these names stay right.
+    """
+    roles = resolver.get_provider("assume-role")
+    roles._prompter = prompter
+    builder = roles._profile_provider_builder
+    make = builder._create_process_provider
+
+    def silent(provider: Any) -> Any:  # noqa: ANN401
+        provider._popen = _start
+        return provider
+
+    silent(resolver.get_provider("custom-process"))
+    builder._create_process_provider = lambda profile_name: silent(make(profile_name))
+
+
+def _start(arguments: list[str], **how: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401
+    return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, **how)
+
+
+def _cannot_ask(_prompt: str) -> str:
+    raise CredentialsError(
+        "the role's session has ended, and a new one needs an MFA code", "Close this connection and connect again"
+    )
+
+
+def _missing(settings: AwsSettings) -> CredentialsError:
+    name = settings.profile_name
+    unread = f" (not readable: {', '.join(settings.files.unreadable)})" if settings.files.unreadable else ""
+    return CredentialsError(
+        f"no AWS credentials in the environment, for profile '{name}' in {settings.files.config_path} and "
+        f"{settings.files.credentials_path}, or from container or instance metadata{unread}",
+        "Run aws configure or aws configure sso, or choose another profile with AWS_PROFILE",
+    )
+
+
+def _explain(error: Exception, settings: AwsSettings) -> SsmSshError:
+    """Return our error for whatever a provider raised."""
+    name = settings.profile_name
+    said = printable(error)
+    if isinstance(error, (failures.SSOError, failures.TokenRetrievalError)):
+        return LoginRequired(
+            f"the SSO session of profile '{name}' has expired or was never opened",
+            renewal_hint(settings),
+        )
+    if isinstance(error, failures.LoginInsufficientPermissions):
+        return CredentialsError(
+            f"the sign-in of profile '{name}' is not allowed to get keys", "Ask for signin:CreateOAuth2Token"
+        )
+    if isinstance(error, failures.LoginError):
+        return LoginRequired(f"the login of profile '{name}' has expired", renewal_hint(settings))
+    if isinstance(error, failures.RefreshWithMFAUnsupportedError):
+        return CredentialsError(
+            "the role's session has ended, and a new one needs an MFA code", "Close this connection and connect again"
+        )
+    if isinstance(error, failures.ClientError):
+        return _from_sts(error, settings)
+    if isinstance(error, failures.SSLError):
+        return CredentialsError(
+            f"the certificate of the service that gives credentials did not verify: {said}", "Check AWS_CA_BUNDLE"
+        )
+    if isinstance(error, (failures.ConnectionError, failures.HTTPClientError)):
+        return NetworkError(f"cannot reach the service that gives credentials: {said}", "Check network and HTTPS_PROXY")
+    return CredentialsError(
+        f"no credentials for profile '{name}': {said or type(error).__name__}",
+        f"Check it with: aws sts get-caller-identity --profile {name}",
+    )
+
+
+def _from_sts(error: failures.ClientError, settings: AwsSettings) -> CredentialsError:
+    name = settings.profile_name
+    details = error.response.get("Error", {})
+    code, message = printable(details.get("Code", "")), printable(details.get("Message", ""))
+    operation = printable(getattr(error, "operation_name", ""))
+    if operation == "CreateOAuth2Token":
+        return LoginRequired(f"the login of profile '{name}' cannot be renewed: {code}", renewal_hint(settings))
+    if code in {"ExpiredToken", "ExpiredTokenException"}:
+        hint = "Renew the credentials that the role is assumed with"
+    elif "MultiFactorAuthentication" in message:
+        hint = "The MFA code was wrong, old or used before; wait for the next one"
+    elif operation == "GetRoleCredentials":
+        hint = f"Check sso_account_id and sso_role_name in profile '{name}'"
+    elif code in {"AccessDenied", "AccessDeniedException"}:
+        hint = f"Check role_arn in profile '{name}' and the role's trust policy"
+    else:
+        hint = f"Check it with: aws sts get-caller-identity --profile {name}"
+    return CredentialsError(f"{operation} for profile '{name}' failed: {code}: {message}", hint)

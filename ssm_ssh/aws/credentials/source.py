@@ -1,0 +1,197 @@
+"""AWS credentials: from the environment and from static keys in the shared files at once, all else through botocore.
+
+The order is that of botocore's default chain, which the AWS CLI uses:
+https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-authentication.html#cli-chap-authentication-precedence
+Importing botocore takes longer than everything else before the first byte, so the cases that need no code of its
+own never touch it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from ssm_ssh.aws.credentials.access_key import usable
+from ssm_ssh.errors import CredentialsError, SsmSshError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from ssm_ssh.aws.config.settings import AwsSettings
+    from ssm_ssh.aws.credentials.access_key import Credentials
+
+# Seconds before the end at which new credentials are fetched: what is signed now may be checked a little later.
+EARLY = 120.0
+# Profile settings with which another provider of botocore's chain answers before the static keys of a file do.
+_BEFORE_CREDENTIALS_FILE = ("role_arn", "web_identity_token_file", "sso_account_id", "sso_role_name")
+_BEFORE_CONFIG_FILE = (*_BEFORE_CREDENTIALS_FILE, "login_session", "credential_process")
+# How nearly every tool writes the time at which credentials end; other spellings need a parser that takes its time.
+_USUAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+class CredentialSource:
+    """Where a program's credentials come from, for as long as it runs. Threads may share it.
+
+    Only the first look may ask a person for an MFA code: later, the terminal belongs to the SSH session.
+    """
+
+    def __init__(self, settings: AwsSettings, clock: Callable[[], float] = time.time, *, apart: bool = False) -> None:
+        """`apart`: what needs botocore is got in a process of its own, which spares this one its weight."""
+        import threading
+
+        self._settings = settings
+        self._clock = clock
+        self._apart = apart
+        self._lock = threading.Lock()
+        self._current: Credentials | None = None
+        self._chain: Callable[[], Credentials] | None = None
+
+    def __repr__(self) -> str:
+        return f"CredentialSource({self._settings!r})"
+
+    def get(self) -> Credentials:
+        """Return credentials that are still good, new ones where needed. Raises CredentialsError, NetworkError."""
+        with self._lock:
+            now = self._clock()
+            current = self._current
+            if current is None or (current.expires is not None and current.expires - EARLY <= now):
+                current = self._renew(now)
+                if current.expires is not None and current.expires <= now:
+                    raise _expired(current)
+                self._current = current
+            return current
+
+    def refresh(self, refused: Credentials) -> Credentials | None:
+        """Return credentials other than those AWS `refused` as expired, or None when there are no others.
+
+        Static keys are read again: a login tool may have renewed the file since.
+        """
+        with self._lock:
+            if self._current is not None and not self._current.same_key(refused):
+                return self._current
+            self._chain = None
+            found = self._look(first=False)
+            if found.same_key(refused):
+                return None
+            self._current = found
+            return found
+
+    def _renew(self, now: float) -> Credentials:
+        current = self._current
+        try:
+            return self._look(first=current is None)
+        except SsmSshError:
+            if current is None or current.expires is None or current.expires <= now:
+                raise
+            return current  # good for a little longer, which may be all that is needed
+
+    def _look(self, *, first: bool) -> Credentials:
+        if not first and self._chain is None:
+            from ssm_ssh.aws.config.ini import SharedFiles
+
+            self._settings.files = SharedFiles(self._settings.env)
+        found = _quick(self._settings)
+        if found is not None:
+            return found
+        if self._chain is None:
+            if self._apart:
+                from ssm_ssh.aws.credentials.helper_process import open_chain
+            else:
+                from ssm_ssh.aws.credentials.botocore_chain import open_chain
+
+            self._chain = open_chain(self._settings, may_ask=first)
+        return self._chain()
+
+
+def get(settings: AwsSettings) -> Credentials:
+    """Return the credentials that `settings` lead to. Raises CredentialsError, NetworkError."""
+    return CredentialSource(settings).get()
+
+
+def _quick(settings: AwsSettings) -> Credentials | None:
+    """Return what needs no botocore, or None where its chain has to decide."""
+    env = settings.env
+    # As in botocore: the keys of the environment win, unless the profile was named by a flag.
+    if env.get("AWS_ACCESS_KEY_ID") and not settings.explicit_profile:
+        return _from_environment(env)
+    if not settings.explicit_profile and env.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
+        return None
+    name = settings.profile_name
+    merged = settings.files.profiles.get(name, {})
+    if any(key in merged for key in _BEFORE_CREDENTIALS_FILE):
+        return None
+    found = _static(settings.files.credentials.get(name, {}), settings.files.credentials_path, name)
+    if found is not None or any(key in merged for key in _BEFORE_CONFIG_FILE):
+        return found
+    return _static(settings.files.own_profiles.get(name, {}), settings.files.config_path, name)
+
+
+def _from_environment(env: Mapping[str, str]) -> Credentials:
+    if not env.get("AWS_SECRET_ACCESS_KEY"):
+        raise CredentialsError(
+            "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not", "Set both, or unset AWS_ACCESS_KEY_ID"
+        )
+    end = env.get("AWS_CREDENTIAL_EXPIRATION")
+    return usable(
+        env["AWS_ACCESS_KEY_ID"],
+        env["AWS_SECRET_ACCESS_KEY"],
+        # In this order in botocore too; the first is the older name.
+        env.get("AWS_SECURITY_TOKEN") or env.get("AWS_SESSION_TOKEN") or None,
+        expires=_timestamp(end) if end else None,
+        source="the environment",
+    )
+
+
+def _static(values: Mapping[str, object], path: str, profile: str) -> Credentials | None:
+    access_key, secret_key = values.get("aws_access_key_id"), values.get("aws_secret_access_key")
+    if access_key is None:
+        return None
+    if not isinstance(access_key, str) or not isinstance(secret_key, str) or not access_key or not secret_key:
+        raise CredentialsError(
+            f"profile '{profile}' in {path} has no complete key",
+            "It needs aws_access_key_id and aws_secret_access_key; run: aws configure --profile " + profile,
+        )
+    token = values["aws_security_token"] if "aws_security_token" in values else values.get("aws_session_token")
+    return usable(
+        access_key,
+        secret_key,
+        token if isinstance(token, str) and token else None,
+        source=f"profile '{profile}' in {path}",
+    )
+
+
+def _timestamp(text: str) -> float:
+    """Return the seconds since the epoch that AWS_CREDENTIAL_EXPIRATION means, UTC where it names no zone."""
+    from datetime import datetime, timezone
+
+    try:
+        usual = _USUAL_TIME.fullmatch(text)
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00")) if usual else _any_time(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
+        raise CredentialsError(
+            "AWS_CREDENTIAL_EXPIRATION is not a time", "Set it as 2026-01-31T12:00:00Z, or unset it"
+        ) from None
+
+
+def _any_time(text: str) -> datetime:
+    """Return what botocore's parser reads. Raises ValueError, OverflowError; a zone that it does not know is one."""
+    import warnings
+
+    from dateutil import parser  # type: ignore[import-untyped]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            moment: datetime = parser.parse(text)
+        except (Warning, TypeError):
+            raise ValueError(text) from None
+    return moment
+
+
+def _expired(credentials: Credentials) -> CredentialsError:
+    return CredentialsError(
+        f"the AWS credentials from {credentials.source} have expired", "Renew them and connect again"
+    )

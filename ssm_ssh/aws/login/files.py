@@ -1,0 +1,67 @@
+"""The folders under ~/.aws in which AWS tools keep logins: read and written as those tools do, but atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssm_ssh.aws.config.ini import expand
+from ssm_ssh.errors import StateError
+from ssm_ssh.storage.private_dir import Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+def sso_folder(env: Mapping[str, str]) -> Path:
+    """Return where SSO tokens and registrations are kept."""
+    return Path(expand("~/.aws/sso/cache", env))
+
+
+def sign_in_folder(env: Mapping[str, str]) -> Path:
+    """Return where sign-ins are kept, which a variable of the AWS CLI may set."""
+    return Path(expand(env.get("AWS_LOGIN_CACHE_DIRECTORY") or "~/.aws/login/cache", env))
+
+
+def read_document(folder: Path, name: str) -> dict[str, Any]:
+    """Return the document `name`, empty where there is none or none that can be used."""
+    try:
+        document = json.loads((folder / name).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def write_document(folder: Path, name: str, document: Mapping[str, Any]) -> None:
+    """Make the file `name` hold `document`: 0600, whole or not at all. Missing folders are made 0700.
+
+    Raises StateError where it cannot be written.
+    """
+    with _open(folder) as opened:
+        opened.write(name, json.dumps(document).encode("ascii"))
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Folder]:
+    # The folder is the AWS CLI's, which makes it readable for all, and people keep ~/.aws behind links: unlike a folder
+    # of ours it may be either. Only one that others can write to cannot hold a secret.
+    try:
+        for missing in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StateError(
+            f"the login cannot be kept in {path}: {error.strerror}", "Check that folder, its owner and the disk"
+        ) from error
+    status = os.fstat(fd)
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        os.close(fd)
+        raise StateError(
+            f"the folder {path} belongs to another user or can be written by others",
+            f"Run: chmod 700 '{path}', as its owner",
+        )
+    with Folder(path, fd) as folder:
+        yield folder

@@ -1,0 +1,110 @@
+"""Calls that carry no signature, for they are how credentials are got: JSON over HTTPS to one path for each operation.
+
+https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import ssm_ssh
+from ssm_ssh.aws.api import http
+from ssm_ssh.aws.config.endpoints import Endpoint, resolve
+from ssm_ssh.errors import ProtocolError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    from ssm_ssh.aws.config.settings import AwsSettings
+
+# Seconds for one call, however slowly its answer drips.
+_CALL_SECONDS = 40.0
+
+
+class Reply(NamedTuple):
+    """An answer: `code` is the OAuth error (empty: none), `values` the JSON object. The repr shows neither."""
+
+    status: int
+    code: str
+    values: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<Reply {self.status}>"
+
+    @property
+    def description(self) -> str:
+        """What the service wrote about the error, printable."""
+        text = self.values.get("error_description") or self.values.get("message") or self.values.get("Message") or ""
+        return printable(text, 200)
+
+
+class Unsigned:
+    """One service as `settings` reach it. `debug` receives a line a call, without anything of its payload."""
+
+    def __init__(self, settings: AwsSettings, service: str, debug: Callable[[str], None] | None = None) -> None:
+        """Raises UsageError for an endpoint that cannot be used."""
+        self._settings = settings
+        self._debug = debug
+        self._context: ssl.SSLContext | None = None
+        self.endpoint: Endpoint = resolve(settings, service)
+
+    @property
+    def base(self) -> str:
+        """The service's URL without a path behind it, for pages that a browser opens."""
+        return f"{self.endpoint.scheme}://{self.endpoint.authority}{self.endpoint.path.rstrip('/')}"
+
+    def call(self, operation: str, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
+        """POST `payload` to `path` and return what was answered, errors of the service included.
+
+        Raises NetworkError and its kinds, ProtocolError, and UsageError for a proxy or CA bundle that cannot be used.
+        """
+        settings = self._settings
+        endpoint = self.endpoint._replace(path=self.endpoint.path.rstrip("/") + path)
+        deadlines = http.Deadlines(settings.connect_timeout, settings.read_timeout, time.monotonic() + _CALL_SECONDS)
+        sent = {
+            "Host": endpoint.authority,
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "User-Agent": f"ssm-ssh/{ssm_ssh.__version__}",
+            **headers,
+        }
+        started, outcome = time.monotonic(), "no answer"
+        try:
+            sock = http.connect(endpoint, env=settings.env, context=self._tls, deadlines=deadlines)
+            answer = http.ask(sock, endpoint, sent, json.dumps(payload).encode("ascii"), deadlines)
+            outcome = str(answer.status)
+        finally:
+            if self._debug is not None:
+                took = 1000 * (time.monotonic() - started)
+                self._debug(f"{operation} {endpoint.authority}: {outcome}, {took:.0f} ms")
+        return _reply(answer, endpoint.host, operation)
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._context is None:
+            from ssm_ssh.transport.tls import client_context
+
+            self._context = client_context(self._settings.ca_bundle)
+        return self._context
+
+
+def _reply(answer: http.Answer, host: str, operation: str) -> Reply:
+    try:
+        values = json.loads(answer.body or b"{}")
+    except (ValueError, RecursionError):
+        values = None
+    if answer.status == 200 and isinstance(values, dict):
+        return Reply(200, "", values)
+    if not isinstance(values, dict):
+        if answer.status < 400:
+            raise ProtocolError(
+                f"{host} answered {operation} with HTTP status {answer.status} and something that is not JSON",
+                "Check the endpoint URL, and whether a proxy or login page answers instead",
+            )
+        values = {}
+    header = answer.headers.get("x-amzn-errortype", "").partition(":")[0].rpartition("#")[2]
+    code = values.get("error")
+    return Reply(answer.status, code if isinstance(code, str) and code else header or "unknown_error", values)

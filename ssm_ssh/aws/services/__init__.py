@@ -1,0 +1,1 @@
+"""One module for each AWS service or task that ssm-ssh uses."""

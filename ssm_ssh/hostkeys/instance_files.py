@@ -1,0 +1,61 @@
+"""The host keys in an instance's /etc/ssh, read there by Run Command: the word of the instance's own agent."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ssm_ssh.errors import CommandFailed
+from ssm_ssh.ssh.hostkey import Shown, from_line
+
+if TYPE_CHECKING:
+    from ssm_ssh.aws.api.client import Api
+
+# Each file stands between two lines that nobody who wrote it could foresee, and a last one says that all is there.
+_SCRIPT = """\
+for file in /etc/ssh/ssh_host_*_key.pub; do
+  [ -f "$file" ] || continue
+  echo 'MARK begin'
+  cat "$file"
+  echo
+  echo 'MARK end'
+done
+echo 'MARK done'
+"""
+
+
+def host_keys(api: Api, instance_id: str, *, timeout: float, document: str = "") -> Shown:
+    """Return the host keys of `instance_id` as its files name them, asked for within `timeout` seconds.
+
+    `document` is the one that lets keys in (remote.document), "" for AWS-RunShellScript. Raises CommandFailed and what
+    commands.run_document raises.
+    """
+    from ssm_ssh.aws.services.run_command import SHELL_DOCUMENT, run_document, run_script
+
+    random = os.urandom(16).hex()
+    mark = f"ssm-ssh-{random}"
+    about = "ssm-ssh: read the public host keys"
+    if document in ("", SHELL_DOCUMENT):
+        output = run_script(api, instance_id, _SCRIPT.replace("MARK", mark), timeout=timeout, comment=about)
+        hint = "Is /etc/ssh there?"
+    else:
+        from ssm_ssh.remote.script import host_keys_request
+
+        data = {"Data": host_keys_request(random)}
+        output = run_document(api, instance_id, document, data, timeout=timeout, comment=about)
+        hint = f"Is the document {document} of this version of ssm-ssh? See docs/push-document.md"
+    if output.exit_code or f"{mark} done\n" not in output.stdout:
+        raise CommandFailed(f"the script that reads the host keys of {instance_id} failed", hint)
+    return read(output.stdout, mark)
+
+
+def read(output: str, mark: str) -> Shown:
+    """Return the keys in `output`. Each file must be one line with one plain key, else none of them counts."""
+    keys = set()
+    for piece in output.split(f"{mark} begin\n")[1:]:
+        content, end, _ = piece.partition(f"\n{mark} end\n")
+        key = from_line(content.removesuffix("\n").removesuffix("\r")) if end else None
+        if key is None:
+            return Shown(frozenset(), "a file of its host keys holds something else")
+        keys.add(key)
+    return Shown(frozenset(keys))

@@ -1,0 +1,181 @@
+"""The users of one instance: accounts, scratch homes and the environment in which their programs run.
+
+Two worlds. A lab started by an ordinary user runs everything as that user; nss_wrapper gives the one uid the names
+and homes of the instance's users. A lab started by root gives each instance a uid of its own, so that nothing a user
+of the instance does is done as root; the homes are reached through folders that only the lab's group may pass.
+Where nss_wrapper is not installed (macOS), HOME and USER say the same, and only programs that ask the system's
+password database can tell the difference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import grp
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ssm_ssh.lab.hidden_programs import is_hidden
+
+# Debian's policy leaves 60000-64999 to packages that ask for them, systemd 61184-65519 to its dynamic users, and
+# neither has given out these: https://systemd.io/UIDS-GIDS/
+LAB_GROUP = 61000
+FIRST_UID = 61001
+LAST_UID = 61183
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_WRAPPER_PLACES = ("/usr/lib/*/libnss_wrapper.so", "/usr/lib64/libnss_wrapper.so", "/usr/lib/libnss_wrapper.so")
+
+
+def find_nss_wrapper() -> str:
+    """Return the path of libnss_wrapper.so; "" when it is not installed."""
+    if is_hidden("nss_wrapper"):
+        return ""
+    for pattern in _WRAPPER_PLACES:
+        for path in sorted(Path("/").glob(pattern[1:])):
+            # A multi-arch system may have the library of another architecture too.
+            with contextlib.suppress(OSError):
+                ctypes.CDLL(str(path), mode=os.RTLD_LAZY)
+                return str(path)
+    return ""
+
+
+def machines_folder(folder: Path) -> Path:
+    """Return a folder for the instances' files: `folder` itself, or, for root, a new one that the lab's group may pass.
+
+    Root's lab is in a folder that nobody else enters, the uids of its instances included; so their homes are made in
+    the temporary directory, and the file `elsewhere` in `folder` says where, for whoever cleans up.
+    """
+    if os.geteuid() != 0:
+        return folder
+    other = Path(tempfile.mkdtemp(prefix="ssm-ssh-lab-"))
+    os.chown(other, 0, LAB_GROUP)
+    other.chmod(0o710)
+    (folder / "elsewhere").write_text(str(other))
+    return other
+
+
+def remove_machines_folder(folder: Path) -> None:
+    """Remove what `machines_folder(folder)` made elsewhere, if anything."""
+    with contextlib.suppress(OSError):
+        other = Path((folder / "elsewhere").read_text())
+        if other.name.startswith("ssm-ssh-lab-") and other.lstat().st_uid == 0:
+            shutil.rmtree(other, ignore_errors=True)
+        (folder / "elsewhere").unlink()
+
+
+class Userland:
+    """The accounts of one instance below `folder` (which is made), the `number`-th of its lab.
+
+    `users` are the names that may log in; "root" is there besides, for Run Command alone.
+    """
+
+    def __init__(self, folder: Path, users: Sequence[str], number: int, nss_wrapper: str) -> None:
+        self.folder = folder
+        self.users = tuple(users)
+        self.nss_wrapper = nss_wrapper
+        self.as_root = os.geteuid() == 0
+        self.uid = FIRST_UID + number % (LAST_UID - FIRST_UID + 1) if self.as_root else os.getuid()
+        self.gid = LAB_GROUP if self.as_root else os.getgid()
+        self.shell = "/bin/bash" if Path("/bin/bash").exists() else "/bin/sh"
+        self.etc = folder / "etc"
+        self.etc_ssh = folder / "etc" / "ssh"
+        self.run = folder / "run"
+        self.bin = folder / "bin"
+        self.eic = folder / "eic"
+        self.root_home = folder / "root"
+
+    def home(self, user: str) -> Path:
+        """Return the scratch home of `user`."""
+        return self.root_home if user == "root" else self.folder / "home" / user
+
+    def build(self) -> None:
+        """Make the folders, the homes and the password files. May be called again after `demolish`."""
+        if self.as_root and (taken := self._taken()):
+            raise FileExistsError(f"{taken} belongs to somebody else on this machine")
+        passable = 0o710 if self.as_root else 0o700
+        for path in (self.folder, self.folder / "home", self.etc, self.etc_ssh, self.eic, self.run, self.bin):
+            path.mkdir(mode=0o700, exist_ok=True)
+            self._give(path, 0 if self.as_root else self.uid, passable)
+        self.root_home.mkdir(mode=0o700, exist_ok=True)
+        for user in self.users:
+            for path in (self.home(user), self.home(user) / ".ssh"):
+                path.mkdir(mode=0o700, exist_ok=True)
+                self._give(path, self.uid, 0o700)
+        for user in (*self.users, "root"):
+            self.write(self._passwd(user), self._passwd_text(user))
+        groups = "".join(f"{user}:*:{self.gid}:\n" for user in self.users)
+        self.write(self.etc / "group", f"{groups}root:*:{0 if self.as_root else self.gid}:\n")
+
+    def _taken(self) -> str:
+        with contextlib.suppress(KeyError):
+            pwd.getpwuid(self.uid)
+            return f"uid {self.uid}"
+        with contextlib.suppress(KeyError):
+            grp.getgrgid(self.gid)
+            return f"gid {self.gid}"
+        return ""
+
+    def _give(self, path: Path, uid: int, mode: int) -> None:
+        os.chown(path, uid, self.gid)
+        path.chmod(mode)
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a file of the machine's that its users may read, and not change; readers see the old or the new."""
+        new = path.with_name(f".{path.name}.new")
+        new.touch(mode=0o600)
+        new.write_text(text)
+        self._give(new, 0 if self.as_root else self.uid, 0o640 if self.as_root else 0o600)
+        new.replace(path)
+
+    def _passwd(self, user: str) -> Path:
+        return self.etc / f"passwd.{user}"
+
+    def _passwd_text(self, first: str) -> str:
+        # Several names may share a uid: the first line is what the uid is called, so everybody has a file where
+        # that is himself. No "x": the password would be looked up in the machine's own shadow file.
+        names = sorted((*self.users, "root"), key=lambda name: name != first)
+        ids = dict.fromkeys(self.users, (self.uid, self.gid))
+        ids["root"] = (0, 0) if self.as_root else (self.uid, self.gid)
+        return "".join(
+            f"{name}:*:{ids[name][0]}:{ids[name][1]}:{name}:{self.home(name)}:"
+            f"{'/bin/sh' if name == 'root' else self.shell}\n"
+            for name in names
+        )
+
+    def names(self, user: str) -> dict[str, str]:
+        """Return the environment that gives the uid the name and home of `user`; empty without nss_wrapper."""
+        if not self.nss_wrapper:
+            return {}
+        return {
+            "LD_PRELOAD": self.nss_wrapper,
+            "NSS_WRAPPER_PASSWD": str(self._passwd(user)),
+            "NSS_WRAPPER_GROUP": str(self.etc / "group"),
+        }
+
+    def environment(self, user: str) -> dict[str, str]:
+        """Return all that a program of `user` gets, as sshd would give it."""
+        return {
+            "HOME": str(self.home(user)),
+            "USER": user,
+            "LOGNAME": user,
+            "SHELL": "/bin/sh" if user == "root" else self.shell,
+            "PATH": f"{self.bin}:{ROOT_PATH}" if user == "root" else PATH,
+            **self.names(user),
+        }
+
+    def identity(self, user: str) -> dict[str, Any]:
+        """Return the arguments of subprocess.Popen that make the child `user`."""
+        if self.as_root and user != "root":
+            return {"user": self.uid, "group": self.gid, "extra_groups": []}
+        return {}
+
+    def demolish(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)

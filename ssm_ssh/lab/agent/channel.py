@@ -1,0 +1,337 @@
+"""The agent's side of a data channel: the rules of amazon-ssm-agent, agent/session/datachannel/datachannel.go.
+
+They are kept also where they are inconvenient: only the oldest message is resent, one every 100 ms; stream data that
+comes before the handshake counts as complete is acknowledged and dropped; what comes while the port's connection is
+not up is not acknowledged at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol
+
+from ssm_ssh.lab.agent.quirk import FAR_AHEAD, Quirk
+from ssm_ssh.lab.agent.service import AgentService, ServiceError
+from ssm_ssh.lab.agent.socket import AgentSocket, SocketGone
+from ssm_ssh.lab.wire import message as am
+
+# agent/session/config/config.go
+PAYLOAD_SIZE = 1024
+OUTGOING_CAPACITY = INCOMING_CAPACITY = 100_000
+RESEND_INTERVAL = 0.1
+DEFAULT_RTT, DEFAULT_RTO, MAX_RTO, GRANULARITY = 0.1, 0.2, 1.0, 0.01
+RETRY_ATTEMPTS, RETRY_DELAY, RETRY_MAX = 5, 0.1, 5.0
+HANDSHAKE_TIMEOUT = 15.0
+CLOSE_PATIENCE = 2.0
+ALREADY_TERMINATED = "Session is already terminated"
+
+
+class HandshakeFailed(Exception):
+    """The handshake failed; the text is the official agent's."""
+
+
+class Timing(NamedTuple):
+    """The clocks of a channel that tests shorten; seconds."""
+
+    ready_delay: float = 0.0  # between sending HandshakeComplete and being ready for stream data
+    ping: float = 54.0
+    pong: float = 60.0
+    handshake: float = HANDSHAKE_TIMEOUT
+    doubles: bool = False  # see AgentOptions.doubles_on_break
+
+
+class Handler(Protocol):
+    """Where stream data goes: the session's plugin."""
+
+    def accept(self, message: am.Message) -> bool:
+        """Take one message in order; False: not ready, it is to come again."""
+
+    async def flush(self) -> None:
+        """Write what was accepted. Raises OSError when it cannot be written."""
+
+
+async def retry(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 -- whatever `call` returns
+    """Call up to six times, with growing pauses, as agent/session/retry does. Raises the last ServiceError."""
+    delay = RETRY_DELAY * (1 + random.random())  # noqa: S311 -- jitter
+    for attempt in range(RETRY_ATTEMPTS + 1):
+        try:
+            return await call()
+        except ServiceError as error:
+            if attempt == RETRY_ATTEMPTS or ALREADY_TERMINATED in str(error):
+                raise
+        await asyncio.sleep(min(delay * 2**attempt, RETRY_MAX))
+    raise AssertionError
+
+
+class DataChannel:
+    """One session's data channel. `cancelled` is set when the gateway closes the session."""
+
+    def __init__(
+        self,
+        service: AgentService,
+        session_id: str,
+        instance_id: str,
+        *,
+        agent_version: str,
+        handler: Handler,
+        cancelled: asyncio.Event,
+        timing: Timing,
+        quirk: Quirk | None = None,
+    ) -> None:
+        self.client_version = ""
+        self.active = asyncio.Event()  # cleared by pause_publication
+        self.active.set()
+        self._service = service
+        self._session_id = session_id
+        self._instance_id = instance_id
+        self._agent_version = agent_version
+        self._handler = handler
+        self._cancelled = cancelled
+        self._timing = timing
+        self._quirk = quirk or Quirk()
+        self._socket: AgentSocket | None = None
+        self._closing = False
+        self._complete = False
+        self._response: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._expected = 0
+        self._next = FAR_AHEAD if self._quirk.kind == "far_ahead" else 0
+        self._incoming: dict[int, am.Message] = {}
+        self._outgoing: dict[int, tuple[bytes, float]] = {}
+        self._less = asyncio.Event()  # something was acknowledged
+        self._rtt, self._rttv, self._rto = DEFAULT_RTT, 0.0, DEFAULT_RTO
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # Opening and closing
+
+    async def open(self) -> None:
+        """Get a token, open the WebSocket, start receiving and resending. Raises ServiceError."""
+        await retry(self._connect)
+        self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._resend())]
+
+    async def _connect(self) -> None:
+        ids = {"MessageSchemaVersion": "1.0", "RequestId": am.new_id(), "ClientId": ""}
+        token = await self._service.token("data-channel", self._session_id, json.dumps(ids).encode())
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = await self._service.open(
+            "data-channel",
+            self._session_id,
+            "role=publish_subscribe",
+            ping=self._timing.ping,
+            pong=self._timing.pong,
+        )
+        opening = {
+            "MessageSchemaVersion": "1.0",
+            "RequestId": am.new_id(),
+            "TokenValue": token,
+            "ClientInstanceId": self._instance_id,
+            "ClientId": "",
+        }
+        self._socket.send_text(json.dumps(opening))
+        self.active.set()
+
+    def send_state(self) -> None:
+        """Tell the gateway that the session is connected."""
+        state = {"SchemaVersion": 1, "SessionState": "Connected", "SessionId": self._session_id}
+        self._send([am.encode_json(am.AGENT_SESSION_STATE, state, flags=3)])
+
+    async def prepare_to_close(self) -> None:
+        """Wait until everything is acknowledged, for two seconds at most."""
+        deadline = time.monotonic() + CLOSE_PATIENCE
+        while self._outgoing and (left := deadline - time.monotonic()) > 0:
+            self._less.clear()
+            try:
+                await asyncio.wait_for(self._less.wait(), left)
+            except asyncio.TimeoutError:
+                return
+
+    def close(self, *, abort: bool = False) -> None:
+        """Close the WebSocket and stop."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        if self._socket is not None:
+            (self._socket.abort if abort else self._socket.close)()
+
+    # Sending
+
+    def _send(self, frames: list[bytes]) -> None:
+        if self._socket is not None:
+            self._socket.send(frames)
+
+    def send_stream(self, payload_type: int, payloads: list[bytes]) -> None:
+        """Number, send and keep stream messages; while paused they are only kept."""
+        frames = []
+        now = time.monotonic()
+        for payload in payloads:
+            number = self._next
+            frame = am.encode(am.OUTPUT, payload, sequence=number, flags=0 if number else 1, payload_type=payload_type)
+            self._next = number + 1
+            frames.append(frame)
+            if len(self._outgoing) < OUTGOING_CAPACITY:
+                self._outgoing[number] = (frame, now)
+        if self.active.is_set() and self._quirk.kind != "hung":
+            self._send(frames)
+
+    async def drain(self, most: int = 0) -> None:
+        """Wait until the socket takes more and, with `most`, fewer messages than that are unacknowledged."""
+        if self._socket is not None:
+            await self._socket.drain()
+        while most and len(self._outgoing) >= most:
+            self._less.clear()
+            await self._less.wait()
+
+    async def _resend(self) -> None:
+        while True:
+            await asyncio.sleep(RESEND_INTERVAL)
+            if not self.active.is_set() or not self._outgoing or self._quirk.kind in ("hung", "mute"):
+                continue
+            number, (frame, sent) = next(iter(self._outgoing.items()))
+            now = time.monotonic()
+            if now - sent > self._rto:
+                self._send([frame])
+                self._outgoing[number] = (frame, now)
+
+    # Receiving
+
+    async def _receive(self) -> None:
+        while True:
+            assert self._socket is not None
+            try:
+                frames = await self._socket.receive()
+            except SocketGone:
+                try:
+                    await retry(self._connect)
+                except ServiceError:
+                    return  # as the official agent: silence from here on, until the port or the gateway ends it
+                continue
+            await self._batch(frames)
+
+    async def _batch(self, frames: list[bytes]) -> None:
+        if self._quirk.kind == "hung" or (self._quirk.kind == "mute" and self._response.done()):
+            return
+        acks: list[bytes] = []
+        start = self._expected
+        broken = self._timing.doubles and self._socket is not None and self._socket.gone
+        for frame in frames:
+            if broken and self._expected > start:
+                break  # what follows is ahead of what is expected, and without an acknowledgement it is not kept
+            try:
+                message = am.decode(frame)
+            except ValueError:
+                continue
+            if message.kind == am.INPUT:
+                self.active.set()
+                ack = await self._input(message)
+                if ack is not None:
+                    acks.append(ack)
+            elif message.kind == am.ACKNOWLEDGE:
+                self.active.set()
+                self._acknowledged(message)
+            elif message.kind == am.CHANNEL_CLOSED:
+                self._cancelled.set()
+            elif message.kind == am.PAUSE_PUBLICATION:
+                self.active.clear()
+            elif message.kind == am.START_PUBLICATION:
+                self.active.set()
+        try:
+            await self._handler.flush()
+        except OSError:
+            # What could not be written is not acknowledged, and stays expected.
+            self._expected = start
+            return
+        if broken:
+            self._expected = start
+        if acks and self._quirk.kind != "no_acks":
+            self._send(acks)
+
+    async def _input(self, message: am.Message) -> bytes | None:
+        """Handle one stream message; return its acknowledgement, None when it gets none."""
+        number = message.sequence
+        if number < self._expected:
+            return am.acknowledge(message)
+        if number > self._expected:
+            if len(self._incoming) >= INCOMING_CAPACITY:
+                return None
+            self._incoming[number] = message
+            return am.acknowledge(message)
+        if not await self._process(message):
+            return None
+        self._expected += 1
+        while (following := self._incoming.get(self._expected)) is not None and await self._process(following):
+            del self._incoming[self._expected]
+            self._expected += 1
+        return am.acknowledge(message)
+
+    async def _process(self, message: am.Message) -> bool:
+        if message.payload_type == am.P_HANDSHAKE_RESPONSE:
+            if self._response.done():
+                await asyncio.Event().wait()  # nobody takes a second one: the official agent's reader blocks for good
+            self._handshake_response(message.payload)
+            return True
+        return self._handler.accept(message) if self._complete else True
+
+    def _acknowledged(self, message: am.Message) -> None:
+        try:
+            number = am.acknowledged(message.payload)
+        except ValueError:
+            return
+        kept = self._outgoing.pop(number, None)
+        if kept is None:
+            return
+        sample = time.monotonic() - kept[1]
+        self._rttv = 0.75 * self._rttv + 0.25 * abs(self._rtt - sample)
+        self._rtt = 0.875 * self._rtt + 0.125 * sample
+        self._rto = min(self._rtt + max(GRANULARITY, 4 * self._rttv), MAX_RTO)
+        self._less.set()
+
+    # Handshake
+
+    async def handshake(self, session_type: str, properties: object) -> None:
+        """Ask, wait for the answer, say that it is complete, and be ready a moment later. Raises HandshakeFailed."""
+        started = time.monotonic_ns()
+        action = {"SessionType": session_type, "Properties": properties}
+        request = {
+            "AgentVersion": self._agent_version,
+            "RequestedClientActions": [{"ActionType": "SessionType", "ActionParameters": action}],
+        }
+        self.send_stream(am.P_HANDSHAKE_REQUEST, [_json(request)])
+        try:
+            error = await asyncio.wait_for(asyncio.shield(self._response), self._timing.handshake)
+        except asyncio.TimeoutError:
+            raise HandshakeFailed(
+                "Handshake timed out. Please ensure that you have the latest version of the session manager plugin."
+            ) from None
+        if error:
+            raise HandshakeFailed(error)
+        complete = {"HandshakeTimeToComplete": time.monotonic_ns() - started, "CustomerMessage": ""}
+        self.send_stream(am.P_HANDSHAKE_COMPLETE, [_json(complete)])
+        if self._timing.ready_delay:
+            await asyncio.sleep(self._timing.ready_delay)
+        self._complete = True
+
+    def _handshake_response(self, payload: bytes) -> None:
+        try:
+            response = json.loads(payload)
+            actions = list(response.get("ProcessedClientActions") or [])
+            self.client_version = str(response.get("ClientVersion"))
+            failed = [one for one in actions if one.get("ActionStatus") != 1]
+        except (ValueError, AttributeError, TypeError):
+            return  # the official agent logs it and goes on waiting
+        error = ""
+        if failed:
+            one = failed[0]
+            error = (
+                f"{one.get('ActionType')} failed on client with status {one.get('ActionStatus')} "
+                f"error: {one.get('Error')}"
+            )
+            self._cancelled.set()
+        self._response.set_result(error)
+
+
+def _json(values: object) -> bytes:
+    return json.dumps(values, separators=(",", ":")).encode()

@@ -1,0 +1,1 @@
+"""The lab's AWS API, one module a service."""

@@ -1,0 +1,166 @@
+"""EC2 and EC2 Instance Connect: instances, their console, and keys that live for a minute."""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import re
+import uuid
+from typing import Any
+
+from ssm_ssh.lab.identity.identities import Identity
+from ssm_ssh.lab.state import InstanceRecord
+from ssm_ssh.lab.wire import link
+from ssm_ssh.lab.world import ApiError, Operation, World, page
+
+_STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+_PAGE = 1000
+_ID = re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-connect-methods.html
+_KEY_TYPES = {"ssh-rsa": "RSA", "ssh-ed25519": "ED25519"}
+
+
+class Ec2:
+    """The operations of `ec2` and `ec2-instance-connect`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._state = world.state
+
+    def operations(self) -> dict[str, Operation]:
+        """Return EC2's operations by name."""
+        return {
+            "DescribeInstances": Operation(self.describe_instances),
+            "GetConsoleOutput": Operation(self.get_console_output, self._instance_arn),
+        }
+
+    def connect_operations(self) -> dict[str, Operation]:
+        """Return EC2 Instance Connect's operations by name."""
+        return {"SendSSHPublicKey": Operation(self.send_ssh_public_key, self._instance_arn)}
+
+    def _instance_arn(self, values: dict[str, Any]) -> str:
+        return self._world.instance_arn(str(values.get("InstanceId")))
+
+    def _instance(self, instance_id: str) -> InstanceRecord:
+        if not _ID.fullmatch(instance_id):
+            raise ApiError("InvalidInstanceID.Malformed", f'Invalid id: "{instance_id}"')
+        instance = self._state.instances.get(instance_id)
+        if instance is None:
+            raise ApiError("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
+        return instance
+
+    async def describe_instances(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """DescribeInstances: by ids, by filters, in pages."""
+        if "InstanceIds" in values:
+            found = [self._instance(one) for one in values["InstanceIds"]]
+        else:
+            found = [one for one in self._state.instances.values() if not one.hybrid]
+        for one in values.get("Filters", []):
+            found = [instance for instance in found if self._matches(instance, one["Name"], one.get("Values", []))]
+        shown, token = page(
+            found, values.get("NextToken"), values.get("MaxResults", _PAGE), wrong="InvalidParameterValue"
+        )
+        reservations = [
+            {
+                "ReservationId": "r-0" + one.instance_id[-16:],
+                "OwnerId": self._state.account,
+                "Groups": [],
+                "Instances": [self._described(one)],
+            }
+            for one in shown
+        ]
+        return {"Reservations": reservations, "NextToken": token}
+
+    def _described(self, instance: InstanceRecord) -> dict[str, Any]:
+        return {
+            "InstanceId": instance.instance_id,
+            "ImageId": "ami-0" + instance.instance_id[-16:],
+            "State": {"Code": _STATES[instance.state], "Name": instance.state},
+            "PrivateDnsName": self._dns_name(instance),
+            "PublicDnsName": "",
+            "InstanceType": "t3.micro",
+            "LaunchTime": instance.launched,
+            "Placement": {"AvailabilityZone": f"{self._state.region}a", "GroupName": "", "Tenancy": "default"},
+            "Monitoring": {"State": "disabled"},
+            "PrivateIpAddress": instance.address,
+            "Architecture": "x86_64",
+            "RootDeviceName": "/dev/xvda",
+            "RootDeviceType": "ebs",
+            "VirtualizationType": "hvm",
+            "Hypervisor": "xen",
+            "PlatformDetails": "Linux/UNIX",
+            "Tags": [{"Key": key, "Value": value} for key, value in instance.tags.items()],
+        }
+
+    def _dns_name(self, instance: InstanceRecord) -> str:
+        return f"ip-{instance.address.replace('.', '-')}.{self._state.region}.compute.internal"
+
+    def _matches(self, instance: InstanceRecord, name: str, patterns: list[str]) -> bool:
+        if name.startswith("tag:"):
+            values = [instance.tags[name[4:]]] if name[4:] in instance.tags else []
+        elif name == "tag-key":
+            values = list(instance.tags)
+        else:
+            facts = {
+                "instance-id": instance.instance_id,
+                "instance-state-name": instance.state,
+                "instance-state-code": str(_STATES[instance.state]),
+                "private-ip-address": instance.address,
+                "private-dns-name": self._dns_name(instance),
+                "availability-zone": f"{self._state.region}a",
+                "ip-address": "",
+                "dns-name": "",
+            }
+            if name not in facts:
+                raise ApiError("InvalidParameterValue", f"The filter '{name}' is invalid")
+            values = [facts[name]]
+        # EC2 knows * and ? but no brackets.
+        return any(fnmatch.fnmatchcase(one, pattern.replace("[", "[[]")) for one in values for pattern in patterns)
+
+    async def get_console_output(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """GetConsoleOutput: base64, and nothing until the instance has been up for a while."""
+        instance = self._instance(values["InstanceId"])
+        out: dict[str, Any] = {"InstanceId": instance.instance_id}
+        if self._state.clock() < self._state.started + self._state.options.console_delay:
+            return {**out, "Timestamp": self._state.clock()}
+        try:
+            result = await self._world.instances.call("console_output", instance_id=instance.instance_id)
+        except link.Failed as error:
+            raise ApiError(error.code, error.message) from None
+        text = base64.b64encode(result["output"].encode("utf-8", "surrogateescape")).decode()
+        return {**out, "Timestamp": result["timestamp"], "Output": text}
+
+    async def send_ssh_public_key(self, caller: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """SendSSHPublicKey: succeeds whether or not the instance looks keys up."""
+        instance_id, user = values["InstanceId"], values["InstanceOSUser"]
+        if caller.os_users and user not in caller.os_users:
+            action = "ec2-instance-connect:SendSSHPublicKey"
+            raise ApiError("AccessDeniedException", caller.denied_sentence(action, self._instance_arn(values)))
+        key = values["SSHPublicKey"].strip()
+        _check_key(key)
+        instance = self._state.instances.get(instance_id)
+        if instance is None:
+            raise ApiError("EC2InstanceNotFoundException", f"Instance {instance_id} not found")
+        if instance.state != "running":
+            raise ApiError("EC2InstanceStateInvalidException", f"Instance {instance_id} is not in running state")
+        try:
+            await self._world.instances.call("push_key", instance_id=instance_id, user=user, public_key=key)
+        except link.Failed as error:
+            raise ApiError(error.code, error.message) from None
+        return {"RequestId": str(uuid.uuid4()), "Success": True}
+
+
+def _check_key(key: str) -> None:
+    parts = key.split(" ", 2)
+    kind = _KEY_TYPES.get(parts[0], "RSA")
+    wrong = ApiError(
+        "InvalidArgsException",
+        f"Invalid input parameter received for Illegal argument exception: {kind} - SSH Public key is invalid",
+    )
+    try:
+        blob = base64.b64decode(parts[1], validate=True)
+    except (IndexError, ValueError):
+        raise wrong from None
+    size = int.from_bytes(blob[:4], "big")
+    if "\n" in key or parts[0] not in _KEY_TYPES or blob[4 : 4 + size] != parts[0].encode():
+        raise wrong

@@ -1,0 +1,293 @@
+"""Systems Manager: sessions, instances and documents."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ssm_ssh.lab.api import command_documents
+from ssm_ssh.lab.api.documents import AWS_DOCUMENTS, DEFAULT, Documents, check_parameters, check_session, is_command
+from ssm_ssh.lab.identity.identities import Identity
+from ssm_ssh.lab.state import InstanceRecord, SessionRecord
+from ssm_ssh.lab.world import ApiError, Operation, World, page
+
+_PAGE = 10  # of DescribeInstanceInformation and DescribeSessions, when the caller names no size
+
+# What an agent asks of Systems Manager beside the message gateway, and the least that keeps it content.
+_AGENT_CALLS: dict[str, dict[str, Any]] = {
+    "UpdateInstanceInformation": {},
+    "ListInstanceAssociations": {"Associations": []},
+    "ListAssociations": {"Associations": []},
+    "UpdateInstanceAssociationStatus": {},
+    "PutComplianceItems": {},
+    "PutInventory": {},
+    "GetManifest": {},
+}
+
+
+class Ssm:
+    """The operations of `ssm` that are not about commands."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._state = world.state
+        self.documents = Documents()
+
+    def operations(self) -> dict[str, Operation]:
+        """Return the operations by name."""
+        target, document, session = self._target, self._document, self._session_arn
+        return {
+            "StartSession": Operation(self.start_session, target),
+            "ResumeSession": Operation(self.resume_session, session),
+            "TerminateSession": Operation(self.terminate_session, session),
+            "DescribeSessions": Operation(self.describe_sessions),
+            "GetConnectionStatus": Operation(self.get_connection_status, target),
+            "DescribeInstanceInformation": Operation(self.describe_instance_information),
+            "GetDocument": Operation(self.get_document, document),
+            "DescribeDocument": Operation(self.describe_document, document),
+            "CreateDocument": Operation(self.create_document, document),
+            "DeleteDocument": Operation(self.delete_document, document),
+            **{
+                name: Operation(_constant(answer), action=f"ssm:{name}", modelled=False)
+                for name, answer in _AGENT_CALLS.items()
+            },
+        }
+
+    def _target(self, values: dict[str, Any]) -> str:
+        return self._world.instance_arn(str(values.get("Target")))
+
+    def _document(self, values: dict[str, Any]) -> str:
+        return self._world.ssm_arn("document", str(values.get("Name")))
+
+    def _session_arn(self, values: dict[str, Any]) -> str:
+        return self._world.ssm_arn("session", str(values.get("SessionId")))
+
+    # Sessions
+
+    async def start_session(self, caller: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """StartSession: the document, its parameters, then whether the agent is there."""
+        name = values.get("DocumentName", DEFAULT)
+        content = self.documents.get(name)
+        if is_command(content):
+            raise ApiError("InvalidDocument", f"Document type Command is not supported for StartSession: {name}")
+        parameters: dict[str, list[str]] = values.get("Parameters", {})
+        check_parameters(name, content, parameters)
+        target = values["Target"]
+        instance = self._state.instances.get(target)
+        gone = ApiError("TargetNotConnected", f"{target} is not connected.")
+        if instance is None or not instance.online:
+            raise gone
+        session = self._state.new_session(
+            caller, target=target, document=name, parameters=parameters, reason=values.get("Reason", "")
+        )
+        try:
+            token = self._world.sessions.open_session(session, content)
+        except LookupError:
+            del self._state.sessions[session.session_id]
+            raise gone from None
+        return self._opened(session, token)
+
+    def _opened(self, session: SessionRecord, token: str | None) -> dict[str, Any]:
+        out = {"SessionId": session.session_id}
+        if token is None:
+            return out
+        return {**out, "TokenValue": token, "StreamUrl": self._world.sessions.stream_url(session.session_id)}
+
+    def _session(self, caller: Identity, values: dict[str, Any], action: str) -> SessionRecord:
+        session_id = values["SessionId"]
+        if caller.own_sessions and not session_id.startswith(f"{caller.session_name}-"):
+            raise ApiError("AccessDeniedException", caller.denied_sentence(action, self._session_arn(values)))
+        session = self._state.sessions.get(session_id)
+        if session is None:
+            raise ApiError("DoesNotExistException", f"Session {session_id} does not exist")
+        return session
+
+    async def resume_session(self, caller: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """ResumeSession: a new token; none when the session is over."""
+        session = self._session(caller, values, "ssm:ResumeSession")
+        token = None if session.over else self._world.sessions.resume_session(session.session_id)
+        session.resumes += token is not None
+        return self._opened(session, token)
+
+    async def terminate_session(self, caller: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """TerminateSession: a session that is over already is an error, as users of AWS report."""
+        session = self._session(caller, values, "ssm:TerminateSession")
+        if session.over or not self._world.sessions.terminate_session(session.session_id):
+            raise ApiError("ValidationException", "Session is not in a valid state")
+        session.ended_by = session.ended_by or "api"
+        return {"SessionId": session.session_id}
+
+    async def describe_sessions(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """DescribeSessions: newest first."""
+        over = values["State"] == "History"
+        found = [one for one in self._state.sessions.values() if one.over == over]
+        tests: dict[str, Callable[[SessionRecord, str], bool]] = {
+            "Target": lambda one, value: one.target == value,
+            "Owner": lambda one, value: one.owner == value,
+            "Status": lambda one, value: one.status == value,
+            "SessionId": lambda one, value: one.session_id == value,
+            "InvokedAfter": lambda one, value: _iso(one.start) >= value,
+            "InvokedBefore": lambda one, value: _iso(one.start) < value,
+        }
+        for one in values.get("Filters", []):
+            test, value = tests.get(one["key"]), one["value"]
+            if test is None:
+                raise ApiError("InvalidFilterKey", "The specified key is not valid.")
+            found = [session for session in found if test(session, value)]
+        shown, token = page(found[::-1], values.get("NextToken"), values.get("MaxResults", _PAGE))
+        return {"Sessions": [_described(one) for one in shown], "NextToken": token}
+
+    async def get_connection_status(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """GetConnectionStatus: an unknown target is not connected."""
+        instance = self._state.instances.get(values["Target"])
+        online = instance is not None and instance.online
+        return {"Target": values["Target"], "Status": "connected" if online else "notconnected"}
+
+    # Instances
+
+    async def describe_instance_information(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """DescribeInstanceInformation: those whose agent has ever been there."""
+        if "InstanceInformationFilterList" in values and "Filters" in values:
+            raise ApiError("ValidationException", "Filters and InstanceInformationFilterList cannot be used together")
+        found = [one for one in self._state.instances.values() if one.last_ping]
+        for one in values.get("InstanceInformationFilterList", []):
+            found = [instance for instance in found if _matches(instance, one["key"], one["valueSet"])]
+        for one in values.get("Filters", []):
+            found = [instance for instance in found if _matches(instance, one["Key"], one["Values"])]
+        shown, token = page(found, values.get("NextToken"), values.get("MaxResults", _PAGE))
+        return {"InstanceInformationList": [_information(one) for one in shown], "NextToken": token}
+
+    # Documents
+
+    async def get_document(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """GetDocument: the content as JSON text."""
+        content = self.documents.get(values["Name"])
+        return {
+            "Name": values["Name"],
+            "DocumentVersion": "1",
+            "Status": "Active",
+            "Content": json.dumps(content, indent=2),
+            "DocumentType": "Command" if is_command(content) else "Session",
+            "DocumentFormat": "JSON",
+        }
+
+    async def describe_document(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """DescribeDocument: everything but the content."""
+        return {"Document": self._description(values["Name"])}
+
+    def _description(self, name: str) -> dict[str, Any]:
+        content = self.documents.get(name)
+        return {
+            "Name": name,
+            "Hash": hashlib.sha256(json.dumps(content).encode()).hexdigest(),
+            "HashType": "Sha256",
+            "Owner": "Amazon" if name in AWS_DOCUMENTS and name != DEFAULT else self._state.account,
+            "CreatedDate": self._state.started,
+            "Status": "Active",
+            "DocumentVersion": "1",
+            "Description": content.get("description", ""),
+            "Parameters": [
+                {
+                    "Name": key,
+                    "Type": rule.get("type", "String"),
+                    "Description": rule.get("description", ""),
+                    "DefaultValue": rule.get("default"),
+                }
+                for key, rule in content.get("parameters", {}).items()
+            ],
+            "PlatformTypes": ["Linux", "MacOS", "Windows"],
+            "DocumentType": "Command" if is_command(content) else "Session",
+            "SchemaVersion": content["schemaVersion"],
+            "LatestVersion": "1",
+            "DefaultVersion": "1",
+            "DocumentFormat": "JSON",
+        }
+
+    async def create_document(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """CreateDocument: session and command documents, in JSON only."""
+        checks = {"Session": check_session, "Command": command_documents.check}
+        check = checks.get(values.get("DocumentType", "Command"))
+        if check is None or values.get("DocumentFormat", "JSON") != "JSON":
+            raise ApiError("InvalidDocumentSchemaVersion", "The lab keeps session and command documents, in JSON only")
+        self.documents.create(values["Name"], values["Content"], check)
+        return {"DocumentDescription": self._description(values["Name"])}
+
+    async def delete_document(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """DeleteDocument."""
+        self.documents.delete(values["Name"])
+        return {}
+
+
+def _constant(answer: dict[str, Any]) -> Callable[[Identity, dict[str, Any]], Any]:
+    async def run(_: Identity, __: dict[str, Any]) -> dict[str, Any]:
+        return answer
+
+    return run
+
+
+def _iso(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _described(session: SessionRecord) -> dict[str, Any]:
+    return {
+        "SessionId": session.session_id,
+        "Target": session.target,
+        "Status": session.status,
+        "StartDate": session.start,
+        "EndDate": session.end or None,
+        "DocumentName": session.document,
+        "Owner": session.owner,
+        "Reason": session.reason or None,
+        "Details": session.output[:1024] or None,
+    }
+
+
+def _matches(instance: InstanceRecord, key: str, values: list[str]) -> bool:
+    if key.startswith("tag:"):
+        return instance.tags.get(key[4:]) in values
+    if key == "tag-key":
+        return any(one in values for one in instance.tags)
+    facts = {
+        "InstanceIds": instance.instance_id,
+        "AgentVersion": instance.agent_version,
+        "PingStatus": instance.ping_status,
+        "PlatformTypes": "Linux",
+        "ResourceType": "ManagedInstance" if instance.hybrid else "EC2Instance",
+    }
+    if key not in facts:
+        raise ApiError("InvalidFilterKey", f"Filter key {key} is not valid.")
+    return facts[key] in values
+
+
+def _information(instance: InstanceRecord) -> dict[str, Any]:
+    out = {
+        "InstanceId": instance.instance_id,
+        "PingStatus": instance.ping_status,
+        "LastPingDateTime": instance.last_ping,
+        "AgentVersion": instance.agent_version,
+        "IsLatestVersion": False,
+        "PlatformType": "Linux",
+        "PlatformName": instance.options.platform,
+        "PlatformVersion": instance.options.platform_version,
+        "ResourceType": "ManagedInstance" if instance.hybrid else "EC2Instance",
+        "IPAddress": instance.address,
+        "ComputerName": f"ip-{instance.address.replace('.', '-')}.{_domain(instance)}",
+        "AssociationStatus": None,
+    }
+    if instance.hybrid:
+        # A hybrid activation gives its nodes a name, a role and a date; EC2 instances have none of them here.
+        out |= {
+            "Name": instance.options.name,
+            "ComputerName": instance.options.name or instance.instance_id,
+            "IamRole": "SSMServiceRole",
+            "RegistrationDate": instance.launched,
+        }
+    return out
+
+
+def _domain(instance: InstanceRecord) -> str:
+    return "compute.internal" if not instance.hybrid else "local"

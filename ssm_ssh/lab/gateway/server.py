@@ -1,0 +1,376 @@
+"""The lab's message gateway (`ssmmessages`): the data channels of sessions and the control channels of agents.
+
+One TLS port on 127.0.0.1 serves what the public sources of agent and plugin ask of it:
+
+POST /v1/control-channel/INSTANCE, POST /v1/data-channel/SESSION    an agent gets its one-time token (201, XML)
+GET  /v1/control-channel/INSTANCE?role=subscribe&stream=input       an agent's control channel (WebSocket)
+GET  /v1/data-channel/SESSION?role=publish_subscribe                one side of a session (WebSocket)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import secrets
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from ssm_ssh.lab.faults.faults import Faults
+from ssm_ssh.lab.faults.plan import Rule
+from ssm_ssh.lab.gateway.http import Accept, Answer, Door, error_body
+from ssm_ssh.lab.gateway.owners import Control, Opening, Presence, close_unopened
+from ssm_ssh.lab.gateway.session import Session, SessionOrder, SessionView, Token, job_parameters, new_token
+from ssm_ssh.lab.gateway.socket import GatewaySocket
+from ssm_ssh.lab.identity.verify import SignatureRefused
+from ssm_ssh.lab.wire import message as am
+
+__all__ = ["Gateway", "GatewayOptions", "NotOnline", "Presence", "SessionOrder", "SessionView"]
+
+# A socket that has not shown its token by then is closed.
+OPENING_PATIENCE = 10.0
+# Ended sessions are kept for those who ask how they ended; the oldest go when there are more sessions than this.
+SESSIONS_KEPT = 10_000
+
+
+class Principal(Protocol):
+    """Who signed a request. `kind` is "user", "instance" or "anonymous"; `name` an ARN or the instance's id."""
+
+    @property
+    def kind(self) -> str:
+        """The kind."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+
+Authenticate = Callable[[str, str, Sequence[tuple[str, str]], bytes], Principal]
+Log = Callable[[str, dict[str, Any], int, str, str], None]
+
+
+@dataclass(frozen=True)
+class GatewayOptions:
+    """How the gateway behaves; times in seconds."""
+
+    idle_timeout: float = 1200.0  # Session Manager's default
+    allow_unsigned: bool = False  # plugins before 1.2.764 do not sign the upgrade of the data channel
+    token_lifetime: float = 60.0
+    stream_origin: str = ""  # what StreamUrl begins with, if not with the gateway itself: wss://HOST:PORT
+    early_frames: bool = False  # keep what an agent sends before a client ever came
+    connection_lifetime: float = 3600.0  # the service closes each WebSocket about once an hour: 1000, "Bye"
+
+
+class NotOnline(Exception):
+    """The instance's agent has no control channel open."""
+
+
+class Gateway:
+    """The gateway of one lab. Everything happens on the loop that `start` runs on.
+
+    `on_presence(instance_id, Presence | None)`, `on_session(SessionView)` and `on_agent_message(instance_id, type,
+    JSON)` are called at every change, when set.
+    """
+
+    def __init__(
+        self,
+        *,
+        authenticate: Authenticate,
+        options: GatewayOptions | None = None,
+        faults: Faults | None = None,
+        tls: ssl.SSLContext | None = None,
+        log: Log | None = None,
+    ) -> None:
+        self.options = options or GatewayOptions()
+        self.faults = faults or Faults()
+        self.on_presence: Callable[[str, Presence | None], None] | None = None
+        self.on_session: Callable[[SessionView], None] | None = None
+        self.on_agent_message: Callable[[str, str, Any], None] | None = None
+        self.port = 0
+        self._authenticate = authenticate
+        self._tls = tls
+        self._log = log
+        self._server: asyncio.Server | None = None
+        self._sessions: dict[str, Session] = {}
+        self._tokens: dict[str, Token] = {}
+        self._controls: dict[str, tuple[GatewaySocket, Control]] = {}
+        self._links: set[GatewaySocket] = set()
+        self.faults.listen(self._fault)
+
+    async def start(self, port: int = 0) -> int:
+        """Listen on 127.0.0.1 and return the port."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Door(self), "127.0.0.1", port, ssl=self._tls, backlog=256)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self.port
+
+    async def stop(self) -> None:
+        """Close every socket and stop listening."""
+        for session in self._sessions.values():
+            session.stop()
+        for link in list(self._links):
+            link.cut("eof")
+        if self._server is not None:
+            self._server.close()
+            await asyncio.sleep(0)
+
+    # For the API
+
+    def stream_url(self, session_id: str) -> str:
+        """Return the StreamUrl of a session. Like AWS's, its query has more in it than the role, unescaped base64."""
+        cell = base64.b64encode(bytes((0, 1, 0, 1)) + secrets.token_bytes(56)).decode()
+        scheme = "wss" if self._tls else "ws"
+        origin = self.options.stream_origin or f"{scheme}://127.0.0.1:{self.port}"
+        return f"{origin}/v1/data-channel/{session_id}?role=publish_subscribe&cell-number={cell}"
+
+    def presence(self, instance_id: str) -> Presence | None:
+        """Return the agent's presence, None when it is not online."""
+        control = self._controls.get(instance_id)
+        return control[1].presence if control else None
+
+    def open_session(self, order: SessionOrder) -> str:
+        """Open a session: send the job to the agent and return the client's token. Raises NotOnline."""
+        control = self._controls.get(order.instance_id)
+        if control is None:
+            raise NotOnline(order.instance_id)
+        while len(self._sessions) >= SESSIONS_KEPT:
+            del self._sessions[
+                next((key for key, one in self._sessions.items() if one.over), next(iter(self._sessions)))
+            ]
+        self._sessions[order.session_id] = Session(
+            order,
+            faults=self.faults,
+            idle_timeout=self.options.idle_timeout,
+            changed=self._session_changed,
+            tell_agent=lambda frame: self._tell_agent(order.instance_id, frame),
+            early_frames=self.options.early_frames,
+        )
+        content = {
+            "DocumentName": order.document_name,
+            "DocumentContent": order.document_content,
+            "SessionId": order.session_id,
+            "Parameters": job_parameters(order),
+            "RunAsUser": "",
+            "SessionOwner": order.owner_arn,
+        }
+        job = {
+            "Content": json.dumps(content),
+            "TaskId": order.session_id,
+            "Topic": "aws.ssm.startSession",
+            "SchemaVersion": 1,
+        }
+        control[0].send([am.encode_json(am.START_SESSION, job)])
+        return self._give(order.session_id, "client")
+
+    def resume_session(self, session_id: str) -> str | None:
+        """Return a new token for a session, None when it has ended."""
+        session = self._sessions.get(session_id)
+        return None if session is None or session.over else self._give(session_id, "client")
+
+    def terminate_session(self, session_id: str) -> bool:
+        """End a session on behalf of TerminateSession; False when it was not there or over already."""
+        session = self._sessions.get(session_id)
+        if session is None or session.over:
+            return False
+        session.terminate("api")
+        return True
+
+    def session(self, session_id: str) -> SessionView | None:
+        """Return one session."""
+        session = self._sessions.get(session_id)
+        return session.view() if session else None
+
+    def sessions(self) -> list[SessionView]:
+        """Return all sessions, ended ones too, in the order in which they were opened."""
+        return [one.view() for one in self._sessions.values()]
+
+    def send_to_agent(self, instance_id: str, kind: str, values: object) -> None:
+        """Send one JSON message on an agent's control channel (agent_job, for instance). Raises NotOnline."""
+        if not self._tell_agent(instance_id, am.encode_json(kind.encode(), values)):
+            raise NotOnline(instance_id)
+
+    def _tell_agent(self, instance_id: str, frame: bytes) -> bool:
+        control = self._controls.get(instance_id)
+        if control is not None:
+            control[0].send([frame])
+        return control is not None
+
+    def _session_changed(self, session: Session) -> None:
+        if self.on_session is not None:
+            self.on_session(session.view())
+
+    # Tokens
+
+    def _give(self, session_id: str, side: str) -> str:
+        now = time.monotonic()
+        self._tokens = {key: one for key, one in self._tokens.items() if one.until > now}
+        token = new_token()
+        self._tokens[token] = Token(session_id, side, now + self.options.token_lifetime)
+        return token
+
+    def _redeem(self, token: object, session_id: str, side: str) -> bool:
+        """True when `token` was given for this purpose and is still good; it is used up by that."""
+        if not isinstance(token, str) or (found := self._tokens.get(token)) is None:
+            return False
+        if (found.session_id, found.side) != (session_id, side) or found.until < time.monotonic():
+            return False
+        del self._tokens[token]
+        return True
+
+    # Behind the door
+
+    def post(self, target: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+        """CreateControlChannel and CreateDataChannel: an agent asks for a token."""
+        kind, name, _ = _route(target)
+        operation = {"control-channel": "CreateControlChannel", "data-channel": "CreateDataChannel"}.get(kind, "")
+        if not operation:
+            return Answer(404, error_body("NotFound", "no such path"))
+        try:
+            principal = self._authenticate("POST", target, headers, body)
+        except SignatureRefused as error:
+            return self._refuse(operation, name, (error.status, error.code, error.message))
+        if principal.kind == "anonymous":
+            return self._refuse(operation, name, (400, "BadRequest", "Request is not authenticated."))
+        session = self._sessions.get(name)
+        instance = name if kind == "control-channel" else session.order.instance_id if session else ""
+        if principal.kind != "instance" or principal.name != instance:
+            message = f"{principal.name} is not authorized to perform: ssmmessages:{operation}"
+            return self._refuse(operation, name, (403, "AccessDeniedException", message), principal.name)
+        if session is not None and session.over:
+            return self._refuse(operation, name, (400, "BadRequest", "Session is already terminated"), principal.name)
+        self._note(operation, name, 201, "", principal.name)
+        token = self._give(name, "control" if kind == "control-channel" else "agent")
+        return Answer(
+            201,
+            f"<{operation}Output><MessageSchemaVersion>1.0</MessageSchemaVersion>"
+            f"<TokenValue>{token}</TokenValue></{operation}Output>",
+        )
+
+    def upgrade(self, target: str, headers: Sequence[tuple[str, str]]) -> Answer | Accept:
+        """OpenControlChannel and OpenDataChannel: decide on the upgrade by its signature; the token comes later."""
+        kind, name, query = _route(target)
+        operation = {"control-channel": "OpenControlChannel", "data-channel": "OpenDataChannel"}.get(kind, "")
+        role = "subscribe" if kind == "control-channel" else "publish_subscribe"
+        if not operation or query.get("role") != [role]:
+            return Answer(404, error_body("NotFound", "no such path"))
+        try:
+            principal = self._authenticate("GET", target, headers, b"")
+        except SignatureRefused as error:
+            return self._refuse(operation, name, (error.status, error.code, error.message))
+        session = self._sessions.get(name)
+        side = "agent" if principal.kind == "instance" or kind == "control-channel" else "client"
+        if principal.kind == "anonymous" and not (side == "client" and self.options.allow_unsigned):
+            return self._refuse(operation, name, (403, "MissingAuthenticationTokenException", "Missing signature"))
+        instance = name if kind == "control-channel" else session.order.instance_id if session else ""
+        if side == "agent" and (principal.kind != "instance" or principal.name != instance):
+            message = f"{principal.name} is not authorized to perform: ssmmessages:{operation}"
+            return self._refuse(operation, name, (403, "AccessDeniedException", message), principal.name)
+        status = self.faults.refusal(side, "" if kind == "control-channel" else name, instance)
+        if status:
+            return self._refuse(operation, name, (status, "ServiceUnavailable", "refused"), principal.name)
+        self._note(operation, name, 101, "", principal.name)
+        who = "" if principal.kind == "anonymous" else principal.name
+        return Accept(Opening(self, kind, name), side, who)
+
+    def upgraded(self, link: GatewaySocket) -> None:
+        """Start the clocks of a new WebSocket."""
+        self._links = {one for one in self._links if not one.gone}
+        self._links.add(link)
+        loop = asyncio.get_running_loop()
+        link.timers.append(loop.call_later(OPENING_PATIENCE, close_unopened, link))
+        link.timers.append(loop.call_later(self.options.connection_lifetime, link.close, 1000, "Bye"))
+
+    def _refuse(self, operation: str, name: str, answer: tuple[int, str, str], who: str = "") -> Answer:
+        status, code, message = answer
+        self._note(operation, name, status, code, who)
+        return Answer(status, error_body(code, message))
+
+    def _note(self, operation: str, name: str, status: int, error: str, who: str) -> None:
+        if self._log is not None:
+            key = "InstanceId" if "Control" in operation else "SessionId"
+            self._log(operation, {key: name}, status, error, who)
+
+    # Opened sockets
+
+    def opened(self, link: GatewaySocket, kind: str, name: str, opening: dict[str, Any]) -> bool:
+        """Check the token in a socket's first frame and give the socket to its owner; False when it is no good."""
+        token = opening.get("TokenValue")
+        if kind == "control-channel":
+            if not self._redeem(token, name, "control"):
+                return False
+            self._control(link, name, opening)
+            return True
+        session = self._sessions.get(name)
+        if session is None or session.over or not self._redeem(token, name, link.side):
+            return False
+        if link.side == "agent":
+            session.join_agent(link)
+            return True
+        if session.connections and opening.get("ClientId") != session.client_id:
+            return False
+        session.join_client(link, opening)
+        return True
+
+    def _control(self, link: GatewaySocket, instance_id: str, opening: dict[str, Any]) -> None:
+        presence = Presence(str(opening.get("AgentVersion")), str(opening.get("PlatformType")), time.time())
+        old = self._controls.get(instance_id)
+        control = Control(self, instance_id, presence)
+        self._controls[instance_id] = (link, control)
+        link.owner = control
+        if old is not None:
+            old[0].close(1000, "Bye")
+        if self.on_presence is not None:
+            self.on_presence(instance_id, presence)
+
+    def control_lost(self, instance_id: str, link: GatewaySocket) -> None:
+        """An agent's control channel is gone."""
+        control = self._controls.get(instance_id)
+        if control is not None and control[0] is link:
+            del self._controls[instance_id]
+            if self.on_presence is not None:
+                self.on_presence(instance_id, None)
+
+    def task_complete(self, instance_id: str, values: dict[str, Any]) -> None:
+        """An agent says that the task of a session is over."""
+        session = self._sessions.get(str(values.get("TaskId")))
+        if session is not None and session.order.instance_id == instance_id:
+            session.task_complete(str(values.get("FinalTaskStatus")), str(values.get("Output") or ""))
+
+    # Faults
+
+    def _fault(self, rule: Rule) -> None:
+        if rule.name == "expire_tokens":
+            self._tokens.clear()
+        elif rule.name == "clear":
+            for session in self._sessions.values():
+                for link in (session.client, session.agent):
+                    if link is not None:
+                        link.stall(self.faults.stalled(link.side, session.order.session_id, session.order.instance_id))
+        elif rule.name in ("cut", "stall") and rule.when == "now":
+            for session in list(self._sessions.values()):
+                if not session.over and rule.concerns(session.order.session_id, session.order.instance_id):
+                    self._strike(rule, session)
+            if rule.name == "cut":
+                rule.done = True
+
+    def _strike(self, rule: Rule, session: Session) -> None:
+        if rule.name == "cut":
+            rule.hits += 1
+            session.cut(rule.side, rule.how)
+            return
+        for link in (session.client, session.agent):
+            if link is not None and rule.side in (link.side, "both"):
+                link.stall(True)
+
+
+def _route(target: str) -> tuple[str, str, dict[str, list[str]]]:
+    """Return the kind of channel, its id and the query; an empty kind for any other path."""
+    parts = urlsplit(target)
+    pieces = parts.path.split("/")
+    if len(pieces) != 4 or pieces[0] or pieces[1] != "v1":
+        return "", "", {}
+    return pieces[2], unquote(pieces[3]), parse_qs(parts.query)

@@ -1,0 +1,1 @@
+"""Who may call the lab: credentials, signatures and its certificate authority."""

@@ -1,0 +1,1 @@
+"""IAM Identity Center and the console sign-in of the lab."""

@@ -1,0 +1,71 @@
+"""The one person of a lab, and the pages on which that person says yes or no.
+
+Whoever opens a page has to know the lab's password, which only its owner has: other users of this machine reach the
+port too.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from html import escape
+from typing import Any
+from urllib.parse import urlencode
+
+from ssm_ssh.lab.wire.http import Answer
+
+_PAGE = """\
+<!doctype html><html lang="en"><meta charset="utf-8"><title>Lab</title><h1>{title}</h1>
+<form method="post" action="{action}">{hidden}<p><label>Password of the lab
+<input type="password" name="password" autofocus></label></p>
+<p><button name="decision" value="allow">Allow</button> <button name="decision" value="deny">Deny</button></p></form>
+"""
+_TEXT = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Lab</title><p id="text">{text}</p>\n'
+
+
+class OAuthError(Exception):
+    """An error answer: AWS's exception name, the OAuth code (or the portal's message), and the HTTP status."""
+
+    def __init__(self, name: str, code: str, status: int = 400) -> None:
+        super().__init__(name, code)
+        self.name = name
+        self.code = code
+        self.status = status
+
+
+class Pages:
+    """The pages; `base` is the lab's URL, known once the port is."""
+
+    def __init__(self, password: str) -> None:
+        self._password = password
+        self.base = ""
+
+    def is_person(self, fields: dict[str, str]) -> bool:
+        """Return whether a form was filled in by the lab's person."""
+        return secrets.compare_digest(fields.get("password", "").encode(), self._password.encode())
+
+    def form(self, title: str, action: str, hidden: dict[str, str]) -> Answer:
+        """Return the page that asks the person."""
+        inputs = "".join(
+            f'<input type="hidden" name="{escape(key)}" value="{escape(value)}">' for key, value in hidden.items()
+        )
+        return _html(200, _PAGE.format(title=escape(title), action=escape(action), hidden=inputs))
+
+    def text(self, text: str, status: int = 200) -> Answer:
+        """Return a page with a sentence."""
+        return _html(status, _TEXT.format(text=escape(text)))
+
+    def redirect(self, uri: str, values: dict[str, str]) -> Answer:
+        """Send the browser on to `uri`."""
+        return Answer(302, [("Location", f"{uri}?{urlencode(values)}")], b"")
+
+
+def checked_verifier(challenge: str, values: dict[str, Any]) -> bool:
+    """Return whether the verifier in `values` belongs to the `challenge` (RFC 7636, S256)."""
+    digest = hashlib.sha256(str(values.get("codeVerifier")).encode()).digest()
+    return secrets.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), challenge)
+
+
+def _html(status: int, body: str) -> Answer:
+    return Answer(status, [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")], body.encode())

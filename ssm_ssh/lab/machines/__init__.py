@@ -1,0 +1,1 @@
+"""The lab's instances and what is done to them."""

@@ -1,0 +1,181 @@
+"""The instances process: the machines, the agent of each, and the calls of the lab's server that reach them."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from ssm_ssh.lab.agent.agent import Agent, AgentCredentials, AgentOptions
+from ssm_ssh.lab.machines.faults import FAULTS
+from ssm_ssh.lab.machines.instances import Instances
+from ssm_ssh.lab.options import LabOptions
+from ssm_ssh.lab.process.family import collect_orphans
+from ssm_ssh.lab.wire.link import Failed
+
+# AWS-RunShellScript's executionTimeout, in seconds, where none is given.
+_EXECUTION_SECONDS = 3600.0
+
+
+async def start(config: dict[str, Any]) -> Host:
+    """Boot the machines and start their agents, as the server's `config` says (see server.py).
+
+    Raises Failed or OSError; then nothing is left.
+    """
+    options = LabOptions.from_json(config["options"])
+    folder = Path(config["folder"], "instances")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    chosen = options.chosen()
+    members = [
+        (one["instance_id"], choice, one["address"]) for one, choice in zip(config["instances"], chosen, strict=True)
+    ]
+    instances = Instances(folder, members, sshd=options.sshd)
+    try:
+        await instances.start()
+    except BaseException:
+        await instances.stop()
+        raise
+    host = Host(instances, _agents(config, options, instances))
+    await host.start_agents()
+    return host
+
+
+def _agents(config: dict[str, Any], options: LabOptions, instances: Instances) -> dict[str, Callable[[], Agent]]:
+    """Return what makes a new agent, for each instance."""
+    tls = ssl.create_default_context(cafile=config["ca_file"])
+
+    def maker(one: dict[str, Any]) -> Callable[[], Agent]:
+        machine = instances.machine(one["instance_id"])
+        return lambda: Agent(
+            machine.instance_id,
+            gateway_url=config["gateway_url"],
+            region=config["region"],
+            credentials=AgentCredentials(one["access_key"], one["secret_key"], one.get("token", "")),
+            open_port=instances.open_port,
+            tls=tls,
+            options=AgentOptions(
+                **{"version": machine.options.agent_version, "pacing": options.pacing, **options.agent}
+            ),
+        )
+
+    return {one["instance_id"]: maker(one) for one in config["instances"]}
+
+
+class Host:
+    """What runs behind the link: see link.Child. `agents` makes an agent for each instance id."""
+
+    def __init__(self, instances: Instances, agents: dict[str, Callable[[], Agent]]) -> None:
+        self.instances = instances
+        self._make = agents
+        self._agents: dict[str, Agent] = {}
+        self._collecting = asyncio.create_task(collect_orphans())
+
+    def ready(self) -> dict[str, Any]:
+        """Return the instances as they are."""
+        return {"instances": self.instances.ready(), "folder": str(self.instances.folder)}
+
+    async def start_agents(self) -> None:
+        """Start the agents of the instances that run and are to be connected."""
+        for instance_id, machine in self.instances.machines.items():
+            if machine.running and machine.options.connected:
+                await self._start_agent(instance_id)
+
+    async def stop(self) -> None:
+        """End agents and machines."""
+        self._collecting.cancel()
+        await asyncio.gather(*(agent.stop() for agent in self._agents.values()), return_exceptions=True)
+        await self.instances.stop()
+
+    async def handle(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one call of the server's. Raises Failed."""
+        operations: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+            "push_key": self._push_key,
+            "send_command": self._send_command,
+            "console_output": self._console_output,
+            "host_keys": self._host_keys,
+            "map_port": self._map_port,
+            "fault": self._fault,
+            "clear_faults": self._clear_faults,
+        }
+        if op not in operations:
+            raise Failed("UnknownOperation", f"{op} is not an operation on instances")
+        try:
+            return await operations[op](args)
+        except (KeyError, TypeError) as error:
+            raise Failed("ValidationException", f"{op}: {error}") from error
+        except OSError as error:
+            raise Failed("InternalServerError", f"{op}: {error}") from error
+
+    async def _push_key(self, args: dict[str, Any]) -> dict[str, Any]:
+        self.instances.push_eic_key(args["instance_id"], args["user"], args["public_key"])
+        return {}
+
+    async def _send_command(self, args: dict[str, Any]) -> dict[str, Any]:
+        parameters: dict[str, list[str]] = args["parameters"]
+        script = "\n".join(parameters["commands"])
+        seconds = float((parameters.get("executionTimeout") or [str(_EXECUTION_SECONDS)])[0])
+        directory = (parameters.get("workingDirectory") or [""])[0]
+        return await self.instances.run_command(args["instance_id"], script, seconds, directory)
+
+    async def _console_output(self, args: dict[str, Any]) -> dict[str, Any]:
+        return {"output": self.instances.console_output(args["instance_id"]), "timestamp": time.time()}
+
+    async def _host_keys(self, args: dict[str, Any]) -> dict[str, Any]:
+        return {"host_keys": self.instances.machine(args["instance_id"]).host_keys}
+
+    async def _map_port(self, args: dict[str, Any]) -> dict[str, Any]:
+        self.instances.map_port(args["instance_id"], int(args["port"]), int(args["real_port"]))
+        return {}
+
+    # Faults
+
+    async def _fault(self, args: dict[str, Any]) -> dict[str, Any]:
+        name, words = args["name"], dict(args.get("args") or {})
+        instance_id = words.pop("instance_id")
+        self.instances.machine(instance_id)
+        if name not in FAULTS:
+            raise Failed("ValidationException", f"{name} is not a fault of instances")
+        if name == "start_agent":
+            await self._start_agent(instance_id)
+            return {}
+        if name == "agent_quirk":
+            self._agent(instance_id).quirk.set(words.get("kind", ""))
+            return {}
+        if name in ("kill_agent", "kill_instance", "restart_instance"):
+            await self._kill_agent(instance_id)
+        if name != "kill_agent":
+            await getattr(self.instances, name)(instance_id, **words)
+        if name in ("start_instance", "restart_instance"):
+            await self._start_agent(instance_id)
+        return {}
+
+    async def _clear_faults(self, _: dict[str, Any]) -> dict[str, Any]:
+        """Undo what lasts: everything runs and listens again, and EIC works where it did at first."""
+        for instance_id, machine in self.instances.machines.items():
+            machine.set_eic_effective(machine.options.eic)
+            if machine.options.state == "running":
+                await self.instances.start_instance(instance_id)
+                if not machine.sshd.listening:
+                    await machine.start_sshd()
+        await self.start_agents()
+        for agent in self._agents.values():
+            agent.quirk.set("")
+        return {}
+
+    async def _start_agent(self, instance_id: str) -> None:
+        if instance_id not in self._agents and self.instances.machine(instance_id).running:
+            self._agents[instance_id] = self._make[instance_id]()
+            self._agents[instance_id].start()
+
+    def _agent(self, instance_id: str) -> Agent:
+        if instance_id not in self._agents:
+            raise Failed("InstanceNotRunning", f"no agent runs on {instance_id}")
+        return self._agents[instance_id]
+
+    async def _kill_agent(self, instance_id: str) -> None:
+        agent = self._agents.pop(instance_id, None)
+        if agent is not None:
+            await agent.kill()

@@ -1,0 +1,1 @@
+"""The lab's processes, none of which outlives it."""

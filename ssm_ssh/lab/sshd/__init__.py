@@ -1,0 +1,1 @@
+"""The SSH servers of the lab's instances: OpenSSH's, or one embedded."""

@@ -1,0 +1,1 @@
+"""Formats and protocols that several parts of the lab share."""

@@ -1,0 +1,152 @@
+"""From a host name to the instance and to the account and region to ask for it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from ssm_ssh.errors import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ssm_ssh.aws.api.client import Api
+    from ssm_ssh.aws.config.ini import SharedFiles
+    from ssm_ssh.aws.config.settings import AwsSettings
+    from ssm_ssh.locate.hostname import HostName
+    from ssm_ssh.locate.selection import Choice, Spot
+    from ssm_ssh.settings.schema import Place, Settings
+
+
+class Located(NamedTuple):
+    """Which instance, how it is asked for, and how that was chosen."""
+
+    name: HostName
+    aws: AwsSettings
+    choice: Choice
+
+    def plan(self) -> list[str]:
+        """Return what would be called to find the instance, one line a place."""
+        return [
+            f"ssm:DescribeInstanceInformation for profile {one.profile}, region {one.region or 'of the profile'}: "
+            f"is {self.name.instance_id} there?"
+            for one in self.choice.search
+        ]
+
+
+def locate(
+    host: str,
+    settings: Settings,
+    *,
+    profile: str = "",
+    region: str = "",
+    env: Mapping[str, str] | None = None,
+    debug: Callable[[str], None] | None = None,
+    may_search: bool = True,
+) -> Located:
+    """Return where the instance that `host` (ssh's `%h`) names is asked for. Calls AWS only to search for it.
+
+    Without leave to search (`may_search`) the first place stands for all. Raises UsageError for labels, profiles and
+    regions that cannot be, and what `search.find` raises.
+    """
+    from ssm_ssh.aws.config.endpoints import is_region
+    from ssm_ssh.locate import history
+    from ssm_ssh.locate.hostname import parse
+    from ssm_ssh.locate.selection import SEARCH, choose
+
+    env = os.environ if env is None else env
+    files = _Files(env)
+    name = parse(host, lambda: files.get().profiles, is_region)
+    choice = choose(
+        settings,
+        env,
+        name=name,
+        profile=profile,
+        region=region,
+        recall=lambda: history.recall(name.instance_id),
+        configured=lambda: files.get().profiles,
+    )
+    if choice.search and may_search:
+        from ssm_ssh.locate.search import find
+
+        spot, node = find(choice.search, name.instance_id, connector(settings, env, files.get(), debug))
+        choice = choice._replace(
+            profile=spot.profile,
+            region=spot.region,
+            profile_from=_kept(choice.profile_from, settings) or SEARCH,
+            region_from=_kept(choice.region_from, settings) or SEARCH,
+            search=(),
+        )
+        try:
+            history.remember([history.Learned(name.instance_id, spot.profile, spot.region, node.user)])
+        except StateError as error:
+            if debug:
+                debug(f"not remembered: {error.sentence()}")
+    meant = choice
+    if choice.search:
+        first = choice.search[0]
+        meant = choice._replace(profile=first.profile, region=first.region)
+    return Located(name, aws_settings(meant, env, files.get()), choice)
+
+
+def aws_settings(choice: Choice, env: Mapping[str, str], files: SharedFiles | None = None) -> AwsSettings:
+    """Return the settings that `choice` means. Raises UsageError."""
+    from ssm_ssh.aws.config.settings import load
+
+    return load(
+        profile=None if choice.by_environment else choice.profile or None,
+        region=choice.region or None,
+        env=env,
+        files=files,
+        fallback_region=choice.fallback,
+        origin=choice.origin,
+    )
+
+
+def connector(
+    settings: Settings, env: Mapping[str, str], files: SharedFiles, debug: Callable[[str], None] | None = None
+) -> Callable[[Spot], Api]:
+    """Return a function that makes the Api of a spot."""
+    from ssm_ssh.aws.api.client import Api
+    from ssm_ssh.aws.config.settings import load
+
+    def connect(spot: Spot) -> Api:
+        found = load(
+            profile=spot.profile or None,
+            region=spot.region or None,
+            env=env,
+            files=files,
+            fallback_region=settings.text("default_region"),
+        )
+        return Api(found, debug=debug)
+
+    return connect
+
+
+def spots(places: Sequence[Place]) -> list[Spot]:
+    """Return each profile and region of `places`, each once."""
+    from ssm_ssh.locate.selection import Spot
+
+    return list(dict.fromkeys(Spot(place.profile, one) for place in places for one in place.regions or ("",)))
+
+
+def _kept(origin: str, settings: Settings) -> str:
+    """Return an origin that narrowed the search; a default is only where it began."""
+    defaults = {settings.origin("default_profile"), settings.origin("default_region")}
+    return "" if origin in defaults else origin
+
+
+class _Files:
+    """The files of ~/.aws, parsed once and only if somebody asks."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._found: SharedFiles | None = None
+
+    def get(self) -> SharedFiles:
+        """Return them. Raises UsageError."""
+        if self._found is None:
+            from ssm_ssh.aws.config.ini import SharedFiles
+
+            self._found = SharedFiles(self._env)
+        return self._found

@@ -1,1 +1,0 @@
-"""How the public key gets to the instance: which way, once for many connections, and what was learned of it."""

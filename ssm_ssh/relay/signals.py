@@ -1,0 +1,37 @@
+"""Signals as bytes in the loop's own pipe, so that they are events like any other."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ssm_ssh.relay.tasks import Waker
+
+INTERRUPT = int(signal.SIGINT)
+HANGUP = int(signal.SIGHUP)
+_CAUGHT = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def name_of(number: int) -> str:
+    """Return the usual name of a signal number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+@contextmanager
+def catching(waker: Waker) -> Iterator[None]:
+    """Within this context INT, TERM and HUP only write their number into `waker`."""
+    before = [(number, signal.signal(number, lambda *_: None)) for number in _CAUGHT]
+    old = signal.set_wakeup_fd(waker.write_fd, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(old)
+        for number, handler in before:
+            signal.signal(number, handler)

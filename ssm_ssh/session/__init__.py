@@ -1,0 +1,1 @@
+"""A Session Manager session, from StartSession to an open data channel."""

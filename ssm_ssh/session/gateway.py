@@ -1,0 +1,100 @@
+"""From a session to its open data channel: the TLS connection made ahead, the signed upgrade, the first frame."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from ssm_ssh.aws.config.endpoints import loopback, resolve, stream_hosts
+from ssm_ssh.errors import AccessDenied, Disconnected, SsmSshError
+
+if TYPE_CHECKING:
+    from ssm_ssh.aws.api.client import Api
+    from ssm_ssh.aws.config.settings import AwsSettings
+    from ssm_ssh.aws.services.sessions import Session
+    from ssm_ssh.channel.session import Channel
+    from ssm_ssh.log import Log
+    from ssm_ssh.transport.stream import Stream
+    from ssm_ssh.transport.websocket import WebSocket
+
+# One attempt at connecting, all of it: ssh's own patience is often 10 s, a lossy network needs several.
+_PATIENCE = 15.0
+
+
+class Gateway:
+    """The region's gateway. Made while the session is still being asked for, it connects in the background."""
+
+    def __init__(self, settings: AwsSettings, api: Api, log: Log) -> None:
+        self._settings = settings
+        self._api = api
+        self._log = log
+        endpoint = resolve(settings, "ssmmessages")
+        self._host, self._port, self._secure = endpoint.host, endpoint.port, endpoint.scheme == "https"
+        self._stream: Stream | None = None
+        self._thread = threading.Thread(target=self._ahead, daemon=True)
+        self._thread.start()
+
+    def enter(self, session: Session, channel: Channel) -> WebSocket:
+        """Open the data channel of `session` and send the opening message; blocks.
+
+        Raises ProtocolError for a StreamUrl that leads elsewhere, NetworkError, UpgradeRefused, AccessDenied.
+        """
+        from ssm_ssh.transport.streamurl import check_stream_url
+        from ssm_ssh.transport.websocket import open_websocket
+
+        settings = self._settings
+        url = check_stream_url(
+            session.stream_url,
+            hosts=stream_hosts(settings.region),
+            override=settings.endpoint_url("ssmmessages"),
+            api_loopback=loopback(resolve(settings, "ssm").host),
+        )
+        self._thread.join(_PATIENCE)
+        stream, self._stream = self._stream, None
+        if stream is None or (url.host, url.port, url.secure) != (self._host, self._port, self._secure):
+            if stream is not None:
+                stream.close()
+            stream = self._connect(url.host, url.port, url.secure)
+        headers = {} if url.presigned else self._signed(url.path, url.query, url.host_header)
+        deadline = time.monotonic() + _PATIENCE
+        try:
+            try:
+                socket = open_websocket(url, stream, headers, deadline)
+            except Disconnected:  # what was connected ahead may have been closed while StartSession took its time
+                self._log.debug("the connection made ahead was closed")
+                socket = open_websocket(url, self._connect(url.host, url.port, url.secure), headers, deadline)
+        except AccessDenied as error:
+            from ssm_ssh.aws.api.errors import Refusal, explain
+
+            refusal = Refusal(error.operation, session.session_id, error.status, error.code, error.message)
+            raise explain(refusal, settings) from None
+        socket.send_text(channel.open_message(session.token))
+        return socket
+
+    def _signed(self, path: str, query: str, host: str) -> dict[str, str]:
+        try:
+            return self._api.signed_upgrade(host, path, query)
+        except SsmSshError as error:  # a gateway that does not ask for a signature must still be reachable
+            self._log.info(f"the upgrade is not signed: {error.sentence()}")
+            return {}
+
+    def _ahead(self) -> None:
+        """Connect, and import what the upgrade needs while the network works. Errors come again in `enter`."""
+        try:
+            self._stream = self._connect(self._host, self._port, self._secure)
+            import ssm_ssh.transport.websocket  # noqa: F401 - what `enter` will need
+        except SsmSshError as error:
+            self._log.debug(f"no connection ahead: {error.sentence()}")
+        except Exception as error:  # a thread's traceback would land on ssh's stderr
+            self._log.failure(error)
+
+    def _connect(self, host: str, port: int, secure: bool) -> Stream:
+        from ssm_ssh.transport.dial import dial
+        from ssm_ssh.transport.proxy import proxy_for
+        from ssm_ssh.transport.stream import Stream, TlsStream
+
+        deadline = time.monotonic() + _PATIENCE
+        proxy = proxy_for(host, port, self._settings.env) if secure else None  # HTTPS_PROXY is for https and wss
+        sock = dial(host, port, proxy=proxy, timeout=_PATIENCE)
+        return TlsStream(sock, self._api.context(), host, deadline) if secure else Stream(sock)

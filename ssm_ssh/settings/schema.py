@@ -1,0 +1,341 @@
+"""What can be set, and where a value comes from: a flag, else SSM_SSH_*, else the settings file, else the default.
+
+The file is TOML without tables, `config.toml` in the platform's configuration folder; see `settingsfile`. A setting
+`resume_limit` is `SSM_SSH_RESUME_LIMIT` in the environment and `--resume-limit` on the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from ssm_ssh.errors import UsageError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    # What a setting may be, once checked.
+    Value = str | float | tuple[str, ...]
+
+_REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+# What stands behind a colon and looks like this is a region; profiles may have colons in their names.
+_LIKE_REGION = re.compile(r"(?:fips-)?[a-z]{2,4}(?:-[a-z0-9]+)+-[0-9]")
+_DOCUMENT = re.compile(r"[A-Za-z0-9_.:/-]{3,2048}")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}\$?")
+_LONGEST = 1024
+# A day. What is away for longer does not come back: credentials have ended by then.
+_LONGEST_SECONDS = 86400.0
+# A login takes a while, and a command is heard of late; remote.script.LONGEST_LIFETIME.
+_SHORTEST_PUSH, _LONGEST_PUSH = 15.0, 600.0
+
+
+class Place(NamedTuple):
+    """Where to look: a profile and regions; none: the region that the profile itself names."""
+
+    profile: str
+    regions: tuple[str, ...]
+
+
+class Setting(NamedTuple):
+    """One setting. `check` turns a string or a TOML value into what is used, or raises ValueError."""
+
+    name: str
+    default: Value
+    check: Callable[[Any], Value]
+    allowed: str
+    help: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that stands in for it."""
+        return f"SSM_SSH_{self.name.upper()}"
+
+    @property
+    def flag(self) -> str:
+        """The option that stands in for it, on the commands that have it."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+class Origin(NamedTuple):
+    """A value, and in words where it comes from."""
+
+    value: Value
+    origin: str
+
+
+class Settings:
+    """The values in force; see SETTINGS for their names."""
+
+    def __init__(self, values: Mapping[str, Origin], path: Path) -> None:
+        self.path = path
+        self._values = values
+
+    def origin(self, name: str) -> str:
+        """Return where the value of `name` comes from: `--flag`, `SSM_SSH_NAME`, `/path/config.toml:3`, `default`."""
+        return self._values[name].origin
+
+    def value(self, name: str) -> Value:
+        """Return the value of `name`."""
+        return self._values[name].value
+
+    def text(self, name: str) -> str:
+        """Return a setting that is text."""
+        value = self._values[name].value
+        assert isinstance(value, str)
+        return value
+
+    def seconds(self, name: str) -> float:
+        """Return a setting that is a time in seconds."""
+        value = self._values[name].value
+        assert isinstance(value, float)
+        return value
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Return a setting that is a list."""
+        value = self._values[name].value
+        assert isinstance(value, tuple)
+        return value
+
+    def places(self, name: str) -> tuple[Place, ...]:
+        """Return a setting that is a list of places."""
+        return tuple(parse_place(one) for one in self.words(name))
+
+
+def parse_place(text: str) -> Place:
+    """Return the place that `PROFILE` or `PROFILE:REGION,REGION` names. Raises ValueError.
+
+    A colon belongs to the profile's name where no region is behind it: `team:prod` is a profile.
+    """
+    profile, colon, regions = text.rpartition(":")
+    if not colon or (regions and not any("," in word or _LIKE_REGION.match(word) for word in regions.split())):
+        profile, colon, regions = text, "", ""
+    names = tuple(regions.split(",")) if colon else ()
+    if not _is_profile(profile) or not all(_REGION.fullmatch(one) for one in names):
+        raise ValueError(f"not a place: {text}")
+    return Place(profile, names)
+
+
+def parse_tag(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return key and accepted values of a tag filter: `KEY` (any value) or `KEY=VALUE,VALUE`. Raises ValueError."""
+    key, equals, values = text.partition("=")
+    if not key or not text.isprintable() or len(text) > _LONGEST or (equals and not values):
+        raise ValueError(f"not a tag: {text}")
+    return key, tuple(values.split(",")) if equals else ()
+
+
+def _is_profile(text: str) -> bool:
+    return 0 < len(text) <= 256 and text.isprintable() and text == text.strip()
+
+
+def _text(allowed: Callable[[str], object]) -> Callable[[Any], Value]:
+    def check(value: Any) -> Value:  # noqa: ANN401
+        text = _plain(value)
+        if not allowed(text):
+            raise ValueError(value)
+        return text
+
+    return check
+
+
+def _plain(value: object) -> str:
+    """Return text as it is, and a TOML integer as its digits: an account number may be a profile's name."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(value)  # noqa: TRY004 - the one error of a check
+    return str(value)
+
+
+def _maybe(allowed: Callable[[str], object]) -> Callable[[Any], Value]:
+    return _text(lambda value: not value or allowed(value))
+
+
+def _choice(*choices: str) -> Callable[[Any], Value]:
+    return _text(lambda value: value in choices)
+
+
+def _yes_or_no(value: Any) -> Value:  # noqa: ANN401
+    """Take TOML's booleans, and the words by which other programs' settings say yes and no."""
+    word = str(value).lower() if isinstance(value, bool | str | int) else ""
+    if word in ("yes", "true", "on", "1"):
+        return "yes"
+    if word in ("no", "false", "off", "0"):
+        return "no"
+    raise ValueError(value)
+
+
+def _seconds(value: Any) -> Value:  # noqa: ANN401
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(value)  # noqa: TRY004 - the one error of a check
+    number = float(value)
+    if not 0 <= number <= _LONGEST_SECONDS:
+        raise ValueError(value)
+    return number
+
+
+def _lifetime(value: Any) -> Value:  # noqa: ANN401
+    number = _seconds(value)
+    if not isinstance(number, float) or not number.is_integer() or not _SHORTEST_PUSH <= number <= _LONGEST_PUSH:
+        raise ValueError(value)
+    return number
+
+
+def _words(parse: Callable[[str], object]) -> Callable[[Any], Value]:
+    def check(value: Any) -> Value:  # noqa: ANN401
+        words = value.split() if isinstance(value, str) else value
+        if not isinstance(words, list | tuple):
+            raise ValueError(value)  # noqa: TRY004 - the one error of a check
+        texts = tuple(map(_plain, words))
+        for text in texts:
+            parse(text)
+        return texts
+
+    return check
+
+
+_PUSH = ("auto", "eic", "send-command", "none")
+_HOST_KEYS = ("record", "require")
+_A_PLACE = 'PROFILE or PROFILE:REGION,REGION, for example ["prod:eu-west-1,eu-central-1", "dev"]'
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "default_profile",
+        "",
+        _maybe(_is_profile),
+        "the name of an AWS profile",
+        "AWS profile where neither host name nor environment nor memory choose one",
+    ),
+    Setting(
+        "default_region",
+        "",
+        _maybe(_REGION.fullmatch),
+        "the name of a region, such as eu-central-1",
+        "AWS region where neither host name, environment, memory nor the profile choose one",
+    ),
+    Setting("search", (), _words(parse_place), _A_PLACE, "where to look for an instance that nothing else places"),
+    Setting(
+        "document",
+        "AWS-StartSSHSession",
+        _text(_DOCUMENT.fullmatch),
+        "the name or ARN of a session document",
+        "session document that carries SSH",
+    ),
+    Setting("push", "auto", _choice(*_PUSH), ", ".join(_PUSH), "how the public key gets to the instance"),
+    Setting(
+        "push_after_denied",
+        "no",
+        _yes_or_no,
+        "no, yes, or a TOML boolean",
+        "whether send-command, which is root there, may do what EC2 Instance Connect is denied",
+    ),
+    Setting(
+        "push_document",
+        "AWS-RunShellScript",
+        _text(_DOCUMENT.fullmatch),
+        "the name or ARN of a command document",
+        "command document of send-command: AWS-RunShellScript, or the one of docs/push-document.md",
+    ),
+    Setting(
+        "push_lifetime",
+        60.0,
+        _lifetime,
+        "seconds from 15 to 600",
+        "how long a key that send-command puts in place is accepted",
+    ),
+    Setting(
+        "key",
+        "",
+        _text(str.isprintable),
+        "a public key file, agent, agent:COMMENT or agent:SHA256:...",
+        "the key that is let in, instead of ssm-ssh's own",
+    ),
+    Setting("key_age", 86400.0, _seconds, "seconds from 0 to 86400", "how long a key pair of ssm-ssh's own serves"),
+    Setting(
+        "host_keys",
+        "record",
+        _choice(*_HOST_KEYS),
+        ", ".join(_HOST_KEYS),
+        "a first host key that nothing may confirm: record it and say so, or require that it is verified",
+    ),
+    Setting(
+        "resume_limit",
+        900.0,
+        _seconds,
+        "seconds from 0 to 86400",
+        "how long to try to get a lost connection back",
+    ),
+    Setting(
+        "user",
+        "",
+        _maybe(_USER.fullmatch),
+        "the name of a user",
+        "user of every alias that sync writes, instead of the platform's usual one",
+    ),
+    Setting("sync", (), _words(parse_place), _A_PLACE, "where `ssm-ssh sync` and `list` look, instead of search"),
+    Setting(
+        "sync_tags",
+        (),
+        _words(parse_tag),
+        'KEY or KEY=VALUE,VALUE, for example ["Env=prod,test", "Team"]',
+        "tags that an instance must have to be given an alias",
+    ),
+)
+
+_BY_NAME = {one.name: one for one in SETTINGS}
+
+
+def load(flags: Mapping[str, object] | None = None, env: Mapping[str, str] | None = None) -> Settings:
+    """Return the values in force. `flags`: what was given on the command line, by name; None: not given.
+
+    Raises UsageError for a value that cannot be: which, where (file and line), and what is allowed. Names in `flags`
+    that are no settings are left alone.
+    """
+    from ssm_ssh.settings.toml_file import NAME, read
+    from ssm_ssh.storage.paths import config_folder
+
+    env = os.environ if env is None else env
+    path = config_folder() / NAME
+    stored = read(path)
+    for name, (_, origin) in stored.items():
+        if name not in _BY_NAME:
+            raise UsageError(
+                f"'{printable(name, 40)}' in {origin} is not a setting", f"Settings: {', '.join(_BY_NAME)}"
+            )
+    values = {}
+    for one in SETTINGS:
+        given = flags.get(one.name) if flags else None
+        if given is not None:
+            values[one.name] = _checked(one, given, one.flag)
+        elif env.get(one.variable):
+            values[one.name] = _checked(one, env[one.variable], one.variable)
+        elif one.name in stored:
+            values[one.name] = _checked(one, *stored[one.name])
+        else:
+            values[one.name] = Origin(one.default, "default")
+    return Settings(values, path)
+
+
+def store(changes: Mapping[str, str | float | list[str] | None]) -> bool:
+    """Set `changes` in the settings file, None: take it out; comments and everything else stay.
+
+    Returns whether the file changed. Raises UsageError for a bad value and for a file that cannot be edited safely.
+    """
+    from ssm_ssh.settings.toml_file import NAME, edit
+    from ssm_ssh.storage.paths import config_folder
+
+    for name, value in changes.items():
+        if value is not None:
+            _checked(_BY_NAME[name], value, "setup")
+    return edit(config_folder() / NAME, changes)
+
+
+def _checked(setting: Setting, value: object, origin: str) -> Origin:
+    try:
+        return Origin(setting.check(value), origin)
+    except ValueError:
+        shown = value if isinstance(value, str) else repr(value)
+        raise UsageError(
+            f"{setting.name} is '{printable(shown, 80)}' by {origin}", f"Allowed: {setting.allowed}"
+        ) from None

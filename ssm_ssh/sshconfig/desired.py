@@ -1,0 +1,77 @@
+"""What this installation wants our file to say."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ssm_ssh.auth import identity
+from ssm_ssh.aws.config.ini import SharedFiles
+from ssm_ssh.errors import UsageError
+from ssm_ssh.hostkeys import known_hosts
+from ssm_ssh.installation import program
+from ssm_ssh.locate import hostname
+from ssm_ssh.settings import schema
+from ssm_ssh.sshconfig import include
+from ssm_ssh.sshconfig.atomic_replace import look
+from ssm_ssh.sshconfig.install import set_up
+from ssm_ssh.sshconfig.locations import environment
+from ssm_ssh.sshconfig.managed_file import Managed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssm_ssh.sshconfig.effective import Ssh
+    from ssm_ssh.sshconfig.install import Done
+    from ssm_ssh.sshconfig.locations import Place
+    from ssm_ssh.sshconfig.managed_file import Alias, Stored
+
+
+def compose(place: Place, before: Stored, *, dry_run: bool = False) -> Managed:
+    """Return what our file is to say, keeping what it stored `before`.
+
+    Puts down which key of the agent ssh is to offer, except in a dry run. Raises UsageError for settings that cannot
+    be, and for a key that is not there.
+    """
+    chosen = schema.load()
+    key = chosen.text("key")
+    if not dry_run:
+        identity.put_down(key, env=os.environ)
+    return Managed(
+        program=program(),
+        identity_files=identity.identity_files(key),
+        known_hosts=known_hosts.path(),
+        resume_limit=chosen.seconds("resume_limit"),
+        environment=environment(place.home),
+        suffixes=hostname.suffixes(_profiles()),
+        aliases=before.aliases,
+        made=before.made,
+    )
+
+
+def update_aliases(
+    place: Place,
+    ssh: Ssh,
+    change: Callable[[tuple[Alias, ...]], tuple[Alias, ...]],
+    *,
+    dry_run: bool = False,
+) -> Done:
+    """Let our file have the aliases that `change` makes of those it has, and all else as it is.
+
+    Raises UsageError where ssm-ssh is not set up, and as `set_up` does, also for an alias that would take a name for
+    which the user's configuration has a meaning.
+    """
+    if not include.is_ours(look(place.config).text, str(place.managed)):
+        raise UsageError("ssh is not set up for ssm-ssh yet", "Run: ssm-ssh setup")
+
+    def changed(before: Stored) -> Managed:
+        return compose(place, before._replace(aliases=change(before.aliases)), dry_run=dry_run)
+
+    return set_up(place, ssh, changed, dry_run=dry_run)
+
+
+def _profiles() -> list[str]:
+    try:
+        return sorted(SharedFiles(os.environ).profiles)
+    except UsageError:  # said by whatever needs them
+        return []

@@ -1,0 +1,185 @@
+"""What in the user's own configuration still has a say about connections to instances, and what to do about it.
+
+Our rules come first, so whatever they set is settled. This is about the rest, and about rules that lost their effect.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ssm_ssh.sshconfig.effective import IDS
+from ssm_ssh.sshconfig.patterns import matches_list
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssm_ssh.sshconfig.effective import Outcome
+    from ssm_ssh.sshconfig.locations import Place
+    from ssm_ssh.sshconfig.parser import Directive
+
+# Seconds. A session needs one to three to start, a question for an MFA code longer.
+_SHORT_TIMEOUT = 15
+
+
+class Note(NamedTuple):
+    """Something to tell. `place`: `file:line`, or "" where it is not known; `danger`: the instance gains by it."""
+
+    place: str
+    text: str
+    advice: str
+    danger: bool = False
+
+    def line(self) -> str:
+        """Return it as one printable line."""
+        start = f"{self.place}: " if self.place else ""
+        return printable(f"{start}{self.text}. {self.advice}", 500)
+
+
+def notes(place: Place, directives: list[Directive], outcome: Outcome, other: Outcome) -> list[Note]:
+    """Return what is to be told.
+
+    `directives` are the user's; `outcome` and `other` are what ssh makes of it all for two different ids.
+    """
+    found = [*_overtaken(place, directives), *_aliases(place, directives)]
+    for keyword, wrong, text, advice, danger in _RULES:
+        value = outcome.value(keyword)
+        if wrong(value):
+            found.append(Note(_origin(place, directives, keyword), f"{text} ({keyword} {value})", advice, danger))
+    path = outcome.value("controlpath")
+    if path not in ("", "none") and path == other.value("controlpath"):
+        text = f"ControlPath is the same for different instances ({path})"
+        found.append(Note(_origin(place, directives, "controlpath"), text, "Put %C into it", danger=True))
+    sent = [one for one in outcome.values("sendenv") if one != "LANG" and not one.startswith("LC_")]
+    if sent:
+        text = f"SendEnv sends {', '.join(sent)} to instances"
+        found.append(Note(_origin(place, directives, "sendenv"), text, _ONLY_OTHERS, danger=True))
+    return found
+
+
+_ONLY_OTHERS = "Set it for the hosts that need it, not under Host *"
+
+
+def _is(*values: str) -> Callable[[str], bool]:
+    return lambda value: value.lower() in values
+
+
+def _set_and_not(*values: str) -> Callable[[str], bool]:
+    return lambda value: value != "" and value.lower() not in values
+
+
+def _short(value: str) -> bool:
+    return value.isascii() and value.isdigit() and 0 < int(value) < _SHORT_TIMEOUT
+
+
+def _no_public_key(value: str) -> bool:
+    return value != "" and "publickey" not in value.split(",")
+
+
+def _no_ed25519(value: str) -> bool:
+    return value != "" and "ssh-ed25519" not in value.split(",")
+
+
+# keyword of `ssh -G`, when it is worth a word, what to say, what to do, whether the instance gains by it
+_RULES: tuple[tuple[str, Callable[[str], bool], str, str, bool], ...] = (
+    (
+        "forwardagent",
+        _set_and_not("no"),
+        "your agent is forwarded to instances: whoever is root there can use your keys",
+        _ONLY_OTHERS,
+        True,
+    ),
+    ("forwardx11", _is("yes"), "X11 is forwarded to instances", _ONLY_OTHERS, True),
+    ("tunnel", _set_and_not("no", "false"), "a network tunnel to instances is asked for", _ONLY_OTHERS, True),
+    (
+        "hostkeyalias",
+        _set_and_not("none"),
+        "HostKeyAlias makes ssh look for another host's key, so connections to instances fail",
+        "Set it for the one host that it is meant for",
+        False,
+    ),
+    (
+        "knownhostscommand",
+        _set_and_not("none"),
+        "KnownHostsCommand may vouch for keys of instances beside ssm-ssh",
+        _ONLY_OTHERS,
+        True,
+    ),
+    ("port", _set_and_not("22"), "instances are asked for on another port", _ONLY_OTHERS, False),
+    (
+        "remotecommand",
+        _set_and_not("none"),
+        "RemoteCommand keeps scp, sftp, rsync and git from working with instances",
+        _ONLY_OTHERS,
+        False,
+    ),
+    (
+        "connecttimeout",
+        _short,
+        "ConnectTimeout may be too short for a session to start",
+        f"Use at least {_SHORT_TIMEOUT} seconds",
+        False,
+    ),
+    (
+        "preferredauthentications",
+        _no_public_key,
+        "public keys are not tried",
+        "Add publickey to PreferredAuthentications",
+        False,
+    ),
+    (
+        "pubkeyacceptedalgorithms",
+        _no_ed25519,
+        "ssm-ssh's key is of a kind that you do not allow",
+        "Add ssh-ed25519 to PubkeyAcceptedAlgorithms",
+        False,
+    ),
+)
+
+
+def _origin(place: Place, directives: list[Directive], keyword: str) -> str:
+    """Return `file:line` of the first directive that may have set `keyword` for instances."""
+    for one in directives:
+        if one.keyword == keyword and (one.section is None or one.section.applies_to(IDS[0])):
+            return f"{place.shown(one.file)}:{one.line}"
+    return ""
+
+
+def _overtaken(place: Place, directives: list[Directive]) -> list[Note]:
+    """Return the user's own sections for ids: what they share with ours has no effect any more."""
+    found = []
+    for one in directives:
+        if one.keyword not in ("host", "match") or one.section is None:
+            continue
+        own = [pattern for pattern in one.section.patterns if pattern.strip("*") not in ("", "!")]
+        if any(matches_list(name, own) for name in IDS):
+            text = f"'{one.section.text}' is about instances too; where both set something, ssm-ssh's rules win"
+            found.append(Note(f"{place.shown(one.file)}:{one.line}", text, "Remove it if it did what ssm-ssh does now"))
+    return found
+
+
+def _aliases(place: Place, directives: list[Directive]) -> list[Note]:
+    """Return the user's own names for instances: ssm-ssh's rules go by the name that was typed."""
+    found = []
+    for one in directives:
+        if one.keyword != "hostname" or one.section is None or one.section.kind != "host":
+            continue
+        value = "".join(one.words[:1]).lower()
+        # An Include of ours further down the section is what this would advise.
+        includes = any(
+            other.keyword == "include"
+            and other.section == one.section
+            and str(place.managed.name) in " ".join(other.words)
+            for other in directives
+        )
+        if _is_id(value) and not includes:
+            text = f"'{one.section.text}' stands for {value}, but ssm-ssh's rules go by the name that is typed"
+            advice = f"Add this as the last line of that section: Include ~/.ssh/{place.managed.name}"
+            found.append(Note(f"{place.shown(one.file)}:{one.line}", text, advice))
+    return found
+
+
+def _is_id(value: str) -> bool:
+    from ssm_ssh.sshconfig.patterns import is_ours
+
+    return is_ours(value)

@@ -1,0 +1,1 @@
+"""Private files and folders on this machine."""

@@ -1,0 +1,1 @@
+"""One SSH connection to one instance: its story, its admission, its end."""

@@ -1,0 +1,124 @@
+"""What must be settled before ssh may go on: our key is in place there, and the server's key has been judged here.
+
+Both are asked for beside everything else, and the server's host key waits at the gate for both. What fails on the way
+is collected, since two calls about one wrong thing fail together, and one of them knows better what it was.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ssm_ssh.errors import SsmSshError, TargetMissing
+from ssm_ssh.relay.tasks import Task
+from ssm_ssh.ssh.gate import Gate
+from ssm_ssh.text import surprise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssm_ssh.log import Log
+    from ssm_ssh.relay.tasks import Waker
+    from ssm_ssh.tunnel.service import Line
+
+# How long the end of one task waits for the other to fail too, since that may say more.
+_SECOND_OPINION = 1.0
+# After this long somebody before a screen wants to know what is being waited for.
+_UNTOLD = 1.5
+
+
+class Entrance:
+    """The gate, and the tasks that open it. `notify` is called with what the user should know."""
+
+    def __init__(self, line: Line, waker: Waker, log: Log, notify: Callable[[str], None]) -> None:
+        self.gate = Gate()
+        self._line = line
+        self._waker = waker
+        self._log = log
+        self._notify = notify
+        self._authorizing: Task[str] | None = None
+        self._checking: Task[str] | None = None
+        self._authorized = self._judged = False
+        self._held_at: float | None = None
+        self._errors: list[tuple[float, SsmSshError]] = []
+
+    def begin(self) -> None:
+        """Have our key put in place."""
+        self._authorizing = Task(self._line.authorize, self._waker)
+
+    def start_over(self, said: bytes) -> None:
+        """Wait for another server, to which the client has `said` the same. Raises ProtocolError as the gate does."""
+        self.gate = Gate()
+        self.gate.feed_client(said)
+
+    def heard(self, data: bytes, now: float) -> bytes:
+        """Take the server's bytes; returns those that may pass. Raises ProtocolError as the gate does."""
+        passing = self.gate.feed(data)
+        key = self.gate.host_key
+        unasked = not self._judged and self._checking is None and not self._errors
+        if key is not None and self.gate.held and unasked:
+            self._held_at = now
+            self._log.debug(f"host key {key.kind} {key.fingerprint}")
+            openssh = self.client_is_openssh
+            self._checking = Task(lambda: self._line.check_host_key(key, judged_by_ssh=openssh), self._waker)
+        return passing
+
+    def settle(self, now: float) -> bytes:
+        """Look at what has been done; returns the server's bytes that may pass now. Raises ProtocolError."""
+        task = self._authorizing
+        if task is not None and task.done:
+            self._authorizing = None
+            self._authorized = self._take(task, now)
+        task = self._checking
+        if task is not None and task.done:
+            self._checking = None
+            self._judged = self._take(task, now)
+        if self._held_at is not None and now >= self._held_at + _UNTOLD:
+            self._held_at = None
+            if self.gate.held and self._authorizing is not None:
+                self._notify(self._line.explain_wait())
+        if not (self._judged and self._authorized and self.gate.held):
+            return b""
+        if not self._line.authorized():  # its minute was over before the server came that far
+            self._authorized = False
+            self.begin()
+            return b""
+        self._held_at = None
+        return self.gate.release()
+
+    def failed(self, error: BaseException, now: float) -> None:
+        """Add an error to those that `verdict` chooses from."""
+        if not isinstance(error, SsmSshError):
+            self._log.failure(error)
+            error = SsmSshError(f"unexpected error: {surprise(error)}", "Add --debug to the ProxyCommand to see where")
+        self._errors.append((now, error))
+        self._errors.sort(key=lambda entry: not isinstance(entry[1], TargetMissing))
+
+    def verdict(self, now: float, *, opening: bool) -> SsmSshError | None:
+        """Return the error to be said, once no task may know better; `opening`: the session is being opened."""
+        if not self._errors:
+            return None
+        if (opening or self._authorizing is not None) and now < self._errors[0][0] + _SECOND_OPINION:
+            return None
+        return self._errors[0][1]
+
+    def timers(self) -> list[float]:
+        """Return the times at which `settle` or `verdict` may change their answers."""
+        times = [self._errors[0][0] + _SECOND_OPINION] if self._errors else []
+        return times if self._held_at is None else [*times, self._held_at + _UNTOLD]
+
+    @property
+    def client_is_openssh(self) -> bool:
+        """Whether the client compares host keys with known_hosts itself, and shows a proxy's stderr as it is."""
+        return self.gate.client_version.startswith("SSH-2.0-OpenSSH")
+
+    @property
+    def waits_for(self) -> str:
+        """What is being done while the server waits, in the past tense."""
+        return "the user's key was put in place" if self._checking is None else "the host key was looked up"
+
+    def _take(self, task: Task[str], now: float) -> bool:
+        if task.error is not None:
+            self.failed(task.error, now)
+            return False
+        self._notify(task.result)
+        return True

@@ -1,0 +1,552 @@
+"""The one loop: file descriptors <-> channel <-> transport; signals, reconnecting, and a clean end.
+
+One thread moves every byte. Whatever can block (opening, resuming, terminating) runs in a task beside it, so that
+the end of ssh is noticed at any moment, also before there is a session and while the network is away.
+
+    opening --> open <--> offline
+       |          |          |
+       `----------+----------+--> parting --> closing --> over
+
+In `parting` an error has been said inside SSH, and ssh is given the time to read it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from ssm_ssh.channel.events import Closed, Established, Notice, Output, Refused, StdErr
+from ssm_ssh.errors import HostKeyChanged, NetworkError, ProtocolError, SessionEnded, SessionGone, SsmSshError
+from ssm_ssh.relay.backoff import Backoff
+from ssm_ssh.relay.keepalive import Liveness
+from ssm_ssh.relay.poller import BROKEN, GONE, READ, WRITE, Poller
+from ssm_ssh.relay.reconnect import Recovery
+from ssm_ssh.relay.stdio import tell
+from ssm_ssh.relay.tasks import Task, Waker
+from ssm_ssh.ssh.disconnect import disconnect
+from ssm_ssh.text import LIMIT, printable, surprise
+from ssm_ssh.tunnel.admission import Entrance
+from ssm_ssh.tunnel.login_outcome import Login
+from ssm_ssh.tunnel.shutdown import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssm_ssh.channel.session import Channel
+    from ssm_ssh.log import Log
+    from ssm_ssh.relay.stdio import Pipes
+    from ssm_ssh.ssh.gate import Gate
+    from ssm_ssh.transport.websocket import WebSocket
+    from ssm_ssh.tunnel.service import Line
+
+
+# What may wait for ssh before reading from the gateway stops.
+_MOST_BACKLOG = 256 * 1024
+# What may wait in the transport before the channel is asked for more: two TLS records' worth of batching, small enough
+# that nothing ages there.
+_MOST_UNSENT = 128 * 1024
+# What ssh may say before the server has spoken: its banner. It is kept, to be said again to another session.
+_MOST_REPLAY = 64 * 1024
+# sshd's MaxStartups refuses at random; ten attempts with doubling delays let a hundred connections through.
+_ATTEMPTS = 10
+# As long as nothing has been passed on, somebody waits for a prompt: then a connection is given up sooner.
+_FIRST_LIMIT = 30.0
+# How long ssh may take to read an error: if we were gone before, it would report a broken pipe instead.
+_PART = 2.0
+# An agent whose connection to the port is not up leaves our first bytes unacknowledged, and one that found nobody
+# listening crashes without a word (3.3): after this long the silence is taken for that.
+_SPEECHLESS = 6.0
+# What TerminateSession may take: for a session that another has followed, and behind an error that nobody foresaw.
+_TERMINATE, _TERMINATE_LAST = 10.0, 2.0
+# ssh dies of the same Ctrl-C within a millisecond, unless it had left the terminal.
+_INTERRUPT_GRACE = 0.2
+
+
+class Relay:
+    """Moves one SSH stream from `pipes` through a channel and back; `run` returns the exit status."""
+
+    def __init__(
+        self,
+        line: Line,
+        pipes: Pipes,
+        make_channel: Callable[[], Channel],
+        log: Log,
+        *,
+        resume_limit: float = 900.0,
+        random: Callable[[], float],
+    ) -> None:
+        self._line = line
+        self._pipes = pipes
+        self._make_channel = make_channel
+        self._log = log
+        self._state = "opening"
+        self._status = 0
+        self._waker = Waker()
+        self._channel = make_channel()
+        self._entrance = Entrance(line, self._waker, log, self._notify)
+        self._login = Login()
+        self._replay = bytearray()
+        self._socket: WebSocket | None = None
+        self._parent = os.getppid()
+        self._attempts = 0
+        self._attempt_at: float | None = None
+        self._retry = Backoff(0.25, 8.0, random)
+        self._resume_limit = resume_limit
+        self._recovery = Recovery(min(resume_limit, _FIRST_LIMIT), random)
+        self._progress_before = 0
+        self._established_at: float | None = None
+        self._ended: tuple[str] | None = None
+        self._opening: Task[WebSocket] | None = None
+        self._ending: Ending | None = None
+        self._parting_since = 0.0
+        self._interrupted_at: float | None = None
+        self._poller = Poller()
+        now = time.monotonic()
+        self._liveness = Liveness(now, time.time())
+
+    @property
+    def _gate(self) -> Gate:
+        return self._entrance.gate
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Move bytes until ssh or the session ends; returns 0, or 1 where an error was said."""
+        from ssm_ssh.relay.signals import catching
+
+        with catching(self._waker):
+            self._open()  # first, for it has the longest way to go
+            self._entrance.begin()
+            try:
+                while self._state != "over":
+                    self._turn()
+            except Exception as error:
+                self._crashed(error)
+        if self._socket is not None:
+            self._socket.close()
+        if self._gate.open and not self._status:
+            self._line.ended(self._login)
+        return self._status
+
+    def _turn(self) -> None:
+        ready = self._wait()
+        now = time.monotonic()
+        self._on_signals(ready, now)
+        self._on_tasks(now)
+        self._on_input(ready, now)
+        self._on_socket(ready, now)
+        self._on_output(ready, now)
+        self._pump(now)  # first, for a keystroke waits for it
+        state = self._state
+        self._on_time(now)
+        if self._state != state:
+            self._pump(now)
+
+    def _wait(self) -> dict[int, int]:
+        self._poller.watch(self._waker.fd, READ)
+        if self._state != "closing":
+            if self._pipes.ended:
+                self._poller.forget(self._pipes.stdin)
+            else:
+                self._poller.watch(self._pipes.stdin, READ if self._wants_input() else 0)
+            self._poller.watch(self._pipes.stdout, WRITE if self._pipes.backlog else 0)
+        socket = self._socket
+        pending = False
+        if socket is not None:
+            wants = 0
+            if self._pipes.backlog < _MOST_BACKLOG and self._ended is None:
+                wants |= READ
+                pending = socket.has_pending()
+            if socket.wants_write:
+                wants |= WRITE
+            self._poller.watch(socket.fileno(), wants)
+        ready = self._poller.wait(0.0 if pending else self._next_time() - time.monotonic())
+        if pending and socket is not None:
+            ready[socket.fileno()] = ready.get(socket.fileno(), 0) | READ
+        return ready
+
+    def _wants_input(self) -> bool:
+        if self._state == "parting":
+            return True
+        if not self._gate.banner_seen:
+            return len(self._replay) < _MOST_REPLAY
+        return self._channel.room() > 0
+
+    def _next_time(self) -> float:
+        now = time.monotonic()
+        times = [now + 5.0]  # also how often the two clocks are compared
+        if self._state == "open":
+            times.append(self._liveness.timer(self._channel.unacknowledged > 0))
+            timer = self._channel.timer()
+            if timer is not None and self._socket is not None and self._socket.backlog < _MOST_UNSENT:
+                times.append(timer)  # else the channel is not asked before the transport has room
+        if self._state == "parting":
+            return min(*times, self._parting_since + _PART)
+        if self._state == "closing":
+            return now + 0.05
+        times += [time for time in (self._attempt_at, self._recovery.timer()) if time is not None]
+        if not self._gate.open:
+            times += self._entrance.timers()
+        if self._interrupted_at is not None:
+            times.append(self._interrupted_at + _INTERRUPT_GRACE)
+        if self._established_at is not None and not self._gate.banner_seen:
+            times.append(max(now + 0.5, self._established_at + _SPEECHLESS))
+        return min(times)
+
+    # --- what can happen ----------------------------------------------------------------------------------------------
+
+    def _on_signals(self, ready: dict[int, int], now: float) -> None:
+        if not ready.get(self._waker.fd):
+            return
+        from ssm_ssh.relay.signals import HANGUP, INTERRUPT, name_of
+
+        for number in self._waker.drain():
+            if not number or self._state == "closing":
+                continue
+            self._log.info(f"signal {name_of(number)}")
+            self._login.interrupted |= number != HANGUP  # with that ssh ends its proxy whenever it ends
+            if number == INTERRUPT and self._gate.open:
+                # Ctrl-C reaches the whole process group, and with it the tunnel of an ssh that has gone into the
+                # background (ControlPersist, -f) and wants to live on.
+                self._interrupted_at = now
+            else:
+                self._close(now)
+
+    def _on_tasks(self, now: float) -> None:
+        opening = self._opening
+        if opening is not None and opening.done:
+            self._opening = None
+            if opening.error is None:
+                self._connected(opening.result, now)
+            else:
+                self._not_connected(opening.error, now)
+        if self._gate.open or self._state in ("parting", "closing"):
+            return
+        try:
+            data = self._entrance.settle(now)
+        except ProtocolError as error:
+            self._fail(error, now)
+            return
+        if data:
+            self._recovery.limit = self._resume_limit
+            self._pass(data, now)
+
+    def _on_input(self, ready: dict[int, int], now: float) -> None:
+        if self._state == "closing":
+            return
+        event = ready.get(self._pipes.stdin, 0)
+        if event & GONE and not self._wants_input():
+            # ssh is gone and what it left cannot be taken now: a tunnel that still moves will, another never may.
+            if self._state != "open" or ready.get(self._pipes.stdout, 0) & BROKEN:
+                self._close(now)
+            return
+        if not event:
+            return
+        if self._state == "parting":
+            self._pipes.read(_MOST_REPLAY)
+            if self._pipes.ended:
+                self._close(now)
+            return
+        room = _MOST_REPLAY - len(self._replay) if not self._gate.banner_seen else self._channel.room()
+        if room <= 0:
+            return
+        data = self._pipes.read(room)
+        if data:
+            if not self._gate.open:
+                try:
+                    self._gate.feed_client(data)
+                except ProtocolError as error:
+                    self._fail(error, now)
+                    return
+                if not self._gate.banner_seen:
+                    self._replay += data
+            else:
+                self._login.sent(len(data), now)
+            self._channel.send(data, now)
+        elif self._pipes.ended:
+            self._log.debug("ssh has closed its end")
+            self._close(now)
+
+    def _on_socket(self, ready: dict[int, int], now: float) -> None:
+        socket = self._socket
+        mask = ready.get(socket.fileno(), 0) if socket is not None else 0
+        if socket is None or not mask:
+            return
+        try:
+            if mask & WRITE:
+                socket.flush()
+            if mask & ~WRITE:
+                frames = socket.receive()
+                self._liveness.heard(now)
+                output: list[bytes] = []
+                for frame in frames:
+                    for event in self._channel.receive(frame, now):
+                        if isinstance(event, Output):
+                            output.append(event.data)
+                        else:
+                            self._on_event(event, now)
+                if output and self._state == "open":
+                    data = b"".join(output)
+                    self._pass(self._entrance.heard(data, now), now)
+                    if self._gate.open:
+                        self._login.heard(len(data), now)
+        except NetworkError as error:
+            self._lost(error, now)
+        except ProtocolError as error:
+            self._fail(error, now)
+
+    def _on_event(self, event: object, now: float) -> None:
+        if isinstance(event, Closed):
+            self._log.info(f"the session was closed: {event.reason or 'no reason given'}")
+            self._ended = (event.reason,)
+        elif isinstance(event, Notice):
+            self._notify(event.text)
+        elif isinstance(event, StdErr):
+            self._log.info(f"stderr: {event.data.decode('utf-8', 'replace')}")
+        elif isinstance(event, Established):
+            self._established_at = now
+            self._log.debug(f"handshake complete, agent {event.agent_version}")
+        elif isinstance(event, Refused):
+            self._fail(event.error, now)
+
+    def _on_output(self, ready: dict[int, int], now: float) -> None:
+        event = ready.get(self._pipes.stdout, 0)
+        if self._state == "closing" or not event:
+            return
+        if event & WRITE:
+            self._pipes.flush()
+        elif event & GONE:
+            self._pipes.broken = True
+        if self._pipes.broken:
+            self._log.debug("ssh reads no more")
+            self._close(now)
+
+    def _on_time(self, now: float) -> None:
+        if self._state == "closing":
+            connected, opening = self._socket is not None, self._opening is not None
+            if self._ending is None or self._ending.over(self._channel, now, connected=connected, opening=opening):
+                self._state = "over"
+            return
+        if self._state == "parting":
+            if now >= self._parting_since + _PART:
+                self._close(now)
+            return
+        if self._interrupted_at is not None and now >= self._interrupted_at + _INTERRUPT_GRACE:
+            self._interrupted_at = None
+            if os.getppid() == self._parent:
+                self._close(now)
+                return
+        error = self._entrance.verdict(now, opening=self._opening is not None)
+        if error is not None:
+            self._fail(error, now)
+            return
+        if self._ended is not None and not self._pipes.backlog:
+            self._session_over(self._ended[0], now)
+            return
+        if self._speechless(now):
+            self._fail(self._line.explain_silence(), now)
+            return
+        if self._state == "open" and self._socket is not None:
+            self._check_peer(self._socket, now)
+        given_up = self._recovery.exhausted(now)
+        if given_up is not None:
+            self._fail(given_up, now)
+        elif self._opening is None and self._recovery.take(now):
+            channel = self._channel
+            self._opening = Task(lambda: self._line.resume(channel), self._waker)
+        elif self._opening is None and self._attempt_at is not None and now >= self._attempt_at:
+            self._attempt_at = None
+            self._open()
+
+    def _speechless(self, now: float) -> bool:
+        since = self._established_at
+        return (
+            since is not None
+            and now >= since + _SPEECHLESS
+            and not self._gate.banner_seen
+            and self._state == "open"
+            and self._channel.unacknowledged > 0
+        )
+
+    def _check_peer(self, socket: WebSocket, now: float) -> None:
+        waiting = self._channel.unacknowledged > 0
+        self._liveness.clock(now, time.time())
+        if self._pipes.backlog >= _MOST_BACKLOG:
+            self._liveness.heard(now)  # it is we who do not listen
+        elif self._liveness.dead(now):
+            self._lost(NetworkError("the gateway does not answer any more"), now)
+        elif self._liveness.ping_due(now, waiting):
+            try:
+                socket.ping(b"")
+            except NetworkError as error:
+                self._lost(error, now)
+
+    def _pump(self, now: float) -> None:
+        socket = self._socket
+        if socket is None or self._state not in ("open", "closing"):
+            return
+        try:
+            while (budget := _MOST_UNSENT - socket.backlog) > 0:
+                frames = self._channel.frames(now, budget)
+                if frames:
+                    socket.send(frames)
+                if sum(map(len, frames)) < budget:  # that was all
+                    break
+        except NetworkError as error:
+            self._lost(error, now)
+
+    # --- the connection -----------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        channel = self._channel
+        self._attempts += 1
+        self._opening = Task(lambda: self._line.open(channel), self._waker)
+
+    def _connected(self, socket: WebSocket, now: float) -> None:
+        if self._state in ("parting", "closing"):
+            socket.close()
+            return
+        self._log.debug("connected")
+        self._socket = socket
+        self._state = "open"
+        self._recovery.connected()
+        self._progress_before = self._channel.progress
+        self._liveness = Liveness(now, time.time())
+        self._channel.connected(now)
+
+    def _not_connected(self, error: BaseException, now: float) -> None:
+        if self._state in ("parting", "closing"):
+            return
+        before = self._recovery.last
+        if isinstance(error, SsmSshError) and self._line.session_id and self._recovery.failed(now, error):
+            self._log.info(f"not connected: {error.sentence()}")
+        elif isinstance(error, SessionGone) and before is not None and not self._gate.open:
+            self._entrance.failed(before, now)  # the session has ended because of it
+        else:
+            self._entrance.failed(error, now)
+
+    def _lost(self, error: SsmSshError, now: float) -> None:
+        if self._socket is not None:
+            self._poller.forget(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+        if self._state in ("parting", "closing"):
+            return
+        self._log.info(f"connection lost: {error.sentence()}")
+        self._channel.disconnected(self._liveness.last_heard)
+        if self._ended is not None:
+            return
+        self._state = "offline"
+        self._recovery.lost(now, error, self._channel.progress - self._progress_before)
+
+    def _pass(self, data: bytes, now: float) -> None:
+        if data:
+            self._replay.clear()
+            self._pipes.write(data)
+            if self._pipes.broken:
+                self._close(now)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _session_over(self, reason: str, now: float) -> None:
+        if self._gate.held:
+            why = f": {printable(reason)}" if reason else ""
+            self._fail(
+                SessionEnded(f"sshd ended the connection while {self._entrance.waits_for}{why}", "Try again"), now
+            )
+            return
+        if self._gate.banner_seen:
+            if reason:
+                self._fail(SessionEnded(f"the session was ended: {printable(reason)}"), now)
+            else:
+                self._close(now)
+            return
+        said = self._gate.said
+        if self._attempts < _ATTEMPTS and self._line.refused_by_sshd(reason):
+            delay = self._retry.delay()
+            self._log.info(f"sshd refused ({printable(said) or 'without a word'}), next attempt in {delay:.1f} s")
+            self._start_over(now + delay, now)
+        else:
+            self._fail(self._line.explain_end(said or reason), now)
+
+    def _start_over(self, when: float, now: float) -> None:
+        old = self._line.session_id
+        Task(lambda: self._line.terminate(old, _TERMINATE), self._waker)
+        if self._socket is not None:
+            self._poller.forget(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+        self._line.session_id = ""
+        self._ended = self._established_at = None
+        self._state = "opening"
+        self._channel = self._make_channel()
+        self._channel.send(bytes(self._replay), now)
+        self._entrance.start_over(bytes(self._replay))
+        self._attempt_at = when
+
+    def _fail(self, error: SsmSshError, now: float) -> None:
+        if self._state in ("parting", "closing"):
+            return
+        self._status = 1
+        sentence = error.sentence()
+        self._log.info(f"error: {sentence}")
+        if self._gate.open:
+            self._say(f"ssm-ssh: {sentence}")
+            self._close(now)
+            return
+        shown = b""
+        if isinstance(error, HostKeyChanged):
+            # ssh warns of it in its own words and ends. Where it was told not to (StrictHostKeyChecking no), it goes on
+            # to the server's NEWKEYS and finds this in their place.
+            self._notify(error.sentence(LIMIT))
+            shown = self._gate.show()
+        self._pipes.write(shown + disconnect(sentence, begun=self._gate.banner_seen))
+        self._state = "parting"
+        self._parting_since = now
+        self._line.cancel()
+        if self._pipes.ended or self._pipes.broken:
+            self._close(now)
+
+    def _notify(self, text: str) -> None:
+        """Say a notice, where stderr is still ours: until the banner, and for OpenSSH until the login begins.
+
+        Afterwards it belongs to the SSH session, and asyncssh takes it for a part of the stream from the banner on.
+        """
+        if not text:
+            return
+        self._log.info(f"notice: {text}")
+        if not self._gate.open and (self._entrance.client_is_openssh or not self._gate.banner_seen):
+            self._say(f"ssm-ssh: {printable(text, 2 * LIMIT)}")
+
+    def _crashed(self, error: Exception) -> None:
+        """End all the same after an error that nobody foresaw: ssh is told, and no session is left behind."""
+        self._log.failure(error)
+        self._status = 1
+        sentence = f"unexpected error: {printable(surprise(error))}. The log has more"
+        if self._gate.open:
+            self._say(f"ssm-ssh: {sentence}")
+        else:
+            self._pipes.write(disconnect(sentence, begun=self._gate.banner_seen))
+        self._pipes.detach()
+        self._line.cancel()
+        if self._line.session_id:
+            try:
+                self._line.terminate(self._line.session_id, _TERMINATE_LAST)
+            except SsmSshError as failure:
+                self._log.info(f"not terminated: {failure.sentence()}")
+
+    def _say(self, line: str) -> None:
+        if not tell(line.encode("ascii") + b"\r\n"):
+            self._log.info("not said: nobody reads stderr")
+
+    def _close(self, now: float) -> None:
+        if self._state == "closing":
+            return
+        self._state = "closing"
+        self._ending = Ending(self._line, self._waker, self._log, now)
+        self._poller.forget(self._pipes.stdin)
+        self._poller.forget(self._pipes.stdout)
+        self._pipes.detach()
+        self._line.cancel()
+        self._channel.terminate(now)

@@ -1,0 +1,59 @@
+"""What the relay asks of whoever knows the way to the instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ssm_ssh.channel.session import Channel
+    from ssm_ssh.errors import SsmSshError
+    from ssm_ssh.ssh.hostkey import HostKey
+    from ssm_ssh.transport.websocket import WebSocket
+    from ssm_ssh.tunnel.login_outcome import Login
+
+
+class Line(Protocol):
+    """The way to the instance. Every method blocks, and is called in a thread of its own."""
+
+    session_id: str
+    """The session that `open` started, "" before."""
+
+    def authorize(self) -> str:
+        """Make the instance accept our key. Returns a notice for the user, "" for none."""
+
+    def authorized(self) -> bool:
+        """Whether the instance still accepts our key for long enough to log in. Does not block."""
+
+    def explain_wait(self) -> str:
+        """Say what is being waited for while our key is put in place. Does not block."""
+
+    def check_host_key(self, key: HostKey, *, judged_by_ssh: bool) -> str:
+        """Judge the server's host key before the client sees it. Returns a notice for the user, "" for none.
+
+        Raises where the key must not be passed on. `judged_by_ssh`: the client is one that compares the key with our
+        known_hosts itself and warns in its own words.
+        """
+
+    def open(self, channel: Channel) -> WebSocket:
+        """Start a session and connect to it; the opening message has been sent."""
+
+    def resume(self, channel: Channel) -> WebSocket:
+        """Connect to the session again."""
+
+    def terminate(self, session_id: str, patience: float) -> None:
+        """End that session at AWS, within `patience` seconds or not at all."""
+
+    def cancel(self) -> None:
+        """Make a running `open` or `resume` stop at its next step. Does not block."""
+
+    def ended(self, login: Login) -> None:
+        """Take note of how the connection looked, after all of it has ended and nothing of ssh's is held."""
+
+    def explain_end(self, reason: str) -> SsmSshError:
+        """Say why the session ended before the server spoke, in words that a person can act on."""
+
+    def explain_silence(self) -> SsmSshError:
+        """Say why the agent is there and the server is not."""
+
+    def refused_by_sshd(self, reason: str) -> bool:
+        """Whether a session that ended like this, before the server spoke, deserves another attempt."""

@@ -1,0 +1,98 @@
+"""The lab's HTTP server, byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh.lab.identity.ca import new_authority
+from ssm_ssh.lab.identity.verify import Request
+from ssm_ssh.lab.wire import http
+from ssm_ssh.lab.wire.http import Answer, HttpServer
+
+
+async def _echo(request: Request) -> Answer:
+    return Answer(200, [("X-Path", request.target)], request.body)
+
+
+def talk(folder: Path, script: bytes) -> bytes:
+    """Everything that the server says to `script`, until it closes."""
+
+    async def run() -> bytes:
+        authority = new_authority(folder)
+        server = HttpServer(_echo, authority.server_context)
+        port = await server.start()
+        context = ssl.create_default_context(cadata=authority.pem.decode())
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        writer.write(script)
+        out = await reader.read()
+        writer.close()
+        await server.stop()
+        return out
+
+    return asyncio.run(run())
+
+
+def test_a_connection_serves_many_requests(tmp_path: Path) -> None:
+    script = b"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\none" + b"GET /b HTTP/1.1\r\nConnection: close\r\n\r\n"
+    out = talk(tmp_path, script)
+    assert out.count(b"HTTP/1.1 200 OK") == 2
+    assert b"X-Path: /a" in out
+    assert b"one" in out
+    assert out.endswith(b"Connection: close\r\n\r\n")
+
+
+def test_a_client_that_waits_for_a_word_gets_it(tmp_path: Path) -> None:
+    out = talk(
+        tmp_path,
+        b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
+    )
+    assert out.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / SPDY/3\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nName : value\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
+        (b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", 413),
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", 400),
+    ],
+)
+def test_what_is_not_http_is_refused(tmp_path: Path, script: bytes, status: int) -> None:
+    assert talk(tmp_path, script).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_a_line_without_end_is_cut_off(tmp_path: Path) -> None:
+    assert talk(tmp_path, b"GET /" + b"a" * 100_000) == b""
+
+
+def test_who_says_nothing_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "IDLE_SECONDS", 0.05)
+    assert talk(tmp_path, b"GET / HTTP/1.1\r\n") == b""
+
+
+def test_the_servers_key_is_left_nowhere(tmp_path: Path) -> None:
+    authority = new_authority(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert b"PRIVATE" not in authority.pem
+
+
+def test_an_answer_may_drip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow(request: Request) -> Answer:
+        return Answer(200, [], b"0123456789", drip=0.002)
+
+    monkeypatch.setitem(globals(), "_echo", slow)
+    began = time.monotonic()
+    out = talk(tmp_path, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert out.endswith(b"0123456789")
+    assert time.monotonic() - began >= 0.002 * len(out)

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_ssh.locate.history import Learned
+from ssm_ssh.locate.hostname import HostName
+from ssm_ssh.locate.selection import Choice, Spot, choose
+from ssm_ssh.settings.schema import SETTINGS, Origin, Settings
+
+WEB = "i-0123456789abcdef0"
+BARE = HostName(WEB, WEB)
+FILE = "/home/me/.config/ssm-ssh/config.toml:1"
+
+
+def settings(**values: str | tuple[str, ...]) -> Settings:
+    found = {one.name: Origin(one.default, "default") for one in SETTINGS}
+    return Settings(found | {name: Origin(value, FILE) for name, value in values.items()}, Path("config.toml"))
+
+
+def known(profile: str, region: str) -> Learned:
+    return Learned(WEB, profile, region)
+
+
+def test_nothing_chooses() -> None:
+    assert choose(settings(), {}, name=BARE) == Choice()
+    assert Choice().origin == ""
+
+
+def test_each_step_gives_way_to_those_before_it() -> None:
+    """A flag, the host name, the environment, memory, the defaults."""
+    arguments = {
+        "flags": {"profile": "flag", "region": "us-east-1"},
+        "name": {"name": HostName(WEB, WEB, "label", "us-east-2")},
+        "env": {"env": {"AWS_PROFILE": "env", "AWS_REGION": "us-west-1"}},
+        "memory": {"recall": lambda: known("memory", "us-west-2")},
+        "defaults": {"settings": settings(default_profile="ours", default_region="eu-west-1")},
+    }
+    expected = {
+        "flags": ("flag", "--profile", "us-east-1", "--region"),
+        "name": ("label", "the host name", "us-east-2", "the host name"),
+        "env": ("env", "AWS_PROFILE", "us-west-1", "AWS_REGION"),
+        "memory": ("memory", "an earlier connection", "us-west-2", "an earlier connection"),
+        "defaults": ("ours", FILE, "eu-west-1", FILE),
+    }
+    for step, wanted in expected.items():
+        given_now = {key: value for part in arguments.values() for key, value in part.items()}
+        found = choose(
+            given_now.pop("settings", settings()),
+            given_now.pop("env", {}),
+            configured=lambda: ["memory"],
+            **{"name": BARE, **given_now},
+        )
+        assert (found.profile, found.profile_from, found.region, found.region_from) == wanted
+        assert found.search == ()
+        del arguments[step]
+
+
+def test_the_origin_in_a_few_words() -> None:
+    def origin(profile: str, region: str) -> str:
+        return Choice(profile_from=profile, region_from=region).origin
+
+    assert origin("AWS_PROFILE", "the host name") == "profile by AWS_PROFILE, region by the host name"
+    assert origin(FILE, FILE) == "both by the settings"
+    assert origin("AWS_PROFILE", "") == "profile by AWS_PROFILE"
+    assert origin("", "--region") == "region by --region"
+
+
+def test_the_variables_count_as_for_the_aws_cli() -> None:
+    env = {"AWS_PROFILE": "a", "AWS_DEFAULT_PROFILE": "b", "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-2"}
+    found = choose(settings(default_profile="x"), env, name=BARE)
+    assert (found.profile, found.profile_from, found.region) == ("b", "AWS_DEFAULT_PROFILE", "us-east-1")
+    assert found.by_environment
+    assert not choose(settings(), {"AWS_PROFILE": ""}, name=BARE).by_environment
+
+
+def test_keys_in_the_environment_are_a_choice_without_a_profile() -> None:
+    env = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"}
+    found = choose(
+        settings(default_profile="ours", default_region="eu-west-1", search=("a", "b")),
+        env,
+        name=BARE,
+        recall=lambda: known("memory", "us-west-2"),
+        configured=lambda: ["memory"],
+    )
+    assert found == Choice("", "AWS_ACCESS_KEY_ID", "us-west-2", "an earlier connection")
+    assert "AKID" not in repr(found)
+    found = choose(settings(default_region="eu-west-1", search=("a", "b")), env, name=BARE)
+    assert found == Choice("", "AWS_ACCESS_KEY_ID", fallback="eu-west-1", fallback_from=FILE)
+
+
+def test_memory_of_a_profile_that_is_gone_still_knows_the_region() -> None:
+    found = choose(settings(default_profile="ours"), {}, name=BARE, recall=lambda: known("gone", "us-west-2"))
+    assert (found.profile, found.profile_from) == ("ours", FILE)
+    assert (found.region, found.region_from) == ("us-west-2", "an earlier connection")
+
+
+def test_the_region_is_the_instances_whoever_asks() -> None:
+    found = choose(settings(), {"AWS_PROFILE": "dev"}, name=BARE, recall=lambda: known("prod", "us-west-2"))
+    assert (found.profile, found.region) == ("dev", "us-west-2")
+
+
+def test_memory_is_not_asked_without_need() -> None:
+    def never() -> Learned:
+        raise AssertionError
+
+    choose(settings(), {"AWS_PROFILE": "a", "AWS_REGION": "us-east-1"}, name=BARE, recall=never)
+    choose(settings(), {}, name=BARE, profile="a", region="us-east-1", recall=never)
+
+
+def test_a_default_region_stands_back_for_a_profile_chosen_otherwise() -> None:
+    ours = settings(default_profile="ours", default_region="eu-west-1")
+    found = choose(ours, {"AWS_PROFILE": "dev"}, name=BARE)
+    assert (found.region, found.fallback) == ("", "eu-west-1")
+    assert choose(ours, {}, name=HostName(WEB, WEB, "dev")).fallback == "eu-west-1"
+    assert choose(ours, {}, name=HostName(WEB, WEB, "", "us-east-1"))[:4] == (
+        "ours",
+        FILE,
+        "us-east-1",
+        "the host name",
+    )
+
+
+SEARCH = ("prod:eu-west-1,us-east-1", "dev")
+
+
+@pytest.mark.parametrize(
+    ("values", "env", "name", "spots"),
+    [
+        ({}, {}, BARE, [("prod", "eu-west-1"), ("prod", "us-east-1"), ("dev", "")]),
+        # The default is the first place to look.
+        (
+            {"default_profile": "ours"},
+            {},
+            BARE,
+            [("ours", ""), ("prod", "eu-west-1"), ("prod", "us-east-1"), ("dev", "")],
+        ),
+        (
+            {"default_profile": "dev", "default_region": "us-west-2"},
+            {},
+            BARE,
+            [("dev", "us-west-2"), ("prod", "eu-west-1"), ("prod", "us-east-1"), ("dev", "")],
+        ),
+        # What is known narrows it.
+        ({}, {"AWS_PROFILE": "prod"}, BARE, [("prod", "eu-west-1"), ("prod", "us-east-1")]),
+        ({}, {}, HostName(WEB, WEB, "prod"), [("prod", "eu-west-1"), ("prod", "us-east-1")]),
+        ({}, {"AWS_REGION": "us-west-2"}, BARE, [("prod", "us-west-2"), ("dev", "us-west-2")]),
+        ({}, {"AWS_PROFILE": "other"}, BARE, []),
+        ({}, {"AWS_PROFILE": "prod", "AWS_REGION": "us-west-2"}, BARE, []),
+        ({}, {"AWS_ACCESS_KEY_ID": "x"}, BARE, []),
+    ],
+)
+def test_where_an_unknown_instance_is_looked_for(
+    values: dict[str, str], env: dict[str, str], name: HostName, spots: list[tuple[str, str]]
+) -> None:
+    found = choose(settings(search=SEARCH, **values), env, name=name)
+    assert found.search == tuple(Spot(*one) for one in spots)
+
+
+def test_a_known_instance_is_not_looked_for() -> None:
+    ours = settings(search=SEARCH)
+    found = choose(ours, {}, name=BARE, recall=lambda: known("prod", "us-east-1"), configured=lambda: ["prod"])
+    assert (found.profile, found.region, found.search) == ("prod", "us-east-1", ())
+    assert choose(ours, {}).search == ()
+
+
+def test_one_place_needs_no_search() -> None:
+    found = choose(settings(search=("prod:eu-west-1",)), {}, name=BARE)
+    assert found == Choice("prod", "search", "eu-west-1", "search")
+    found = choose(settings(search=SEARCH), {"AWS_PROFILE": "dev"}, name=BARE)
+    assert found == Choice("dev", "AWS_PROFILE")
+
+
+pairs = st.tuples(st.sampled_from(["", "a", "b"]), st.sampled_from(["", "us-east-1", "eu-west-1"]))
+
+
+@given(pairs, pairs, pairs, pairs, st.sampled_from([(), ("a",), SEARCH]))
+def test_whatever_is_chosen_was_named_by_its_origin(
+    flag: tuple[str, str], label: tuple[str, str], env: tuple[str, str], default: tuple[str, str], search: tuple[str]
+) -> None:
+    found = choose(
+        settings(default_profile=default[0], default_region=default[1], search=search),
+        {"AWS_PROFILE": env[0], "AWS_REGION": env[1]},
+        name=HostName(WEB, WEB, *label),
+        profile=flag[0],
+        region=flag[1],
+    )
+    for at, value, origin in ((0, found.profile, found.profile_from), (1, found.region, found.region_from)):
+        names = ("--profile", "AWS_PROFILE") if at == 0 else ("--region", "AWS_REGION")
+        named = {names[0]: flag[at], "the host name": label[at], names[1]: env[at], FILE: default[at], "": ""}
+        if origin != "search":
+            assert value == named[origin]
+        first = flag[at] or label[at] or env[at]
+        assert value == first or not first
+    assert len(set(found.search)) == len(found.search) != 1
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    ],
+)
+def test_credentials_that_the_shell_was_given_come_before_defaults_memory_and_search(variable: str) -> None:
+    found = choose(
+        settings(default_profile="prod", default_region="eu-west-1", search=SEARCH),
+        {variable: "x"},
+        name=HostName(WEB, WEB),
+        recall=lambda: Learned(WEB, "prod", "us-east-1"),
+        configured=lambda: ("prod", "default"),
+    )
+    assert (found.profile, found.profile_from, found.search) == ("", variable, ())
+    assert found.by_environment
+    assert found.region == "us-east-1"  # a fact about the instance, whoever asks
+    for env, name in (({variable: "x", "AWS_PROFILE": "dev"}, ""), ({variable: "x"}, "dev")):
+        found = choose(settings(default_profile="prod"), env, name=HostName(WEB, WEB, name))
+        assert found.profile == "dev"
+    assert not choose(settings(), {variable: ""}).by_environment

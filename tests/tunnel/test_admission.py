@@ -1,0 +1,87 @@
+"""What opens the gate, and when the loop has to look again."""
+
+from __future__ import annotations
+
+import select
+import threading
+
+import pytest
+
+from ssm_ssh.log import Log
+from ssm_ssh.relay.tasks import Waker
+from ssm_ssh.tunnel.admission import Entrance
+from tests.ssh.streams import recordings
+
+RECORDING = recordings()[0]
+
+
+class FakeLine:
+    """Takes the key when it may, and knows the host."""
+
+    def __init__(self) -> None:
+        self.may = threading.Event()
+
+    def authorize(self) -> str:
+        self.may.wait(30)
+        return ""
+
+    def authorized(self) -> bool:
+        return True
+
+    def explain_wait(self) -> str:
+        return "waiting"
+
+    def check_host_key(self, key: object, *, judged_by_ssh: bool) -> str:
+        return ""
+
+
+class World:
+    def __init__(self) -> None:
+        self.line = FakeLine()
+        self.waker = Waker()
+        self.told: list[str] = []
+        self.entrance = Entrance(self.line, self.waker, Log(None), self.told.append)  # type: ignore[arg-type]
+        self.entrance.begin()
+        self.entrance.gate.feed_client(RECORDING.client)
+
+    def settle(self, now: float) -> bytes:
+        """Wait for the tasks to end, as the loop does."""
+        passed = b""
+        while not passed:
+            assert select.select([self.waker.fd], [], [], 30)[0]
+            self.waker.drain()
+            passed = self.entrance.settle(now)
+        return passed
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_the_server_is_held_until_the_key_is_in_place(world: World) -> None:
+    passed = world.entrance.heard(RECORDING.server, 100.0)
+    assert len(passed) < len(RECORDING.server)
+    assert world.entrance.settle(100.1) == b""
+    world.line.may.set()
+    assert passed + world.settle(100.2) == RECORDING.server
+    assert [text for text in world.told if text] == []
+
+
+def test_whoever_waits_for_long_is_told_why_once(world: World) -> None:
+    world.entrance.heard(RECORDING.server, 100.0)
+    (due,) = world.entrance.timers()
+    assert world.entrance.settle(due) == b""
+    assert world.entrance.settle(due + 1) == b""
+    assert [text for text in world.told if text] == ["waiting"]
+    assert world.entrance.timers() == []
+
+
+@pytest.mark.parametrize("took", [0.1, 100.0])
+def test_nothing_is_left_to_look_at_once_the_gate_is_open(world: World, took: float) -> None:
+    """A time that has passed would have the loop look again and again, for the whole of the connection."""
+    world.entrance.heard(RECORDING.server, 100.0)
+    assert world.entrance.timers()
+    world.line.may.set()
+    world.settle(100.0 + took)
+    assert world.entrance.timers() == []
