@@ -248,7 +248,7 @@ class Lab:
         return list(self._control("online"))
 
     def fault(self, name: str, **values: Json) -> dict[str, Any]:
-        """Make something go wrong; see `ssm_ssh.lab.faults.faults` and `ssm_ssh.lab.machines.faults` for names and values.
+        """Make something go wrong; see `lab.faults.faults` and `lab.machines.faults` for names and values.
 
         Raises UsageError for what is not a fault.
         """

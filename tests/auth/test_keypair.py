@@ -303,7 +303,8 @@ def test_renew_and_remove(data_home: Path) -> None:
 
 def test_twenty_processes_at_once_make_one_pair(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib; from ssm_ssh.auth import keypair as keys; keys.data_folder = lambda: pathlib.Path(sys.argv[1]);"
+        "import sys, pathlib; from ssm_ssh.auth import keypair as keys;"
+        "keys.data_folder = lambda: pathlib.Path(sys.argv[1]);"
         "print(keys.public_key())"
     )
     started = [

@@ -10,7 +10,7 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from ssm_ssh.aws.login.oauth import unpadded
+from ssm_ssh.aws.credentials.base64url import unpadded
 from ssm_ssh.errors import CredentialsError
 
 if TYPE_CHECKING:

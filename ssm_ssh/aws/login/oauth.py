@@ -12,6 +12,7 @@ import hmac
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
+from ssm_ssh.aws.credentials.base64url import unpadded
 from ssm_ssh.errors import CredentialsError
 from ssm_ssh.text import printable
 
@@ -43,11 +44,6 @@ def challenge(entropy: bytes) -> Challenge:
     if len(entropy) != ENTROPY + _STATE_ENTROPY:
         raise ValueError(len(entropy))
     return Challenge(unpadded(entropy[:ENTROPY]), unpadded(entropy[ENTROPY:]))
-
-
-def unpadded(data: bytes) -> str:
-    """Return base64url without padding, as PKCE and JWTs use it."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def sso_authorize_url(
