@@ -23,7 +23,7 @@ from ssm_ssh.aws.config.login_source import profile_with_login, renewal_hint
 from ssm_ssh.aws.credentials.access_key import Credentials, usable
 from ssm_ssh.aws.credentials.dpop import CrtEc
 from ssm_ssh.aws.credentials.mfa import ask
-from ssm_ssh.aws.relogin import offer_login
+from ssm_ssh.aws.credentials.relogin import offer_login
 from ssm_ssh.errors import CredentialsError, LoginRequired, NetworkError, SsmSshError
 from ssm_ssh.text import printable
 
