@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections import Counter
+from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
+from ssm_ssh.lab.hidden_programs import is_hidden
 from tests.needs import hiding, missing
+from tests.tiers import is_unit, turn
 
 _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
+
+# How long an example takes says something of the machine and nothing of the program.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,10 +39,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: hidden.__exit__(None, None, None))
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests that need a program which this machine has not."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Mark the unit tests, start with the longest files, and leave out what needs a program that is missing."""
+    items.sort(key=turn)
+    for item in items:
+        if is_unit(item):
+            item.add_marker("unit")
+    yield  # what was not asked for (-m, -k) needs nothing
     known: dict[str, bool] = {}
-    kept, left_out = [], []
+    kept = []
     for item in items:
         wanted = [str(name) for mark in item.iter_markers("needs") for name in mark.args]
         for name in wanted:
@@ -42,12 +56,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         lacking = [name for name in wanted if known[name]]
         if lacking:
             config.stash[_NOT_RUN][item.nodeid] = lacking
-            left_out.append(item)
         else:
             kept.append(item)
-    if left_out:
-        items[:] = kept
-        config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -57,16 +68,24 @@ def pytest_testnodedown(node: object) -> None:
     node.config.stash[_NOT_RUN].update(output.get("not_run", {}))  # type: ignore[attr-defined]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tell the process that distributes what was left out; under CI that is a failure, unless it was asked for."""
+    """Tell the process that distributes what was not run; under CI that is a failure, unless it was asked for."""
+    left_out = session.config.stash[_NOT_RUN]
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["not_run"] = session.config.stash[_NOT_RUN]
+        session.config.workeroutput["not_run"] = left_out
+    elif left_out and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        unwanted = [name for lacking in left_out.values() for name in lacking if not is_hidden(name)]
+        failed = bool(os.environ.get("CI")) and bool(unwanted)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED if failed else pytest.ExitCode.OK
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how many tests were left out, and for want of what."""
+    """Close with how many tests were not run, and for want of what, instead of with the time that it took."""
     left_out = config.stash[_NOT_RUN]
     if left_out:
-        counts = Counter(name for lacking in left_out.values() for name in lacking)
-        names = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
-        terminalreporter.write_line(f"{len(left_out)} not run: need {names}", yellow=True)
+        names = sorted({name for lacking in left_out.values() for name in lacking})
+        parts, _ = terminalreporter.build_summary_stats_line()
+        closing = ", ".join([*(text for text, _ in parts), f"{len(left_out)} not run: need {', '.join(names)}"])
+        closing = closing.removeprefix("no tests ran, ")
+        terminalreporter.summary_stats = lambda: terminalreporter.write_line(closing)  # type: ignore[method-assign]

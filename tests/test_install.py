@@ -375,6 +375,7 @@ def test_the_lists_name_no_index_and_pin_everything_with_hashes() -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.needs("rsync")
 def test_the_demonstration_shows_ssh_scp_and_rsync(installed: Place) -> None:
     programs = ["ssh", "scp", "sftp", "ssh-keygen", "rsync"]
     for tool in programs:

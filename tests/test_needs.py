@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,5 +64,26 @@ def test_tests_that_need_it_are_counted_by_its_name(workers: list[str], tmp_path
     env = {**os.environ, VARIABLE: "rsync", "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(command, env=env, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done
-    assert "2 not run: need rsync (2)" in done.stdout
+    assert done.stdout.splitlines()[-1] == "1 passed, 2 not run: need rsync"
     assert "1 passed" in done.stdout
+
+
+@pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
+def test_what_is_not_run_is_a_failure_under_ci(tmp_path: Path, ci: str, status: int) -> None:
+    (tmp_path / "conftest.py").write_bytes((CHECKOUT / "tests" / "conftest.py").read_bytes())
+    (tmp_path / "test_x.py").write_text("import pytest\n@pytest.mark.needs('no-such')\ndef test_one() -> None: ...\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(CHECKOUT / "pyproject.toml")]
+    command += ["--rootdir", str(tmp_path), str(tmp_path)]
+    env = {**os.environ, "CI": ci, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, env=env, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines()[-1] == "1 not run: need no-such"
+    assert done.returncode == status
+
+
+def test_what_tests_need_is_what_the_test_command_installs() -> None:
+    installed = {word.split(":")[0] for word in (CHECKOUT / "tests/run").read_text().split() if ":" in word}
+    files = [file for file in (CHECKOUT / "tests").rglob("*.py") if file != Path(__file__)]
+    marks = re.findall(r"mark\.needs\(([^)]*)\)", "".join(file.read_text() for file in files))
+    named = {name for mark in marks for name in re.findall(r'"([^"]+)"', mark)} - {"nss_wrapper"}
+    assert named
+    assert named <= {word.strip("'") for word in installed}

@@ -36,8 +36,9 @@ def run(argv: list[str]) -> int:
     except SsmSshError as error:
         _say_in_band(error.sentence())
     except Exception as error:
-        if isinstance(error, BrokenPipeError) and "--dry-run" in argv:
-            raise  # a plan is for whoever reads it, and no SSH
+        # Help and plans are for people, and no SSH. Some versions of argparse raise here, some do not.
+        if isinstance(error, BrokenPipeError) and not {"--dry-run", "--help", "-h"}.isdisjoint(argv):
+            raise
         from ssm_ssh.log import Log
 
         Log(None, debug="--debug" in argv).failure(error)

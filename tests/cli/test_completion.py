@@ -86,7 +86,7 @@ class Shell:
         return kinds
 
 
-@pytest.fixture(params=["bash", "zsh", "fish"])
+@pytest.fixture(params=[pytest.param(shell, marks=pytest.mark.needs(shell)) for shell in ("bash", "zsh", "fish")])
 def shell(request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
     assert main(["completion", request.param]) == 0
     return Shell(request.param, tmp_path, capsys.readouterr().out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -76,6 +77,18 @@ def test_who_has_read_enough_hears_no_complaint(tmp_path: Path, name: str, unbuf
         assert status in (0, 1), "argparse itself takes no notice"
     finally:
         os.close(writing)
+
+
+def test_a_help_that_breaks_off_is_no_error_with_any_argparse(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def print_message(_parser: object, _message: str, _file: object = None) -> None:
+        raise BrokenPipeError  # as before Python 3.11.4
+
+    monkeypatch.setattr(argparse.ArgumentParser, "_print_message", print_message)
+    for option in ("--help", "-h"):
+        assert main.main(["proxy", option]) == 1
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("name", WORDS)

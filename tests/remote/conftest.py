@@ -20,6 +20,6 @@ def machine(the_machine: Machine) -> Machine:
     return the_machine
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=[pytest.param(shell, marks=pytest.mark.needs(shell)) for shell in SHELLS])
 def shell(request: pytest.FixtureRequest) -> str:
     return str(request.param)

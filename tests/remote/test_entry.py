@@ -268,6 +268,7 @@ def test_sweeping_where_nothing_is_makes_nothing(machine: Machine, shell: str) -
 _RARE = {"flock", "setsid", "timeout", "mktemp", "base64", "stat"}
 
 
+@pytest.mark.needs("busybox")
 @pytest.mark.skipif(not AS_ROOT, reason="su becomes another user without being asked for root alone")
 @pytest.mark.parametrize("left_out", [set(), _RARE], ids=["all", "few"])
 def test_a_system_with_busyboxs_programs_alone(machine: Machine, left_out: set[str]) -> None:

@@ -55,6 +55,7 @@ def calls_of_writes(log: Path) -> list[Call]:
     return calls[marked[0] - 1 : marked[-1] + 4]
 
 
+@pytest.mark.needs("strace")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("words", [("setup",), ("setup", "--inline"), ("setup", "--remove")], ids=" ".join)
 def test_killed_at_any_call_the_file_is_the_old_or_the_new_one(tmp_path: Path, words: tuple[str, ...]) -> None:

@@ -103,7 +103,9 @@ def test_environment_and_suffixes_are_carried(tmp_path: Path) -> None:
         assert values["connecttimeout"] == ["99"]
 
 
-@pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    "shell", ["sh", *(pytest.param(shell, marks=pytest.mark.needs(shell)) for shell in ("bash", "zsh", "fish"))]
+)
 def test_the_command_means_the_same_to_every_shell(tmp_path: Path, shell: str) -> None:
     program = tmp_path / "a (strange) & ~höme; x" / "prog"
     program.parent.mkdir()

@@ -180,7 +180,11 @@ class GatewaySocket(asyncio.Protocol):
         self.connection_lost(None)
 
     def _drop(self) -> None:
-        if self._transport.get_write_buffer_size():
+        try:
+            waiting = self._transport.get_write_buffer_size()
+        except AttributeError:  # before Python 3.11, TLS that has ended has no buffer any more
+            waiting = 0
+        if waiting:
             self._transport.abort()
         else:
             self._end()

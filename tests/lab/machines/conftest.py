@@ -19,8 +19,7 @@ from typing import TypeVar
 import paramiko
 import pytest
 
-from ssm_ssh.lab.accounts.userland import find_nss_wrapper
-from ssm_ssh.lab.machines.instances import Instances, choose_kind
+from ssm_ssh.lab.machines.instances import Instances
 from ssm_ssh.lab.options import InstanceOptions
 from ssm_ssh.lab.process import lifeline
 from ssm_ssh.lab.process.family import tree
@@ -225,10 +224,6 @@ async def _cancel_all() -> None:
         await asyncio.sleep(0)
 
 
-def kinds() -> list[str]:
-    return ["embedded", "system"] if choose_kind("auto", find_nss_wrapper()) == "system" else ["embedded"]
-
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder with a short name, for the sake of UNIX sockets."""
@@ -237,7 +232,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.fixture(params=kinds())
+@pytest.fixture(params=["embedded", pytest.param("system", marks=pytest.mark.needs("sshd", "nss_wrapper"))])
 def fleet(request: pytest.FixtureRequest, folder: Path) -> Iterator[Fleet]:
     """Three instances, once behind each kind of SSH server that this machine can have."""
     made = Fleet(folder, request.param)

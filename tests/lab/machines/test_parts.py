@@ -91,9 +91,8 @@ def test_a_library_that_cannot_be_loaded_is_not_there(monkeypatch: pytest.Monkey
     assert find_nss_wrapper() == ""
 
 
+@pytest.mark.needs("sshd", "nss_wrapper")
 def test_the_real_server_has_its_default_limits(land: Userland) -> None:
-    if not find_sshd() or not land.nss_wrapper:
-        return
     keys = land.etc_ssh
     make_host_keys(keys, "root@host", (os.getuid(), os.getgid()))
     config = keys / "sshd_config"

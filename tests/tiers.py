@@ -1,0 +1,37 @@
+"""Which tests are quick, and which take so long that a run starts with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+
+# What starts programs, labs or installations. All else is a unit test: pure and fast.
+_NOT_UNIT = (
+    *("e2e/", "remote/", "sshconfig/", "cli/", "lab/instances/", "lab/test_client.py", "lab/test_demo.py"),
+    "channel/test_session_flow.py",  # minutes of virtual time, byte by byte
+    *("test_install.py", "test_fresh.py", "test_run.py", "test_needs.py", "test_benchmarks.py"),
+)
+# Each file is the work of one process from start to end. A long one that starts last is waited for by all others.
+_LONGEST_FIRST = (
+    *("test_install.py", "sshconfig/test_crash.py", "e2e/test_resilience.py", "e2e/test_access_crowd.py"),
+    *("e2e/", "sshconfig/test_install.py", "cli/", "remote/", "lab/instances/", "lab/"),
+)
+
+
+def is_unit(item: pytest.Item) -> bool:
+    """Return whether `item` belongs to `tests/run unit`."""
+    named = item.get_closest_marker("e2e") or item.get_closest_marker("needs")
+    return not named and not _path(item).startswith(_NOT_UNIT)
+
+
+def turn(item: pytest.Item) -> int:
+    """Return when `item` is to start: a key to sort by, which is one for all of a file."""
+    path = _path(item)
+    return next((turn for turn, start in enumerate(_LONGEST_FIRST) if path.startswith(start)), len(_LONGEST_FIRST))
+
+
+def _path(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else item.path.name
