@@ -11,37 +11,10 @@ from pathlib import Path
 import pytest
 
 import ssm_ssh
+from tests.layers import ARCHITECTURE, LAYERS, with_picture
 
 PACKAGE = Path(ssm_ssh.__file__).parent
 
-# Top to bottom. A unit is a package or module right below ssm_ssh, and below its aws and lab. It may import from its
-# own layer (without a cycle between units) and from those below. A unit that is not here yet is to be given its place.
-LAYERS = (
-    {"__main__"},
-    {"cli"},
-    {"lab", "lab.client", "lab.demo"},
-    {"lab.server", "lab.control"},
-    {"lab.api", "lab.gateway", "lab.machines"},
-    {"lab.environment"},
-    {"lab.agent", "lab.login", "lab.sshd"},
-    {"lab.faults"},
-    {"lab.wire"},
-    {"lab.process", "lab.accounts", "lab.world"},
-    {"lab.state"},
-    {"lab.identity", "lab.options", "lab.hidden_programs"},
-    {"tunnel", "sshconfig"},
-    {"session", "auth"},
-    {"hostkeys", "locate"},
-    {"aws.services", "aws.login"},
-    {"aws.api"},
-    {"aws.credentials"},
-    {"aws.config", "aws"},
-    {"relay"},
-    {"settings", "log"},
-    {"storage"},
-    {"channel", "ssh", "transport", "remote"},
-    {"target", "installation", "errors", "text", "__init__"},
-)
 LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
 
 PURE_PACKAGES = {"channel", "ssh", "target", "text"}
@@ -132,6 +105,11 @@ def connecting() -> list[str]:
 
 def test_each_unit_has_its_layer() -> None:
     assert {unit_of(name) for name in sources()} <= set(LEVEL)
+
+
+def test_the_picture_shows_these_layers() -> None:
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    assert text == with_picture(text), "run: python -m tests.layers"
 
 
 def test_imports_point_down() -> None:

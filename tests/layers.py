@@ -1,0 +1,96 @@
+"""The layers of the package, top to bottom: one table for the architecture test and for the picture in ARCHITECTURE.md.
+
+A unit is a package or module right below ssm_ssh, or right below its packages aws and lab. It may import from units of
+its own layer, without a cycle, and from layers below. `python -m tests.layers` writes the picture anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ARCHITECTURE = Path(__file__).parents[1] / "ARCHITECTURE.md"
+BEGIN, END = "<!-- layers: begin -->", "<!-- layers: end -->"
+
+LAYERS: tuple[dict[str, str], ...] = (
+    {"__main__": "`python -m ssm_ssh`"},
+    {"cli": "one module a command; the only place that prints or exits"},
+    {
+        "lab": "an AWS on loopback: what tests and the demonstration start",
+        "lab.client": "start a lab, use it, stop it",
+        "lab.demo": "`ssm-ssh lab --demo`",
+    },
+    {"lab.server": "the server process", "lab.control": "remote control for the lab's owner"},
+    {
+        "lab.api": "AWS's APIs, one module a service",
+        "lab.gateway": "the message gateway: data and control channels",
+        "lab.machines": "the instances and what is done to them",
+    },
+    {"lab.environment": "the files of a lab's folder"},
+    {
+        "lab.agent": "the SSM agent",
+        "lab.login": "IAM Identity Center and console sign-in",
+        "lab.sshd": "OpenSSH's server, or one embedded",
+    },
+    {"lab.faults": "what goes wrong on request"},
+    {"lab.wire": "formats that several parts share"},
+    {
+        "lab.process": "no process outlives its lab",
+        "lab.accounts": "the users of instances",
+        "lab.world": "what the services act upon",
+    },
+    {"lab.state": "what a lab knows"},
+    {
+        "lab.identity": "credentials, signatures and the certificate authority",
+        "lab.options": "what a lab is made of",
+        "lab.hidden_programs": "programs that a lab does without",
+    },
+    {
+        "tunnel": "one SSH connection: its story, its admission, its end",
+        "sshconfig": "the user's ssh configuration, and proof that only ours has changed",
+    },
+    {
+        "session": "a Session Manager session, from StartSession to an open data channel",
+        "auth": "how the instance comes to accept our public key",
+    },
+    {
+        "hostkeys": "whether the server is the one we mean",
+        "locate": "which instance, account and region a name means",
+    },
+    {"aws.services": "one module for each task of an AWS service", "aws.login": "SSO and sign-in"},
+    {"aws.api": "signed calls with deadlines, retries and clear errors"},
+    {"aws.credentials": "where credentials come from"},
+    {"aws": "the only package that knows AWS", "aws.config": "the shared files, profiles, regions and endpoints"},
+    {"relay": "the parts of the loop that moves bytes"},
+    {"settings": "what can be set, and where each value comes from", "log": "one printable line an event"},
+    {"storage": "private files and folders"},
+    {
+        "channel": "PURE: AgentMessage, handshake, sequence, retransmission",
+        "ssh": "PURE: the clear beginning of an SSH connection",
+        "transport": "TCP, proxies, TLS, WebSocket",
+        "remote": "the script that Run Command runs",
+    },
+    {
+        "target": "PURE: an instance, a port and a user",
+        "installation": "how this program was installed and is started",
+        "errors": "every error a user can meet",
+        "text": "PURE: what untrusted text passes before it is shown",
+        "__init__": "the version",
+    },
+)
+
+
+def picture() -> str:
+    """Return the layers as ARCHITECTURE.md shows them: a line for each unit, a blank line between layers."""
+    width = max(len(unit) for layer in LAYERS for unit in layer) + 2
+    layers = ["\n".join(f"{unit:{width}}{purpose}" for unit, purpose in layer.items()) for layer in LAYERS]
+    return "```\n" + "\n\n".join(layers) + "\n```"
+
+
+def with_picture(text: str) -> str:
+    """Return the text of ARCHITECTURE.md with today's picture between its markers."""
+    head, rest = text.split(BEGIN)
+    return f"{head}{BEGIN}\n{picture()}\n{END}{rest.split(END)[1]}"
+
+
+if __name__ == "__main__":
+    ARCHITECTURE.write_text(with_picture(ARCHITECTURE.read_text(encoding="utf-8")), encoding="utf-8")
