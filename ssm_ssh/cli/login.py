@@ -122,7 +122,7 @@ def _suggest(name: str, names: Any, kind: str) -> str:  # noqa: ANN401 - any con
     known = sorted(names)
     if known:
         return f"There are: {', '.join(known[:8])}" + (f" and {len(known) - 8} more" if len(known) > 8 else "")
-    return f"No {kind} is configured; run: aws configure sso"
+    return f"No {kind} is configured: add [profile NAME] with sso_session to ~/.aws/config, and [sso-session NAME]"
 
 
 def _settings(login: Login) -> AwsSettings:

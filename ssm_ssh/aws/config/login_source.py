@@ -71,7 +71,7 @@ def sso_session(files: SharedFiles, session: str, profile: str) -> Login:
     if values is None:
         raise UsageError(
             f"there is no section [sso-session {session}] in {files.config_path}",
-            "Add it with sso_start_url and sso_region, or run: aws configure sso-session",
+            "Add it with sso_start_url and sso_region",
         )
     scopes = tuple(filter(None, (scope.strip() for scope in _text(values, "sso_registration_scopes").split(","))))
     return _complete(
@@ -113,7 +113,7 @@ def _inline(files: SharedFiles, values: Values, profile: str) -> Login:
 def _complete(login: Login, where: str) -> Login:
     missing = [name for name, value in (("sso_start_url", login.start_url), ("sso_region", login.region)) if not value]
     if missing:
-        raise UsageError(f"{where} has no {' and no '.join(missing)}", "Add it, or run: aws configure sso")
+        raise UsageError(f"{where} has no {' and no '.join(missing)}", "Add it there")
     return login
 
 

@@ -66,7 +66,8 @@ class SignIn:
         if grant == "authorization_code":
             self._redeem(values, client)
         elif grant == "refresh_token":
-            if self._refresh.pop(str(values.get("refreshToken")), ("", "", 0.0))[:2] != (client, key):
+            *holder, end = self._refresh.pop(str(values.get("refreshToken")), ("", "", 0.0))
+            if holder != [client, key] or end <= self._state.clock():
                 raise OAuthError("AccessDeniedException", "TOKEN_EXPIRED")
         else:
             raise OAuthError("ValidationException", "INVALID_REQUEST")
