@@ -96,5 +96,5 @@ class Gateway:
 
         deadline = time.monotonic() + _PATIENCE
         proxy = proxy_for(host, port, self._settings.env) if secure else None  # HTTPS_PROXY is for https and wss
-        sock = dial(host, port, proxy=proxy, timeout=_PATIENCE)
+        sock = dial(host, port, proxy=proxy, context=self._api.context, timeout=_PATIENCE)
         return TlsStream(sock, self._api.context(), host, deadline) if secure else Stream(sock)

@@ -14,6 +14,9 @@ from ssm_ssh.errors import NetworkError
 from ssm_ssh.transport.deadline import remaining, timed_out
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
     from ssm_ssh.transport.proxy import Proxy
 
 # How long an address may stay silent before the next one is tried beside it: the recommendation of RFC 8305, section 5.
@@ -27,9 +30,18 @@ _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", {"linux": 25, "darwin"
 _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 60, 15, 4
 
 
-def dial(host: str, port: int, *, proxy: Proxy | None = None, timeout: float) -> socket.socket:
+def dial(
+    host: str,
+    port: int,
+    *,
+    proxy: Proxy | None = None,
+    context: Callable[[], ssl.SSLContext] | None = None,
+    timeout: float,
+) -> socket.socket:
     """Return a socket connected to `host`:`port`, through `proxy` if given, after at most `timeout` seconds.
 
+    `context` gives what verifies the certificate of a proxy that is spoken to over TLS, the
+    system's roots where it is None.
     It has `timeout` set, sends without delay (TCP_NODELAY), keeps alive and is closed on exec. All addresses of a
     name are tried, the next one beside a silent one. Raises NetworkError or ProxyRefused.
     """
@@ -42,7 +54,15 @@ def dial(host: str, port: int, *, proxy: Proxy | None = None, timeout: float) ->
         if proxy:
             from ssm_ssh.transport.tunnel import open_tunnel
 
-            open_tunnel(sock, host, port, proxy, deadline)
+            if proxy.secure:
+                from ssm_ssh.transport.tls import client_context
+                from ssm_ssh.transport.tlsproxy import bridge, handshake
+
+                sock = outer = handshake(sock, (context or client_context)(), proxy, deadline)
+                open_tunnel(sock, host, port, proxy, deadline)
+                sock = bridge(outer)
+            else:
+                open_tunnel(sock, host, port, proxy, deadline)
         sock.settimeout(timeout)
     except BaseException:
         sock.close()

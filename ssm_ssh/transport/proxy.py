@@ -13,22 +13,25 @@ if TYPE_CHECKING:
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
 _FORM = (
-    "Use http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters of the password percent-encoded"
+    "Use http(s)://HOST:PORT or http(s)://USER:PASSWORD@HOST:PORT, special characters of the password percent-encoded"
 )
 
 
 class Proxy:
     """An HTTP proxy that understands CONNECT; `authorization` is the value of Proxy-Authorization, or empty.
 
+    `secure`: the connection to the proxy itself is TLS.
+
     Not a NamedTuple, so that no repr shows the password.
     """
 
-    __slots__ = ("authorization", "host", "port")
+    __slots__ = ("authorization", "host", "port", "secure")
 
-    def __init__(self, host: str, port: int, authorization: str = "") -> None:
+    def __init__(self, host: str, port: int, authorization: str = "", *, secure: bool = False) -> None:
         self.host = host
         self.port = port
         self.authorization = authorization
+        self.secure = secure
 
     def __repr__(self) -> str:
         return f"<Proxy {self.host}:{self.port}>"
@@ -39,7 +42,7 @@ def proxy_for(host: str, port: int, env: Mapping[str, str]) -> Proxy | None:
 
     As in urllib, requests and botocore: the lower-case variable wins (empty, it switches the upper-case one off),
     ALL_PROXY does not count, and loopback addresses are no exception. Raises UsageError if the variable is
-    malformed, or names a kind of proxy that is not supported (https, SOCKS); the value never shows in the message.
+    malformed, or names a kind of proxy that is not supported (SOCKS); the value never shows in the message.
     """
     value = _variable(env, "https_proxy")
     if not value or _bypassed(host, port, _variable(env, "no_proxy")):
@@ -53,21 +56,23 @@ def _variable(env: Mapping[str, str], name: str) -> str:
 
 def _parse(value: str) -> Proxy:
     match = _SCHEME.fullmatch(value)
-    scheme, rest = (match[1].lower(), match[2]) if match else ("http", value)
-    if scheme != "http":
-        kind = scheme if scheme in {"https", "socks4", "socks4a", "socks5", "socks5h"} else "such"
+    scheme, rest = (match[1].lower(), match[2]) if match else ("http", value.removeprefix("//"))
+    if scheme.startswith("socks"):
         raise UsageError(
-            f"HTTPS_PROXY names a proxy of a kind that is not supported ({kind}): only http:// proxies are", _FORM
+            "HTTPS_PROXY names a SOCKS proxy, which is not supported",
+            "Run an HTTP proxy that forwards to it, such as privoxy, and set HTTPS_PROXY=http://127.0.0.1:8118",
         )
+    if scheme not in ("http", "https"):
+        raise UsageError("HTTPS_PROXY names a kind of proxy that is not supported", _FORM)
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in rest[len(authority) :]:
         raise UsageError("HTTPS_PROXY has a / ? or # in its user name or password", _FORM)
     credentials, at, address = authority.rpartition("@")
     found = _HOST_PORT.fullmatch(address)
-    number = int(found[3] or 80) if found else 0
+    number = int(found[3] or (443 if scheme == "https" else 80)) if found else 0
     if not found or not 1 <= number <= 65535:
         raise UsageError("HTTPS_PROXY is not a usable proxy address", _FORM)
-    return Proxy(found[1] or found[2], number, _basic(credentials) if at else "")
+    return Proxy(found[1] or found[2], number, _basic(credentials) if at else "", secure=scheme == "https")
 
 
 def _basic(credentials: str) -> str:

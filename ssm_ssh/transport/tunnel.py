@@ -32,7 +32,7 @@ def open_tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadlin
     try:
         sock.settimeout(remaining(deadline, waiting))
         sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
-        head = _read_head(sock, deadline, waiting)
+        head = _read_head(sock, deadline, waiting, secure=proxy.secure)
     except TimeoutError:
         raise timed_out(waiting) from None
     except OSError as error:
@@ -47,18 +47,36 @@ def open_tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadlin
         raise _refused(head, where, host, port, proxy)
 
 
-def _read_head(sock: socket.socket, deadline: float, waiting: str) -> Head:
+def _read_head(sock: socket.socket, deadline: float, waiting: str, *, secure: bool) -> Head:
     """Read one header block and not a byte more: what follows it belongs to the tunnel."""
     data = bytearray()
+    if not secure:
+        return _peek_head(sock, data, deadline, waiting)
+    # TLS knows no peeking; it has read a whole record, so that single bytes cost no system call each.
+    while True:
+        sock.settimeout(remaining(deadline, waiting))
+        byte = sock.recv(1)
+        if not byte:
+            raise _hung_up(waiting)
+        data += byte
+        if (byte == b"\n" or len(data) >= MAX_HEAD) and head_length(data):
+            return parse_head(data)
+
+
+def _peek_head(sock: socket.socket, data: bytearray, deadline: float, waiting: str) -> Head:
     while True:
         sock.settimeout(remaining(deadline, waiting))
         seen = sock.recv(MAX_HEAD, socket.MSG_PEEK)
         if not seen:
-            raise Disconnected(f"the connection was closed instead of an answer: {waiting}", "Check HTTPS_PROXY")
+            raise _hung_up(waiting)
         length = head_length(data + seen)
         data += sock.recv(length - len(data) if length else len(seen))
         if length:
             return parse_head(data)
+
+
+def _hung_up(waiting: str) -> Disconnected:
+    return Disconnected(f"the connection was closed instead of an answer: {waiting}", "Check HTTPS_PROXY")
 
 
 def _refused(head: Head, where: str, host: str, port: int, proxy: Proxy) -> ProxyRefused:

@@ -359,7 +359,8 @@ def _rules(service: str, region: str | None, fips: bool, dualstack: bool) -> str
 def _bundle(session: botocore.session.Session) -> str | None:
     creator = EndpointCreator(None)
     try:
-        verify = creator._get_verify_value(session.get_config_variable("ca_bundle"))
+        # Empty, it is a mistake for botocore.
+        verify = creator._get_verify_value(session.get_config_variable("ca_bundle") or None)
     except botocore.exceptions.InvalidConfigError:
         return None
     return None if verify is True else verify

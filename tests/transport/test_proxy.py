@@ -98,6 +98,30 @@ def test_loopback_is_no_exception() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "secure", "port"),
+    [
+        ("https://proxy", True, 443),
+        ("HTTPS://proxy:8443/", True, 8443),
+        ("http://proxy", False, 80),
+        ("proxy", False, 80),
+        ("//proxy:3128", False, 3128),
+    ],
+)
+def test_the_scheme_says_how_the_proxy_is_spoken_to(value: str, secure: bool, port: int) -> None:
+    proxy = proxy_for(HOST, 443, {"HTTPS_PROXY": value})
+    assert proxy is not None
+    assert (proxy.host, proxy.port, proxy.secure) == ("proxy", port, secure)
+
+
+@pytest.mark.parametrize("kind", ["socks4", "socks4a", "socks5", "socks5h", "SOCKS5"])
+def test_a_socks_proxy_is_refused_with_the_way_round_it(kind: str) -> None:
+    with pytest.raises(UsageError, match="SOCKS") as caught:
+        ask(HTTPS_PROXY=f"{kind}://user:hunter2@127.0.0.1:1080")
+    assert "HTTP proxy that forwards to it" in caught.value.hint
+    assert "hunter2" not in caught.value.sentence()
+
+
+@pytest.mark.parametrize(
     "value",
     [
         "http://user:hunter2@",
@@ -109,7 +133,9 @@ def test_loopback_is_no_exception() -> None:
         "http://user:hunter2@prox\u00fd:1",
         "http://user:hun/ter2@proxy:1",
         "http://user:hun#hunter2@proxy:1",
-        "https://user:hunter2@proxy:1",
+        "https://user:hunter2@proxy:0",
+        "socks://user:hunter2@proxy:1",
+        "ftp://user:hunter2@proxy:1",
         "socks5://user:hunter2@proxy:1",
         "hunter2://user:hunter2@proxy:1",
         "http://user:hunter2@[::1:1",

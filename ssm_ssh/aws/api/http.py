@@ -74,7 +74,8 @@ def connect(
     secure = endpoint.scheme == "https"
     try:
         proxy = proxy_for(endpoint.host, endpoint.port, env) if secure else None
-        sock = dial(endpoint.host, endpoint.port, proxy=proxy, timeout=deadlines.limit(deadlines.connect))
+        timeout = deadlines.limit(deadlines.connect)
+        sock = dial(endpoint.host, endpoint.port, proxy=proxy, context=context, timeout=timeout)
         if not secure:
             return sock
         try:

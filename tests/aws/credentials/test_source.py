@@ -6,7 +6,7 @@ from unittest import mock
 import botocore.session
 import pytest
 from botocore.exceptions import PartialCredentialsError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_ssh.aws.config.settings import load
@@ -65,6 +65,7 @@ def test_credentials_file_before_config_file(tmp_path: Path) -> None:
 STATIC = st.sampled_from(["", keys("x"), keys("x", token=True), keys("x") + "aws_security_token = older\n"])
 
 
+@settings(deadline=None)
 @given(
     config=STATIC,
     credentials=STATIC,
@@ -102,14 +103,14 @@ def test_precedence_is_botocores(
         env[named] = name
     profile = name if named == "flag" else None
     with mock.patch.dict("os.environ", env, clear=True):
-        settings = load(profile=profile, env=env)
+        chosen = load(profile=profile, env=env)
         try:
             theirs = botocore.session.Session(profile=profile).get_credentials()
         except PartialCredentialsError:
             with pytest.raises(CredentialsError):
-                module._quick(settings)
+                module._quick(chosen)
             return
-        ours = module._quick(settings)
+        ours = module._quick(chosen)
         if theirs is None:
             assert ours is None
         else:
