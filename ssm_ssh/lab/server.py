@@ -125,7 +125,7 @@ class Server:
         world = World(self.state, _Sessions(gateway), instances)
         api = Api(world, fault=self.faults.api_decision, denial=self.faults.denial)
         stack.push_async_callback(api.stop)
-        http = HttpServer(api.handle, authority.server_context)
+        http = HttpServer(api.handle, authority.server_context, self.state.clock)
         api_url = f"https://127.0.0.1:{await http.start()}"
         api.logins.pages.base = api_url
         stack.push_async_callback(http.stop)

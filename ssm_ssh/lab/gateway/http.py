@@ -6,6 +6,7 @@ import asyncio
 import http
 import secrets
 from collections.abc import Sequence
+from email.utils import formatdate
 from typing import NamedTuple, Protocol
 from xml.sax.saxutils import escape
 
@@ -104,6 +105,7 @@ class Door(asyncio.Protocol):
         phrase = http.HTTPStatus(answer.status).phrase if answer.status in set(http.HTTPStatus) else ""
         head = (
             f"HTTP/1.1 {answer.status} {phrase}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"
+            f"Date: {formatdate(usegmt=True)}\r\n"
             f"x-amzn-RequestId: {secrets.token_hex(16)}\r\n{'Connection: close' if last else 'Connection: keep-alive'}"
         )
         self._transport.write(head.encode() + b"\r\n\r\n" + body)

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -21,7 +23,7 @@ IDLE_SECONDS = 60.0
 
 
 class Answer(NamedTuple):
-    """What goes back: `status`, `headers` beside length and connection, `body`."""
+    """What goes back: `status`, `headers` other than date, length and connection, `body`."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -41,9 +43,10 @@ class _Refused(Exception):
 class HttpServer:
     """Serves `handler` on 127.0.0.1 and ::1 (where there is one), on one port."""
 
-    def __init__(self, handler: Handler, tls: ssl.SSLContext) -> None:
+    def __init__(self, handler: Handler, tls: ssl.SSLContext, clock: Callable[[], float] = time.time) -> None:
         self._handler = handler
         self._tls = tls
+        self._clock = clock
         self._servers: list[asyncio.Server] = []
         self._connections: set[asyncio.Task[None]] = set()
         self.port = 0
@@ -105,7 +108,13 @@ class HttpServer:
             except _Refused as refused:
                 answer, keep = Answer(refused.status, [], b""), False
             phrase = HTTPStatus(answer.status).phrase
-            lines = [f"HTTP/1.1 {answer.status} {phrase}", *(f"{name}: {value}" for name, value in answer.headers)]
+            # AWS tells its time in every answer: whoever has a wrong clock learns it from there.
+            date = formatdate(self._clock(), usegmt=True)
+            lines = [
+                f"HTTP/1.1 {answer.status} {phrase}",
+                f"Date: {date}",
+                *(f"{name}: {value}" for name, value in answer.headers),
+            ]
             lines += [f"Content-Length: {len(answer.body)}", f"Connection: {'keep-alive' if keep else 'close'}", "", ""]
             whole = "\r\n".join(lines).encode("latin-1") + answer.body
             for piece in [whole[at : at + 1] for at in range(len(whole))] if answer.drip else [whole]:

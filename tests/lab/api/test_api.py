@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ssl
+import time
 import urllib.error
 import urllib.request
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -72,6 +74,12 @@ def test_a_clock_that_is_off(service: Service) -> None:
         service.client("ssm").describe_instance_information()
     assert code(error) == "InvalidSignatureException"
     assert message(error).startswith("Signature expired: ")
+
+
+def test_each_answer_tells_the_time_of_the_service(service: Service) -> None:
+    answer = service.client("ssm").describe_instance_information()
+    told = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+    assert abs(told - time.time()) < 60
 
 
 def test_who_knows_the_port_gets_nothing(service: Service) -> None:
