@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 NAME = "ssm-ssh.log"
 _LARGEST = 1 << 20  # a few thousand connections; one older file is kept beside it
 _LONGEST_LINE = 2000
-# Bytes of one connection: whoever is at the other end writes some of its lines. Hours of trouble take a tenth of it.
-_MOST = 1 << 20
+# Bytes of one connection. Hours of trouble take a tenth of a mebibyte.
+_MOST = 1 << 18
+# Bytes of one connection that the other end words: an instance is not to push everything else out of the log.
+_MOST_FOREIGN = 1 << 14
 
 
 class Log:
@@ -32,10 +34,20 @@ class Log:
         self._debug = debug
         self._subject = subject
         self._left = _MOST
+        self._left_foreign = _MOST_FOREIGN
 
     def info(self, text: str) -> None:
         """Record an event."""
         self._write(text)
+
+    def foreign(self, text: str) -> None:
+        """Record words of the other end, which has a bounded share of the log for them."""
+        if self._left_foreign <= 0:
+            return
+        self._left_foreign -= 100 + min(len(text), _LONGEST_LINE)  # with what stands in front of each line
+        self._write(text)
+        if self._left_foreign <= 0:
+            self._write("the other end says too much: its words are left out from here on")
 
     def debug(self, text: str) -> None:
         """Record a detail, only under --debug."""

@@ -76,3 +76,16 @@ def test_unforeseen_errors_bring_their_traceback_only_under_debug(debug: bool, t
     content = (tmp_path / "log").read_text()
     assert "UnicodeEncodeError: 'latin-1' codec" in content
     assert ("Traceback" in content) == debug
+
+
+def test_the_other_end_has_a_share_of_the_log_and_no_more(tmp_path: Path) -> None:
+    opened = open_log(tmp_path / "log", debug=False, subject="x")
+    opened.info("before")
+    for size in (10, 5000):
+        for _ in range(1000):
+            opened.foreign("stderr: " + "y" * size)
+    opened.info("after")
+    content = (tmp_path / "log").read_text()
+    assert len(content) < 20_000
+    assert content.count("its words are left out from here on") == 1
+    assert content.endswith(" after\n")

@@ -50,6 +50,8 @@ _MOST_UNSENT = 128 * 1024
 _MOST_REPLAY = 64 * 1024
 # sshd's MaxStartups refuses at random; ten attempts with doubling delays let a hundred connections through.
 _ATTEMPTS = 10
+# Bytes of one piece of the session's stderr that are looked at for the log.
+_MOST_STDERR = 8192
 # As long as nothing has been passed on, somebody waits for a prompt: then a connection is given up sooner.
 _FIRST_LIMIT = 30.0
 # How long ssh may take to read an error: if we were gone before, it would report a broken pipe instead.
@@ -303,7 +305,7 @@ class Relay:
         elif isinstance(event, Notice):
             self._notify(event.text)
         elif isinstance(event, StdErr):
-            self._log.info(f"stderr: {event.data.decode('utf-8', 'replace')}")
+            self._log.foreign(f"stderr: {event.data[:_MOST_STDERR].decode('utf-8', 'replace')}")
         elif isinstance(event, Established):
             self._established_at = now
             self._log.debug(f"handshake complete, agent {event.agent_version}")
