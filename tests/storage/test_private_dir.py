@@ -196,11 +196,12 @@ def test_without_locks_two_processes_still_take_turns(home: Path, monkeypatch: p
     child = """if True:
         import errno, os, sys, time
         from pathlib import Path
-        from ssm_ssh import files, locks
+        from ssm_ssh.storage import locks
+        from ssm_ssh.storage.private_dir import open_folder
         def refuse(*arguments):
             raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
         locks.fcntl.flock = locks.fcntl.lockf = refuse
-        with files.open_folder(Path(sys.argv[1])) as folder:
+        with open_folder(Path(sys.argv[1])) as folder:
             for _ in range(100):
                 with folder.lock("lock"):
                     number = int(folder.read("number") or 0)
