@@ -20,6 +20,7 @@ LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
 PURE_PACKAGES = {"channel", "ssh", "target", "text"}
 PURE_MODULES = {
     *("ssm_ssh.tunnel.login_outcome", "ssm_ssh.tunnel.login_wait", "ssm_ssh.relay.keepalive"),
+    "ssm_ssh.tunnel.watch",
     *("ssm_ssh.relay.reconnect", "ssm_ssh.relay.outage_notice", "ssm_ssh.relay.unanswered"),
     *("ssm_ssh.locate.hostname", "ssm_ssh.locate.aliases", "ssm_ssh.locate.selection"),
     "ssm_ssh.aws.services.platform_users",

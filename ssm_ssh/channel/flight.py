@@ -81,6 +81,11 @@ class Flight:
         self._paused = False
         self._paused_until = 0.0
 
+    @property
+    def paused(self) -> bool:
+        """The agent is said to be gone."""
+        return self._paused
+
     def connected(self, now: float) -> None:
         """A new connection: all of it may have been lost with the old one, and is due again in order."""
         self._all_lost()

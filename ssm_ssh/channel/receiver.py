@@ -32,6 +32,11 @@ class Receiver:
         self._ahead: dict[int, Message] = {}
         self._ahead_bytes = 0
 
+    @property
+    def waiting(self) -> bool:
+        """Messages are kept until those before them come."""
+        return bool(self._ahead)
+
     def sent(self, count: int, now: float) -> None:
         """Note that the `count` oldest acknowledgements were given to the connection, which may yet lose them."""
         self._sent.extend((now, sequence, message_id) for sequence, message_id in self.acks[:count])

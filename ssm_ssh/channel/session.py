@@ -97,6 +97,26 @@ class Channel:
         return self._sender.flight.arrived + self._receiver.expected
 
     @property
+    def acknowledged(self) -> int:
+        """How many messages of ours the agent has acknowledged."""
+        return self._sender.flight.arrived
+
+    @property
+    def received(self) -> int:
+        """How many messages of the agent's have arrived in order."""
+        return self._receiver.expected
+
+    @property
+    def gap(self) -> bool:
+        """Messages wait for an earlier one that has not come."""
+        return self._receiver.waiting
+
+    @property
+    def away(self) -> bool:
+        """The gateway has said that the agent is gone, and not that it is back."""
+        return self._sender.flight.paused
+
+    @property
     def drained(self) -> bool:
         """All that was to be sent has been acknowledged, the TerminateSession flag too."""
         return self._sender.drained
@@ -129,6 +149,10 @@ class Channel:
     def send(self, data: bytes, now: float) -> None:
         """Queue bytes of the stream; they are never dropped, and held back until the agent would not discard them."""
         self._sender.queue(data)
+
+    def probe(self) -> None:
+        """Queue an empty message: the agent writes nothing to the port, and acknowledges it like any other."""
+        self._sender.control(wire.STREAM, b"")
 
     def terminate(self, now: float) -> None:
         """Queue the TerminateSession flag behind all stream bytes; it goes out even through a full window."""

@@ -28,6 +28,7 @@ exit status: 0 ssh would use ssm-ssh, everything is current, and there is no pro
 """
 
 _MOST_REMOVALS = 5
+_MOST_OUTCOMES = 5
 # Instances that are named in one row.
 _MOST_NAMED = 3
 
@@ -54,6 +55,7 @@ def run(argv: list[str]) -> int:
     problems = _problems()
     for problem in problems:
         _row("problem", problem)
+    _connections()
     _host_keys()
     _removals()
     return 0 if good and not problems else 1
@@ -151,6 +153,23 @@ def _problems() -> list[str]:
         except StateError as error:
             found.append(error.sentence())
     return list(dict.fromkeys(filter(None, found)))
+
+
+def _connections() -> None:
+    """Name the connections that are lost at the moment, and those that ended and may not have said why."""
+    import time
+
+    from ssm_ssh.storage.paths import state_folder
+    from ssm_ssh.tunnel import outcomes
+
+    if not os.path.lexists(state_folder()):  # to look into it would make it
+        return
+    for one in outcomes.recent(time.time())[-_MOST_OUTCOMES:]:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.at))
+        if one.kind == outcomes.LOST:
+            _row("mind", f"the connection to {one.instance_id} (process {one.pid}) is lost since {when} and looked for")
+        else:
+            _row("mind", f"a connection to {one.instance_id} ended at {when}: {one.sentence}")
 
 
 def _host_keys() -> None:

@@ -75,6 +75,14 @@ class Pipes:
         os.close(null)
 
 
+def in_foreground(fd: int = _STDERR) -> bool:
+    """Whether stderr is the terminal whose foreground job we belong to."""
+    try:
+        return os.isatty(fd) and os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:  # a terminal, and not ours
+        return False
+
+
 def tell(line: bytes, fd: int = _STDERR) -> bool:
     """Write a line to stderr; False where it would take a reader first, for a full pipe must not stop a connection."""
     wanted = select.poll()

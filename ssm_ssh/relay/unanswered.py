@@ -58,6 +58,11 @@ class Unanswered:
         """Seconds for which nothing was acknowledged, or a message has been incomplete."""
         return max(self._waited, self._stuck)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether it is a message of the gateway's that has been incomplete for so long."""
+        return self._stuck >= self.waited
+
     def connection_status(self, connected: bool | None, now: float) -> None:
         """Note what GetConnectionStatus said; None: it could not be asked."""
         self._gone = connected is False
@@ -85,6 +90,8 @@ class Unanswered:
         self._looked = now
         if received != self._received:
             self._received, self._heard_at = received, now
+            self._stuck = 0.0
+        if acknowledged != self._acknowledged:
             self._stuck = 0.0
         if acknowledged != self._acknowledged or not waiting:
             self._acknowledged = acknowledged

@@ -35,8 +35,8 @@ class Gateway:
         self._thread = threading.Thread(target=self._ahead, daemon=True)
         self._thread.start()
 
-    def enter(self, session: Session, channel: Channel) -> WebSocket:
-        """Open the data channel of `session` and send the opening message; blocks.
+    def enter(self, session: Session, channel: Channel, until: float) -> WebSocket:
+        """Open the data channel of `session` and send the opening message; blocks, until `until` (monotonic) at most.
 
         Raises ProtocolError for a StreamUrl that leads elsewhere, NetworkError, UpgradeRefused, AccessDenied.
         """
@@ -50,20 +50,20 @@ class Gateway:
             override=settings.endpoint_url("ssmmessages"),
             api_loopback=loopback(resolve(settings, "ssm").host),
         )
-        self._thread.join(_PATIENCE)
+        self._thread.join(max(0.0, min(_PATIENCE, until - time.monotonic())))
         stream, self._stream = self._stream, None
         if stream is None or (url.host, url.port, url.secure) != (self._host, self._port, self._secure):
             if stream is not None:
                 stream.close()
-            stream = self._connect(url.host, url.port, url.secure)
+            stream = self._connect(url.host, url.port, url.secure, until)
         headers = {} if url.presigned else self._signed(url.path, url.query, url.host_header)
-        deadline = time.monotonic() + _PATIENCE
+        deadline = min(time.monotonic() + _PATIENCE, until)
         try:
             try:
                 socket = open_websocket(url, stream, headers, deadline)
             except Disconnected:  # what was connected ahead may have been closed while StartSession took its time
                 self._log.debug("the connection made ahead was closed")
-                socket = open_websocket(url, self._connect(url.host, url.port, url.secure), headers, deadline)
+                socket = open_websocket(url, self._connect(url.host, url.port, url.secure, until), headers, deadline)
         except AccessDenied as error:
             from ssm_ssh.aws.api.errors import Refusal, explain
 
@@ -89,12 +89,13 @@ class Gateway:
         except Exception as error:  # a thread's traceback would land on ssh's stderr
             self._log.failure(error)
 
-    def _connect(self, host: str, port: int, secure: bool) -> Stream:
+    def _connect(self, host: str, port: int, secure: bool, until: float | None = None) -> Stream:
         from ssm_ssh.transport.dial import dial
         from ssm_ssh.transport.proxy import proxy_for
         from ssm_ssh.transport.stream import Stream, TlsStream
 
-        deadline = time.monotonic() + _PATIENCE
+        now = time.monotonic()
+        deadline = now + _PATIENCE if until is None else min(now + _PATIENCE, until)
         proxy = proxy_for(host, port, self._settings.env) if secure else None  # HTTPS_PROXY is for https and wss
-        sock = dial(host, port, proxy=proxy, context=self._api.context, timeout=_PATIENCE)
+        sock = dial(host, port, proxy=proxy, context=self._api.context, timeout=max(0.1, deadline - now))
         return TlsStream(sock, self._api.context(), host, deadline) if secure else Stream(sock)

@@ -115,6 +115,11 @@ class Gate:
         return self._stage == "held"
 
     @property
+    def servers_turn(self) -> bool:
+        """True while the server has the next move in the key exchange."""
+        return self._stage in ("negotiation", "reply", "newkeys") and self._hello.kexinit is not None
+
+    @property
     def open(self) -> bool:
         """True when everything passes, and nothing can be said in clear any more."""
         return self._stage == "open"

@@ -55,6 +55,11 @@ class Parser:
         self._rest = bytearray()
         self._needed = 0
 
+    @property
+    def incomplete(self) -> bool:
+        """A frame has begun and not ended."""
+        return bool(self._rest)
+
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that `data` completes."""
         if self.broken:

@@ -61,6 +61,11 @@ class WebSocket:
         return self._stream.backlog
 
     @property
+    def incomplete(self) -> bool:
+        """True while a message has begun to arrive and not ended."""
+        return self._fragmented is not None or self._parser.incomplete
+
+    @property
     def wants_write(self) -> bool:
         """True while flush() has something to do once the descriptor is writable."""
         return self._stream.wants_write

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _SECOND_OPINION = 1.0
 # After this long somebody before a screen wants to know what is being waited for.
 _UNTOLD = 1.5
+# To look up a host key takes a call or two, so it is told of only where it takes longer than usual.
+_UNTOLD_HOST_KEY = 4.0
 
 
 class Entrance:
@@ -72,10 +74,7 @@ class Entrance:
         if task is not None and task.done:
             self._checking = None
             self._judged = self._take(task, now)
-        if self._held_at is not None and now >= self._held_at + _UNTOLD:
-            self._held_at = None
-            if self.gate.held and self._authorizing is not None:
-                self._notify(self._line.explain_wait())
+        self._tell(now)
         if not (self._judged and self._authorized and self.gate.held):
             return b""
         if not self._line.authorized():  # its minute was over before the server came that far
@@ -104,7 +103,7 @@ class Entrance:
     def timers(self) -> list[float]:
         """Return the times at which `settle` or `verdict` may change their answers."""
         times = [self._errors[0][0] + _SECOND_OPINION] if self._errors else []
-        return times if self._held_at is None else [*times, self._held_at + _UNTOLD]
+        return times if self._held_at is None else [*times, self._held_at + self._untold]
 
     @property
     def client_is_openssh(self) -> bool:
@@ -115,6 +114,19 @@ class Entrance:
     def waits_for(self) -> str:
         """What is being done while the server waits, in the past tense."""
         return "the user's key was put in place" if self._checking is None else "the host key was looked up"
+
+    @property
+    def _untold(self) -> float:
+        return _UNTOLD if self._authorizing is not None else _UNTOLD_HOST_KEY
+
+    def _tell(self, now: float) -> None:
+        if self._held_at is None or now < self._held_at + self._untold:
+            return
+        self._held_at = None
+        if self.gate.held and self._authorizing is not None:
+            self._notify(self._line.explain_wait())
+        elif self.gate.held and self._checking is not None:
+            self._notify("waiting until the server's host key has been looked up")
 
     def _take(self, task: Task[str], now: float) -> bool:
         if task.error is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import NetworkError, SessionEnded, SsmSshError, StateError
 from ssm_ssh.text import printable
+from ssm_ssh.tunnel import login_wait
 
 if TYPE_CHECKING:
     from ssm_ssh.auth.identity import UserKey
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
 # AWS asks session clients for at least this plugin version; agents switch features on by it.
 CLIENT_VERSION = "1.2.764.0"
-# Retries and all: what has not answered by then is tried anew, or given up, by whoever waits.
-_ASK = 60.0
+# Seconds, retries and all, for StartSession or ResumeSession and then for the gateway: what has not answered by then
+# is tried anew, or given up, by whoever waits.
+_ASK = 25.0
 # Seconds that a key has to be accepted for yet when ssh is let on: a login on a slow network. One that has only just
 # been pushed will not be accepted for longer by being pushed again.
 _LOGIN, _JUST_PUSHED = 12.0, 5.0
@@ -56,6 +58,7 @@ class Connection:
         from ssm_ssh.auth.push import Wish
 
         self.session_id = ""
+        self.asking = False
         self._target = target
         self._document = document
         self._wish = wish or Wish()
@@ -120,7 +123,13 @@ class Connection:
             refused = push_journal.looked_refused(self._target.instance_id, self._target.user, time.time())
             usual = Usual(self._target, self._calls, local_user(), refused=refused)
         notice = self._push()
-        return ". ".join(filter(None, (notice, usual.advice() if usual else "")))
+        return ". ".join(filter(None, (self._news(), notice, usual.advice() if usual else "")))
+
+    def _news(self) -> str:
+        """Return what the last connection could not say at its end, "" for nothing."""
+        from ssm_ssh.tunnel import outcomes
+
+        return outcomes.news(self._target.instance_id, time.time())
 
     def _expect_host_key(self) -> None:
         """Have a connection to the console's API at hand where the server's host key will have to be looked up."""
@@ -179,18 +188,24 @@ class Connection:
         from ssm_ssh.aws.services.sessions import start_session
 
         gateway = self._gateway()
-        session = start_session(
-            self._calls(),
-            self._target,
-            document=self._document,
-            reason=_reason(self._target),
-            deadline=time.monotonic() + _ASK,
-        )
+        api = self._calls()
+        api.credentials.get()  # a person may be asked for them, and has all the time there is
+        self.asking = True
+        try:
+            session = start_session(
+                api,
+                self._target,
+                document=self._document,
+                reason=_reason(self._target),
+                deadline=time.monotonic() + _ASK,
+            )
+        finally:
+            self.asking = False
         self.session_id = session.session_id
         self._log.info(f"session {session.session_id} started as {self._target.user}")
         if self._cancelled:
             raise NetworkError("given up, for ssh has ended")
-        socket = gateway.enter(session, channel)
+        socket = gateway.enter(session, channel, time.monotonic() + _ASK)
         self._remember()
         return socket
 
@@ -203,7 +218,7 @@ class Connection:
         self._log.info(f"session {session.session_id} resumed")
         if self._cancelled:
             raise NetworkError("given up, for ssh has ended")
-        return gateway.enter(session, channel)
+        return gateway.enter(session, channel, time.monotonic() + _ASK)
 
     def terminate(self, session_id: str, patience: float) -> None:
         """End that session at AWS, within `patience` seconds or not at all."""
@@ -254,6 +269,52 @@ class Connection:
             f"sshd on {where} closed every connection before it said a word",
             "It may be overloaded (MaxStartups) or refuse localhost (PerSourcePenalties, hosts.deny)",
         )
+
+    def explain_step(self, awaited: str) -> str:
+        """Say that a step before the login is awaited."""
+        return login_wait.awaited_sentence(awaited, self._target.instance_id, self._target.port)
+
+    def explain_overdue(self, awaited: str, last: SsmSshError | None) -> SsmSshError:
+        """Say that a step before the login was not taken in time."""
+        return login_wait.overdue(awaited, self._target.instance_id, self._target.port, last)
+
+    def explain_unanswered(self, seconds: float, *, unfinished: bool) -> SsmSshError:
+        """Say why a session ends whose other end has acknowledged nothing for so long."""
+        instance_id = self._target.instance_id
+        if unfinished:
+            return SessionEnded(
+                f"the gateway began a message from {instance_id} and has not finished it for {seconds:.0f} s",
+                "Connect again; if it happens again, something on the way to AWS holds messages back",
+            )
+        return SessionEnded(
+            f"the SSM Agent on {instance_id} has taken nothing for {seconds:.0f} s, though AWS answers",
+            "It or the instance was stopped or restarted. Connect again",
+        )
+
+    def explain_outside(self) -> SsmSshError:
+        """Say that the session was ended, and not by us, for a reason that was not given."""
+        return SessionEnded(
+            f"the session with {self._target.instance_id} was ended from outside, and no reason was given",
+            "An administrator (TerminateSession) or a process there may have ended it. Connect again",
+        )
+
+    def note_absence(self, lost: bool) -> None:
+        """Note that the connection is lost and being looked for, or is so no more."""
+        from ssm_ssh.tunnel import outcomes
+
+        try:
+            outcomes.lost(self._target.instance_id, time.time()) if lost else outcomes.back(time.time())
+        except StateError as error:
+            self._log.info(f"not noted: {error.sentence()}")
+
+    def note_end(self, sentence: str, *, told: bool) -> None:
+        """Note how the connection ended, and whether the user was told."""
+        from ssm_ssh.tunnel import outcomes
+
+        try:
+            outcomes.ended(self._target.instance_id, sentence, time.time(), told=told)
+        except StateError as error:
+            self._log.info(f"not noted: {error.sentence()}")
 
     def explain_silence(self) -> SsmSshError:
         """Say why the agent is there and the server is not."""

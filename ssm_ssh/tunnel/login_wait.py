@@ -18,8 +18,9 @@ _RANK = {START: 0, CONNECT: 1, HANDSHAKE: 2, GAP: 2, BANNER: 3, KEY_EXCHANGE: 4}
 QUIET, TELL, FAIL, SILENT = "", "tell", "fail", "silent"
 """What `LoginWait.look` decides: nothing, say what is awaited, give up on the step or on a closed port."""
 
-# Seconds: somebody in front of a screen wants to know by then, and no healthy step takes as long as the second.
-TELL_AFTER, LIMIT = 5.0, 30.0
+# Seconds since the connection began to wait, and for one step. Somebody in front of a screen is to know what is awaited
+# within 5 s and, with the start of the session before the step that is not taken, whom to blame within 30 s.
+TELL_AFTER, LIMIT = 4.0, 25.0
 # An agent whose connection to the port is not up leaves our first bytes unacknowledged, and one that found a closed
 # port crashes without a word (3.3): after this long the silence is taken for that.
 CLOSED_PORT = 6.0
@@ -51,7 +52,7 @@ class LoginWait:
     """The clock of the step that is awaited."""
 
     def __init__(self, now: float) -> None:
-        self._since = self._looked = now
+        self._since = self._looked = self._began = now
         self._rank = -1
         self._told = False
 
@@ -64,10 +65,11 @@ class LoginWait:
         """Return the verdict; `unacknowledged`: bytes of the client's wait to be acknowledged."""
         if now - self._looked >= STOPPED:
             self._since += now - self._looked
+            self._began += now - self._looked
         self._looked = now
         rank = _RANK.get(awaited, -1)
         if rank < 0:
-            self._since = now
+            self._since = self._began = now
         elif rank > self._rank:
             self._since, self._rank = now, rank
         waited = now - self._since
@@ -75,7 +77,7 @@ class LoginWait:
             return SILENT
         if waited >= LIMIT and awaited != START:  # the call has a deadline of its own, which begins with credentials
             return FAIL
-        if waited >= TELL_AFTER and not self._told and rank >= 0:
+        if now - self._began >= TELL_AFTER and not self._told and rank >= 0:
             self._told = True
             return TELL
         return QUIET

@@ -18,17 +18,21 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.channel.events import Closed, Established, Notice, Output, Refused, StdErr
 from ssm_ssh.errors import HostKeyChanged, NetworkError, ProtocolError, SessionEnded, SessionGone, SsmSshError
+from ssm_ssh.relay import outage_notice, unanswered
 from ssm_ssh.relay.backoff import Backoff
 from ssm_ssh.relay.keepalive import Liveness
+from ssm_ssh.relay.outage_notice import Absence
 from ssm_ssh.relay.poller import BROKEN, GONE, READ, WRITE, Poller
 from ssm_ssh.relay.reconnect import Recovery
-from ssm_ssh.relay.stdio import tell
+from ssm_ssh.relay.stdio import in_foreground, tell
 from ssm_ssh.relay.tasks import Task, Waker
 from ssm_ssh.ssh.disconnect import disconnect
 from ssm_ssh.text import LIMIT, printable, surprise
+from ssm_ssh.tunnel import login_wait
 from ssm_ssh.tunnel.admission import Entrance
 from ssm_ssh.tunnel.login_outcome import Login
 from ssm_ssh.tunnel.shutdown import Ending
+from ssm_ssh.tunnel.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +60,9 @@ _MOST_STDERR = 8192
 _FIRST_LIMIT = 30.0
 # How long ssh may take to read an error: if we were gone before, it would report a broken pipe instead.
 _PART = 2.0
-# An agent whose connection to the port is not up leaves our first bytes unacknowledged, and one that found nobody
-# listening crashes without a word (3.3): after this long the silence is taken for that.
-_SPEECHLESS = 6.0
+# How long ssh may take to end by itself when the session has ended without a reason: it does so at once where sshd has
+# said goodbye, and never where the session was ended from outside.
+_LEAVE = 2.0
 # What TerminateSession may take: for a session that another has followed, and behind an error that nobody foresaw.
 _TERMINATE, _TERMINATE_LAST = 10.0, 2.0
 # ssh dies of the same Ctrl-C within a millisecond, unless it had left the terminal.
@@ -97,8 +101,9 @@ class Relay:
         self._resume_limit = resume_limit
         self._recovery = Recovery(min(resume_limit, _FIRST_LIMIT), random)
         self._progress_before = 0
-        self._established_at: float | None = None
-        self._ended: tuple[str] | None = None
+        self._ended: tuple[str, float] | None = None
+        self._last_words: tuple[str, bool] | None = None
+        self._absence = Absence()
         self._opening: Task[WebSocket] | None = None
         self._ending: Ending | None = None
         self._parting_since = 0.0
@@ -106,6 +111,7 @@ class Relay:
         self._poller = Poller()
         now = time.monotonic()
         self._liveness = Liveness(now, time.time())
+        self._watch = Watch(line, now)
 
     @property
     def _gate(self) -> Gate:
@@ -129,6 +135,8 @@ class Relay:
             self._socket.close()
         if self._gate.open and not self._status:
             self._line.ended(self._login)
+        if self._last_words is not None:
+            self._line.note_end(self._last_words[0], told=self._last_words[1])
         return self._status
 
     def _turn(self) -> None:
@@ -179,7 +187,7 @@ class Relay:
         now = time.monotonic()
         times = [now + 5.0]  # also how often the two clocks are compared
         if self._state == "open":
-            times.append(self._liveness.timer(self._channel.unacknowledged > 0))
+            times.append(self._liveness.timer(self._waiting))
             timer = self._channel.timer()
             if timer is not None and self._socket is not None and self._socket.backlog < _MOST_UNSENT:
                 times.append(timer)  # else the channel is not asked before the transport has room
@@ -187,13 +195,14 @@ class Relay:
             return min(*times, self._parting_since + _PART)
         if self._state == "closing":
             return now + 0.05
-        times += [time for time in (self._attempt_at, self._recovery.timer()) if time is not None]
+        others = (self._attempt_at, self._recovery.timer(), self._absence.timer())
+        times += [time for time in (*others, self._watch.timer(self._gate, self._channel)) if time is not None]
+        if self._ended is not None and now < self._ended[1] + _LEAVE:
+            times.append(self._ended[1] + _LEAVE)
         if not self._gate.open:
             times += self._entrance.timers()
         if self._interrupted_at is not None:
             times.append(self._interrupted_at + _INTERRUPT_GRACE)
-        if self._established_at is not None and not self._gate.banner_seen:
-            times.append(max(now + 0.5, self._established_at + _SPEECHLESS))
         return min(times)
 
     # --- what can happen ----------------------------------------------------------------------------------------------
@@ -240,7 +249,7 @@ class Relay:
         event = ready.get(self._pipes.stdin, 0)
         if event & GONE and not self._wants_input():
             # ssh is gone and what it left cannot be taken now: a tunnel that still moves will, another never may.
-            if self._state != "open" or ready.get(self._pipes.stdout, 0) & BROKEN:
+            if self._state != "open" or self._ended is not None or ready.get(self._pipes.stdout, 0) & BROKEN:
                 self._close(now)
             return
         if not event:
@@ -301,13 +310,12 @@ class Relay:
     def _on_event(self, event: object, now: float) -> None:
         if isinstance(event, Closed):
             self._log.info(f"the session was closed: {event.reason or 'no reason given'}")
-            self._ended = (event.reason,)
+            self._ended = (event.reason, now)
         elif isinstance(event, Notice):
             self._notify(event.text)
         elif isinstance(event, StdErr):
             self._log.foreign(f"stderr: {event.data[:_MOST_STDERR].decode('utf-8', 'replace')}")
         elif isinstance(event, Established):
-            self._established_at = now
             self._log.debug(f"handshake complete, agent {event.agent_version}")
         elif isinstance(event, Refused):
             self._fail(event.error, now)
@@ -344,11 +352,9 @@ class Relay:
             self._fail(error, now)
             return
         if self._ended is not None and not self._pipes.backlog:
-            self._session_over(self._ended[0], now)
+            self._session_over(*self._ended, now)
             return
-        if self._speechless(now):
-            self._fail(self._line.explain_silence(), now)
-            return
+        self._watch_over(now)
         if self._state == "open" and self._socket is not None:
             self._check_peer(self._socket, now)
         given_up = self._recovery.exhausted(now)
@@ -361,18 +367,43 @@ class Relay:
             self._attempt_at = None
             self._open()
 
-    def _speechless(self, now: float) -> bool:
-        since = self._established_at
-        return (
-            since is not None
-            and now >= since + _SPEECHLESS
-            and not self._gate.banner_seen
-            and self._state == "open"
-            and self._channel.unacknowledged > 0
-        )
+    def _watch_over(self, now: float) -> None:
+        socket = self._socket
+        incomplete = socket is not None and socket.incomplete
+        verdict = self._watch.look(now, self._channel, self._gate, online=socket is not None, incomplete=incomplete)
+        if verdict == login_wait.TELL:
+            self._notify(self._watch.sentence())
+        elif verdict == unanswered.PROBE:
+            self._channel.probe()
+            self._pump(now)
+        elif verdict == unanswered.RESUME:
+            self._lost(NetworkError("nothing is acknowledged any more"), now)
+        elif verdict == unanswered.RENEW:
+            self._start_over(now, now)
+        elif verdict:
+            self._fail(self._watch.error(verdict, self._recovery.last), now)
+        if self._gate.open:
+            self._look_absent(now)
+
+    def _look_absent(self, now: float) -> None:
+        told = self._absence.look(now, online=self._state == "open")
+        if not told:
+            return
+        lost = told == outage_notice.TELL
+        line = outage_notice.lost_sentence(self._resume_limit) if lost else "the connection is back"
+        self._log.info(line)
+        Task(lambda: self._line.note_absence(lost), self._waker)
+        openssh, foreground = self._entrance.client_is_openssh, os.getppid() == self._parent
+        if outage_notice.may_interject(openssh=openssh, foreground=foreground, terminal=in_foreground()):
+            self._say(f"ssm-ssh: {line}")
+
+    @property
+    def _waiting(self) -> bool:
+        """Something is awaited from the other side, so that its silence means more."""
+        return self._channel.unacknowledged > 0 or not self._gate.open
 
     def _check_peer(self, socket: WebSocket, now: float) -> None:
-        waiting = self._channel.unacknowledged > 0
+        waiting = self._waiting
         self._liveness.clock(now, time.time())
         if self._pipes.backlog >= _MOST_BACKLOG:
             self._liveness.heard(now)  # it is we who do not listen
@@ -451,7 +482,7 @@ class Relay:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _session_over(self, reason: str, now: float) -> None:
+    def _session_over(self, reason: str, since: float, now: float) -> None:
         if self._gate.held:
             why = f": {printable(reason)}" if reason else ""
             self._fail(
@@ -461,8 +492,8 @@ class Relay:
         if self._gate.banner_seen:
             if reason:
                 self._fail(SessionEnded(f"the session was ended: {printable(reason)}"), now)
-            else:
-                self._close(now)
+            elif now >= since + _LEAVE:
+                self._fail(self._line.explain_outside(), now)
             return
         said = self._gate.said
         if self._attempts < _ATTEMPTS and self._line.refused_by_sshd(reason):
@@ -480,7 +511,8 @@ class Relay:
             self._socket.close()
             self._socket = None
         self._line.session_id = ""
-        self._ended = self._established_at = None
+        self._ended = None
+        self._watch.restart(now)
         self._state = "opening"
         self._channel = self._make_channel()
         self._channel.send(bytes(self._replay), now)
@@ -494,7 +526,9 @@ class Relay:
         sentence = error.sentence()
         self._log.info(f"error: {sentence}")
         if self._gate.open:
-            self._say(f"ssm-ssh: {sentence}")
+            # asyncssh takes stderr for stream data, and an ssh in the background has left its terminal to others.
+            may = self._entrance.client_is_openssh and os.getppid() == self._parent
+            self._last_words = (sentence, may and self._say(f"ssm-ssh: {sentence}"))
             self._close(now)
             return
         shown = b""
@@ -538,9 +572,11 @@ class Relay:
             except SsmSshError as failure:
                 self._log.info(f"not terminated: {failure.sentence()}")
 
-    def _say(self, line: str) -> None:
-        if not tell(line.encode("ascii") + b"\r\n"):
-            self._log.info("not said: nobody reads stderr")
+    def _say(self, line: str) -> bool:
+        told = tell(line.encode("ascii") + b"\r\n")
+        if not told:
+            self._log.info("not said: stderr takes nothing")
+        return told
 
     def _close(self, now: float) -> None:
         if self._state == "closing":

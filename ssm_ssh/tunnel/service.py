@@ -17,6 +17,8 @@ class Line(Protocol):
 
     session_id: str
     """The session that `open` started, "" before."""
+    asking: bool
+    """Whether `open` waits for AWS to start a session, and for no person."""
 
     def authorize(self) -> str:
         """Make the instance accept our key. Returns a notice for the user, "" for none."""
@@ -51,6 +53,27 @@ class Line(Protocol):
 
     def explain_end(self, reason: str) -> SsmSshError:
         """Say why the session ended before the server spoke, in words that a person can act on."""
+
+    def explain_step(self, awaited: str) -> str:
+        """Say that a step before the login (see login_wait) is awaited. Does not block."""
+
+    def explain_overdue(self, awaited: str, last: SsmSshError | None) -> SsmSshError:
+        """Say that it was not taken in time; `last`: what the connection broke of, if it did. Does not block."""
+
+    def explain_unanswered(self, seconds: float, *, unfinished: bool) -> SsmSshError:
+        """Say why a session ends whose other end has acknowledged nothing for so long. Does not block.
+
+        `unfinished`: rather, the gateway began a message that long ago and has not ended it.
+        """
+
+    def explain_outside(self) -> SsmSshError:
+        """Say that the session was ended, and not by us, for a reason that was not given. Does not block."""
+
+    def note_absence(self, lost: bool) -> None:
+        """Note for `ssm-ssh status` that the connection is lost and being looked for, or is so no more."""
+
+    def note_end(self, sentence: str, *, told: bool) -> None:
+        """Note how the connection ended, for `ssm-ssh status` and, where nobody was `told`, the next connection."""
 
     def explain_silence(self) -> SsmSshError:
         """Say why the agent is there and the server is not."""

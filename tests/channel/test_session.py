@@ -541,3 +541,14 @@ def test_a_flood_of_publication_messages_causes_no_storm() -> None:
         peer.other(wire.START_PUBLICATION)
         resent += len(peer.sent())
     assert resent <= 20
+
+
+def test_a_probe_is_an_empty_message_that_must_be_acknowledged() -> None:
+    channel = Channel(client_id="x", epoch=0.0)
+    channel.connected(0.0)
+    assert channel.frames(0.0, 65536) == []
+    channel.probe()
+    (frame,) = channel.frames(0.0, 65536)
+    message = wire.decode(frame)
+    assert (message.payload_type, message.payload) == (wire.STREAM, b"")
+    assert not channel.drained

@@ -153,3 +153,23 @@ def test_a_removal_that_nobody_has_confirmed_is_said(home: Home) -> None:
     assert "removal not confirmed yet; to confirm: ssm-ssh key sweep i-0123456789abcdef0 admin" in said
     assert "ec2-user" not in said, "that one is still to be there"
     assert "2 more removals not confirmed yet; all of them: ssm-ssh key" in said
+
+
+def test_connections_that_could_not_speak_are_shown(home: Home) -> None:
+    import os
+    import time
+
+    state = home.path / "state" / "ssm-ssh"
+    state.mkdir(parents=True, mode=0o700)
+    entry = {"instance_id": "i-0123456789abcdef0", "at": time.time() - 60, "told": False}
+    entries = [
+        {**entry, "kind": "ended", "pid": 1, "sentence": "the agent is gone"},
+        {**entry, "kind": "lost", "pid": os.getpid(), "sentence": ""},
+    ]
+    (state / "connections.json").write_text(json.dumps({"version": 1, "connections": entries}))
+    (state / "connections.json").chmod(0o600)
+    home.run("setup", XDG_STATE_HOME=str(state.parent))
+    told = row(home.run("status", XDG_STATE_HOME=str(state.parent)), "mind")
+    assert "ended at" in told
+    assert "the agent is gone" in told
+    assert f"(process {os.getpid()}) is lost since" in told

@@ -20,6 +20,8 @@ class FakeLine:
 
     def __init__(self) -> None:
         self.may = threading.Event()
+        self.known = threading.Event()
+        self.known.set()
 
     def authorize(self) -> str:
         self.may.wait(30)
@@ -32,6 +34,7 @@ class FakeLine:
         return "waiting"
 
     def check_host_key(self, key: object, *, judged_by_ssh: bool) -> str:
+        self.known.wait(30)
         return ""
 
 
@@ -85,3 +88,20 @@ def test_nothing_is_left_to_look_at_once_the_gate_is_open(world: World, took: fl
     world.line.may.set()
     world.settle(100.0 + took)
     assert world.entrance.timers() == []
+
+
+def test_a_host_key_that_takes_long_to_look_up_is_told_of_once(world: World) -> None:
+    world.line.known.clear()
+    world.line.may.set()
+    world.entrance.heard(RECORDING.server, 100.0)
+    while world.entrance._authorizing is not None:
+        assert select.select([world.waker.fd], [], [], 30)[0]
+        world.waker.drain()
+        world.entrance.settle(100.1)
+    (due,) = world.entrance.timers()
+    assert due <= 105.0
+    assert world.entrance.settle(due) == b""
+    assert world.entrance.settle(due + 1) == b""
+    assert [text for text in world.told if text] == ["waiting until the server's host key has been looked up"]
+    world.line.known.set()
+    assert world.settle(due + 2)

@@ -37,7 +37,8 @@ class FakeChannel:
 
     agent_version = ""
     unacknowledged = 0
-    progress = 0
+    progress = acknowledged = received = 0
+    gap = away = False
     drained = True
     established = False
     closed = False
@@ -78,7 +79,7 @@ class FakeChannel:
 
 class FakeSocket:
     backlog = 0
-    wants_write = False
+    wants_write = incomplete = False
 
     def __init__(self, frames: list[bytes]) -> None:
         self.frames = frames
@@ -120,7 +121,9 @@ class FakeWorld:
     def __init__(self) -> None:
         self.events: list[Any] = []
         self.session_id = ""
+        self.asking = False
         self.opened = 0
+        self.ends: list[tuple[str, bool]] = []
         self.resumed = 0
         self.terminated: list[str] = []
         self.channels: list[FakeChannel] = []
@@ -193,6 +196,24 @@ class FakeWorld:
 
     def explain_end(self, reason: str) -> SsmSshError:
         return SsmSshError(f"ended: {reason}")
+
+    def explain_step(self, awaited: str) -> str:
+        return f"waiting: {awaited}"
+
+    def explain_overdue(self, awaited: str, last: SsmSshError | None) -> SsmSshError:
+        return SsmSshError(f"overdue: {awaited}")
+
+    def explain_unanswered(self, seconds: float, *, unfinished: bool) -> SsmSshError:
+        return SsmSshError("unanswered")
+
+    def explain_outside(self) -> SsmSshError:
+        return SsmSshError("from outside")
+
+    def note_absence(self, lost: bool) -> None:
+        pass
+
+    def note_end(self, sentence: str, *, told: bool) -> None:
+        self.ends.append((sentence, told))
 
     def explain_silence(self) -> SsmSshError:
         return SsmSshError("silence")
@@ -305,3 +326,29 @@ def test_ssh_sees_a_changed_host_key_and_nothing_behind_it(world: FakeWorld, err
     assert world.run() == 1
     assert world.said == before + (gate.show() if shown else b"") + disconnect(error.message, begun=True)
     assert gate.show() not in before
+
+
+def opened(world: FakeWorld) -> None:
+    """Begin an SSH connection whose key exchange is over."""
+    os.write(world.writes, RECORDING.client)
+    world.opening = [lambda: world.connection(Output(RECORDING.server), Closed(""))]
+
+
+def test_an_end_from_outside_is_said_when_ssh_does_not_leave_by_itself(world: FakeWorld) -> None:
+    opened(world)
+    assert world.run() == 1
+    assert [sentence for sentence, _ in world.ends] == ["from outside"]
+
+
+def test_an_end_that_ssh_knows_of_is_not_said(world: FakeWorld) -> None:
+    opened(world)
+    world.content = len(RECORDING.server)  # sshd has said goodbye in it
+    assert world.run() == 0
+    assert world.ends == []
+
+
+def test_an_end_from_outside_during_the_key_exchange_is_said_inside_ssh(world: FakeWorld) -> None:
+    os.write(world.writes, CLIENT)
+    world.opening = [lambda: world.connection(Output(b"SSH-2.0-there\r\n"), Closed(""))]
+    assert world.run() == 1
+    assert b"from outside" in world.said

@@ -40,6 +40,9 @@ _THROTTLED_DELAY, _TRANSIENT_DELAY, _LONGEST_DELAY = 1.0, 0.25, 20.0
 _RETRY_BUDGET = 20
 # Seconds. AWS accepts signatures within five minutes of its own clock.
 _TOLERATED_SKEW = 240.0
+# Seconds for a call, its retries and all: an answer that comes a byte at a time would else take for ever, and a push
+# holds a lock that other connections wait for.
+CALL_LIMIT = 25.0
 # Seconds without a byte on a connection made ahead: the network may have forgotten it, and a new one is soon made.
 _AHEAD_PATIENCE = 4.0
 
@@ -139,14 +142,19 @@ class Api:
     ) -> dict[str, Any]:
         """Call `operation` of `service` and return its answer; that of EC2 as `ec2.decode` does.
 
-        `target` is what errors name; `deadline` is in time.monotonic()'s seconds. A call that is not `repeatable` is
+        `target` is what errors name; `deadline` is in time.monotonic()'s seconds, CALL_LIMIT from now if there is none.
+        The time for credentials does not count, for a person may be asked for them. A call that is not `repeatable` is
         not sent again once AWS may have acted on it. `answered` is called when AWS answers with an error, before any
         retry: its endpoint is reachable. Raises AwsError and its kinds, CredentialsError, NetworkError,
         ProtocolError, UsageError (endpoint).
         """
         body = ec2_query.encode(operation, payload) if service == "ec2" else json.dumps(payload).encode("ascii")
-        attempt = _Attempt(self, service=service, operation=operation, body=body, target=target, deadline=deadline)
+        attempt = _Attempt(self, service=service, operation=operation, body=body, target=target)
         attempt.answered = answered
+        began = time.monotonic()
+        self.credentials.get()
+        deadline = time.monotonic() + CALL_LIMIT if deadline is None else deadline + time.monotonic() - began
+        attempt.deadline = deadline
         if repeatable:
             with self._lock:
                 attempt.ahead = self._ahead.pop(service, None)
@@ -165,7 +173,7 @@ class Api:
                 if retries >= self.settings.max_attempts or not self._may_retry():
                     raise failure
                 wait = self._random() * min(_LONGEST_DELAY, delay * 2 ** (retries - 1))
-                if deadline is not None and time.monotonic() + wait >= deadline:
+                if time.monotonic() + wait >= deadline:
                     raise failure
                 self._sleep(wait)
 
@@ -205,15 +213,13 @@ class Api:
 class _Attempt:
     """One call in progress: what may happen once only, and what the last try left."""
 
-    def __init__(
-        self, api: Api, *, service: str, operation: str, body: bytes, target: str, deadline: float | None
-    ) -> None:
+    def __init__(self, api: Api, *, service: str, operation: str, body: bytes, target: str) -> None:
         self._api = api
         self._service = service
         self._operation = operation
         self._body = body
         self._target = target
-        self._deadline = deadline
+        self.deadline: float | None = None
         self._endpoint: Endpoint = resolve(api.settings, service)
         self._clock_corrected = self._credentials_renewed = False
         self.ahead: Ahead | None = None
@@ -255,7 +261,7 @@ class _Attempt:
 
     def _exchange(self, credentials: Credentials) -> http.Answer:
         api, endpoint, settings = self._api, self._endpoint, self._api.settings
-        deadlines = http.Deadlines(settings.connect_timeout, settings.read_timeout, self._deadline)
+        deadlines = http.Deadlines(settings.connect_timeout, settings.read_timeout, self.deadline)
         started = time.monotonic()
         said = "no answer"
         try:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from ssm_ssh.aws.config.settings import AwsSettings
 
+# Seconds for credentials that no person is asked for: a `credential_process` or an endpoint that hangs.
+_UNATTENDED = 60.0
 # Seconds that a process which nobody waits for any more may take to leave the terminal as it was.
 _UNWIND = 2.0
 _SETTINGS = ("profile", "explicit_profile", "region", "ca_bundle", "connect_timeout", "read_timeout", "max_attempts")
@@ -39,7 +41,9 @@ def open_chain(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credenti
 
 def _ask(settings: AwsSettings, *, may_ask: bool) -> Credentials:
     import subprocess
+    import threading
 
+    timer: threading.Timer | None = None
     question = {name: getattr(settings, name) for name in _SETTINGS}
     try:
         # stderr is ssh's: who waits for its end is not to wait for this.
@@ -53,9 +57,15 @@ def _ask(settings: AwsSettings, *, may_ask: bool) -> Credentials:
             if child.stdin is None or child.stdout is None:
                 raise _failed()
             # stdin stays open meanwhile: its end tells the child that nobody waits any more.
+            if not may_ask:
+                timer = threading.Timer(_UNATTENDED, child.kill)
+                timer.daemon = True
+                timer.start()
             child.stdin.write(json.dumps({"settings": question, "may_ask": may_ask}).encode() + b"\n")
             child.stdin.flush()
             answer: dict[str, Any] = json.loads(child.stdout.read() or b"{}")
+            if timer is not None:
+                timer.cancel()
     except (OSError, ValueError):
         raise _failed() from None
     if "error" in answer:

@@ -316,3 +316,43 @@ def test_debug_says_what_was_called(calls: Calls, aws: FakeAws, answer: object) 
 def test_one_tls_context(calls: Calls) -> None:
     assert calls.api.context() is calls.api.context()
     assert "Api(" in repr(calls.api)
+
+
+def test_an_answer_that_drips_ends_with_the_calls_own_deadline(
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+    import threading
+
+    monkeypatch.setattr("ssm_ssh.aws.api.client.CALL_LIMIT", 0.3)
+    over = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        sock = listener.accept()[0]
+        with sock:
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while not over.wait(0.05):
+                sock.send(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=drip, args=(listener,))
+        server.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        api = Api(load(env={**env, "AWS_ENDPOINT_URL": url}), sleep=lambda _: None)
+        began = time.monotonic()
+        with pytest.raises(NetworkError, match="did not answer in time"):
+            api.call("ec2-instance-connect", "SendSSHPublicKey", {})
+        over.set()
+        server.join()
+    assert time.monotonic() - began < 10
+
+
+def test_the_time_for_credentials_does_not_count(calls: Calls, aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    get = calls.api.credentials.get
+
+    def asked() -> object:
+        time.sleep(0.3)
+        return get()
+
+    monkeypatch.setattr(calls.api.credentials, "get", asked)
+    assert calls.api.call("ssm", "X", {}, deadline=time.monotonic() + 0.45) == {}

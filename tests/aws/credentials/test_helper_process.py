@@ -172,3 +172,10 @@ def test_the_terminal_is_left_as_it_was(home: Path) -> None:
     finally:
         os.close(screen)
         os.close(terminal)
+
+
+def test_a_program_that_hangs_is_given_up_where_no_person_is_asked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / ".aws/config").write_text("[profile p]\ncredential_process = /bin/sleep 3600\n")
+    monkeypatch.setattr("ssm_ssh.aws.credentials.helper_process._UNATTENDED", 1.5)
+    with pytest.raises(CredentialsError):
+        open_chain(settings(home, "p"), may_ask=False)

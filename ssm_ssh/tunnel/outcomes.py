@@ -1,0 +1,130 @@
+"""How open connections fared that could not say it: for `ssm-ssh status`, and for the next connection.
+
+After the login nothing can be put into the SSH stream, and stderr is often not there (ControlPersist) or not ours
+(asyncssh). One JSON file in the state folder, written whole under a lock, bounded, and never a reason to fail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ssm_ssh.errors import StateError
+from ssm_ssh.storage.paths import state_folder
+from ssm_ssh.storage.private_dir import open_folder
+from ssm_ssh.target import is_instance_id
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAME = "connections.json"
+_LOCK = "connections.lock"
+# Entries and seconds that are kept: yesterday's trouble helps nobody.
+_MOST, _KEPT = 50, 86400.0
+# Seconds within which the next connection tells what the last could not.
+_NEWS = 3600.0
+LOST, ENDED = "lost", "ended"
+
+
+class Outcome(NamedTuple):
+    """One connection: LOST (process `pid` is looking for it) or ENDED, with a sentence; `at` in epoch seconds."""
+
+    kind: str
+    instance_id: str
+    at: float
+    pid: int
+    sentence: str
+    told: bool
+
+
+def lost(instance_id: str, now: float) -> None:
+    """Note that this process's connection is lost and being looked for. Raises StateError."""
+    pid = os.getpid()
+    _change(lambda old: [*_without(old, pid), Outcome(LOST, instance_id, now, pid, "", False)], now)
+
+
+def back(now: float) -> None:
+    """Note that it is not lost any more. Raises StateError."""
+    pid = os.getpid()
+    _change(lambda old: _without(old, pid), now)
+
+
+def ended(instance_id: str, sentence: str, now: float, *, told: bool) -> None:
+    """Note how this process's connection ended; `told`: the user has been shown it. Raises StateError."""
+    pid = os.getpid()
+    entry = Outcome(ENDED, instance_id, now, pid, printable(sentence, 400), told)
+    _change(lambda old: [*_without(old, pid), entry], now)
+
+
+def news(instance_id: str, now: float) -> str:
+    """Return what the last connections to an instance could not say, once; "" for nothing. Never raises."""
+    try:
+        untold = [one for one in _read(now) if _is_news(one, instance_id, now)]
+        if not untold:
+            return ""
+        _change(lambda old: [one._replace(told=True) if _is_news(one, instance_id, now) else one for one in old], now)
+    except StateError:
+        return ""
+    last = untold[-1]
+    when = time.strftime("%H:%M", time.localtime(last.at))
+    return f"the last connection to {instance_id} ended at {when}: {last.sentence}"
+
+
+def recent(now: float) -> list[Outcome]:
+    """Return what is known, the latest last. Never raises."""
+    try:
+        return [one for one in _read(now) if one.kind == ENDED or _runs(one.pid)]
+    except StateError:
+        return []
+
+
+def _is_news(one: Outcome, instance_id: str, now: float) -> bool:
+    return one.kind == ENDED and one.instance_id == instance_id and not one.told and now - one.at < _NEWS
+
+
+def _without(old: list[Outcome], pid: int) -> list[Outcome]:
+    return [one for one in old if one.kind != LOST or one.pid != pid]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's by now
+        return False
+    return True
+
+
+def _read(now: float) -> list[Outcome]:
+    with open_folder(state_folder()) as folder:
+        return _parse(folder.read(NAME), now)
+
+
+def _change(change: Callable[[list[Outcome]], list[Outcome]], now: float) -> None:
+    with open_folder(state_folder()) as folder, folder.lock(_LOCK):
+        entries = change(_parse(folder.read(NAME), now))[-_MOST:]
+        values = [one._asdict() for one in entries]
+        folder.write(NAME, json.dumps({"version": 1, "connections": values}, separators=(",", ":")).encode("ascii"))
+
+
+def _parse(content: bytes | None, now: float) -> list[Outcome]:
+    try:
+        found = json.loads(content or b"{}")
+    except (ValueError, RecursionError):
+        return []
+    entries = found.get("connections") if isinstance(found, dict) else None
+    parsed = [_outcome(value) for value in entries] if isinstance(entries, list) else []
+    return [one for one in parsed if one is not None and 0 <= now - one.at < _KEPT]
+
+
+def _outcome(value: Any) -> Outcome | None:  # noqa: ANN401 -- JSON
+    types = {"kind": str, "instance_id": str, "at": float, "pid": int, "sentence": str, "told": bool}
+    if not isinstance(value, dict) or any(not isinstance(value.get(name), kind) for name, kind in types.items()):
+        return None
+    one = Outcome(**{name: value[name] for name in types})
+    usable = one.kind in (LOST, ENDED) and is_instance_id(one.instance_id) and one.pid > 0
+    return one._replace(sentence=printable(one.sentence, 400)) if usable else None
