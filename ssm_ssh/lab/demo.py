@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ssm_ssh.errors import UsageError
-from ssm_ssh.lab import Lab, LabOptions
+from ssm_ssh.lab import Lab, LabInstance, LabOptions
 from ssm_ssh.text import printable
 
 OPTIONS = LabOptions(instances=3)
@@ -47,25 +47,31 @@ class _Demo:
         self.folder.mkdir(mode=0o700)
         for one in self.lab.instances:
             self._say(f"  {one.instance_id:<21}{one.name:<9}{one.platform}, user {one.users[0]}")
-        host = f"{self.lab.instances[0].users[0]}@{self.lab.instances[0].instance_id}"
-        self._commands(host)
-        self._copies(host)
+        first = self.lab.instances[0]
+        self._commands(first)
+        for one in self.lab.instances:
+            if one.hybrid:
+                self._title("A machine outside EC2: the key goes there by Run Command")
+                self._shell("ssh", one.destination, "id -un", wanted=f"{one.users[0]}\n")
+        self._copies(first.destination)
         self._what_aws_saw()
-        self._say(f"\n{self.failed} of these steps failed." if self.failed else "\nAll of it worked.")
+        steps = "1 step" if self.failed == 1 else f"{self.failed} steps"
+        self._say(f"\n{steps} failed: see above." if self.failed else "\nAll of it worked.")
         return 1 if self.failed else 0
 
-    def _commands(self, host: str) -> None:
+    def _commands(self, instance: LabInstance) -> None:
+        host = instance.destination
         self._title("A command on an instance, with its output and its exit status")
-        self._shell("ssh", host, 'echo "Hello from $(id -un)"; exit 7', status=7)
+        wanted = f"Hello from {instance.users[0]}\n"
+        self._shell("ssh", host, 'echo "Hello from $(id -un)"; exit 7', status=7, wanted=wanted)
         self._title("Standard input goes there, standard output comes back")
         self._shell("ssh", host, "tr a-z A-Z", given="every byte counts\n", wanted="EVERY BYTE COUNTS\n")
 
     def _copies(self, host: str) -> None:
         self._title("A file of 1 MB there and back")
         (self.folder / "photo.raw").write_bytes(secrets.token_bytes(1_000_000))
-        self._shell("scp", "photo.raw", f"{host}:")
-        self._shell("scp", f"{host}:photo.raw", "photo.back")
-        self._same("photo.raw", "photo.back")
+        if self._shell("scp", "photo.raw", f"{host}:") and self._shell("scp", f"{host}:photo.raw", "photo.back"):
+            self._same("photo.raw", "photo.back")
 
         self._title("A folder there and back by rsync")
         if not self._has("rsync"):
@@ -74,10 +80,10 @@ class _Demo:
         (self.folder / "site" / "pages").mkdir(parents=True)
         for name in ("index.html", "pages/one.html", "pages/two.html"):
             (self.folder / "site" / name).write_text(f"<h1>{name}</h1>\n")
-        self._shell("rsync", "-a", "--stats", "site", f"{host}:", only="Number of regular files transferred")
-        self._shell("rsync", "-a", f"{host}:site/", "site.back")
-        for name in ("index.html", "pages/one.html", "pages/two.html"):
-            self._same(f"site/{name}", f"site.back/{name}")
+        there = self._shell("rsync", "-a", "--stats", "site", f"{host}:", only="Number of regular files transferred")
+        if there and self._shell("rsync", "-a", f"{host}:site/", "site.back"):
+            for name in ("index.html", "pages/one.html", "pages/two.html"):
+                self._same(f"site/{name}", f"site.back/{name}")
 
     def _what_aws_saw(self) -> None:
         self._title("What AWS saw of it")
@@ -98,8 +104,11 @@ class _Demo:
 
     def _shell(
         self, *command: str, status: int = 0, given: str = "", wanted: str | None = None, only: str = ""
-    ) -> None:
-        """Show and run a command; it is to end with `status` and, if given, say `wanted`; of its output show `only`."""
+    ) -> bool:
+        """Show and run a command, and return whether it ended with `status` and, if given, with the output `wanted`.
+
+        Of its output the lines with `only` are shown, or all if it failed.
+        """
         shown = shlex.join(command)
         self._say(f"$ printf {shlex.quote(given)} | {shown}".replace("\n", "\\n") if given else f"$ {shown}")
         self.out.flush()
@@ -117,12 +126,12 @@ class _Demo:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            self._verdict(False, f"no end within {_DEADLINE} s")
-            return
+            return self._verdict(False, f"no end within {_DEADLINE} s")
+        good = done.returncode == status and wanted in (None, done.stdout)
         for line in done.stdout.splitlines():
-            if only in line:
+            if only in line or not good:
                 self._say(f"  {printable(line)}")
-        self._verdict(done.returncode == status and wanted in (None, done.stdout), f"exit status {done.returncode}")
+        return self._verdict(good, f"exit status {done.returncode}")
 
     def _same(self, first: str, second: str) -> None:
         self._say(f"$ cmp {first} {second}")
@@ -135,9 +144,10 @@ class _Demo:
     def _has(self, program: str) -> bool:
         return shutil.which(program, path=self.lab.env.get("PATH", os.defpath)) is not None
 
-    def _verdict(self, good: bool, what: str) -> None:
+    def _verdict(self, good: bool, what: str) -> bool:
         self.failed += not good
-        self._say(f"  [{what}]" if good else f"  [{what}: THIS IS NOT AS IT SHOULD BE]")
+        self._say(f"  [{what}]" if good else f"  [{what}: THIS FAILED]")
+        return good
 
     def _title(self, text: str) -> None:
         self._say(f"\n{text}")

@@ -3,8 +3,8 @@
 Two worlds. A lab started by an ordinary user runs everything as that user; nss_wrapper gives the one uid the names
 and homes of the instance's users. A lab started by root gives each instance a uid of its own, so that nothing a user
 of the instance does is done as root; the homes are reached through folders that only the lab's group may pass.
-Where nss_wrapper is not installed (macOS), HOME and USER say the same, and only programs that ask the system's
-password database can tell the difference.
+Where nss_wrapper is not installed, HOME and USER say the same, and so do the programs of accounts.py, which stand first
+in PATH; what asks the C library for a name can tell the difference.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import ctypes
 import grp
 import os
 import pwd
+import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ssm_ssh.lab.accounts import programs
 from ssm_ssh.lab.hidden_programs import is_hidden
 
 # Debian's policy leaves 60000-64999 to packages that ask for them, systemd 61184-65519 to its dynamic users, and
@@ -31,6 +33,12 @@ LAST_UID = 61183
 PATH = "/usr/local/bin:/usr/bin:/bin"
 ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _WRAPPER_PLACES = ("/usr/lib/*/libnss_wrapper.so", "/usr/lib64/libnss_wrapper.so", "/usr/lib/libnss_wrapper.so")
+
+
+# bash takes \u in its prompt from the password database.
+_PROFILE = """PATH={tools}:$PATH
+if [ -n "${{BASH_VERSION:-}}" ] && [ -n "${{PS1:-}}" ]; then eval 'PS1=${{PS1//\\\\u/$USER}}'; fi
+"""
 
 
 def find_nss_wrapper() -> str:
@@ -88,6 +96,7 @@ class Userland:
         self.etc_ssh = folder / "etc" / "ssh"
         self.run = folder / "run"
         self.bin = folder / "bin"
+        self.tools = folder / "tools"
         self.eic = folder / "eic"
         self.root_home = folder / "root"
 
@@ -100,7 +109,16 @@ class Userland:
         if self.as_root and (taken := self._taken()):
             raise FileExistsError(f"{taken} belongs to somebody else on this machine")
         passable = 0o710 if self.as_root else 0o700
-        for path in (self.folder, self.folder / "home", self.etc, self.etc_ssh, self.eic, self.run, self.bin):
+        for path in (
+            self.folder,
+            self.folder / "home",
+            self.etc,
+            self.etc_ssh,
+            self.eic,
+            self.run,
+            self.bin,
+            self.tools,
+        ):
             path.mkdir(mode=0o700, exist_ok=True)
             self._give(path, 0 if self.as_root else self.uid, passable)
         self.root_home.mkdir(mode=0o700, exist_ok=True)
@@ -109,9 +127,14 @@ class Userland:
                 path.mkdir(mode=0o700, exist_ok=True)
                 self._give(path, self.uid, 0o700)
         for user in (*self.users, "root"):
-            self.write(self._passwd(user), self._passwd_text(user))
+            self.write(self.passwd(user), self._passwd_text(user))
         groups = "".join(f"{user}:*:{self.gid}:\n" for user in self.users)
         self.write(self.etc / "group", f"{groups}root:*:{0 if self.as_root else self.gid}:\n")
+        if not self.nss_wrapper:
+            for name, text in programs.programs(self).items():
+                self.write(self.tools / name, text, executable=True)
+            for user in self.users:
+                self._profile(self.home(user) / ".profile")
 
     def _taken(self) -> str:
         with contextlib.suppress(KeyError):
@@ -126,15 +149,23 @@ class Userland:
         os.chown(path, uid, self.gid)
         path.chmod(mode)
 
-    def write(self, path: Path, text: str) -> None:
+    def write(self, path: Path, text: str, *, executable: bool = False) -> None:
         """Write a file of the machine's that its users may read, and not change; readers see the old or the new."""
         new = path.with_name(f".{path.name}.new")
         new.touch(mode=0o600)
         new.write_text(text)
-        self._give(new, 0 if self.as_root else self.uid, 0o640 if self.as_root else 0o600)
+        mode = 0o640 if self.as_root else 0o600
+        self._give(new, 0 if self.as_root else self.uid, mode | 0o110 if executable else mode)
         new.replace(path)
 
-    def _passwd(self, user: str) -> Path:
+    def _profile(self, path: Path) -> None:
+        """Write a login shell's start file, where there is none, that takes back what /etc/profile does to PATH."""
+        if not path.exists():
+            path.write_text(_PROFILE.format(tools=shlex.quote(str(self.tools))))
+            self._give(path, self.uid, 0o644)
+
+    def passwd(self, user: str) -> Path:
+        """Return the password file in which `user` is the first name of the uid."""
         return self.etc / f"passwd.{user}"
 
     def _passwd_text(self, first: str) -> str:
@@ -150,12 +181,12 @@ class Userland:
         )
 
     def names(self, user: str) -> dict[str, str]:
-        """Return the environment that gives the uid the name and home of `user`; empty without nss_wrapper."""
+        """Return the environment that gives the uid the name and home of `user`."""
         if not self.nss_wrapper:
-            return {}
+            return {programs.VARIABLE: str(self.passwd(user))}
         return {
             "LD_PRELOAD": self.nss_wrapper,
-            "NSS_WRAPPER_PASSWD": str(self._passwd(user)),
+            "NSS_WRAPPER_PASSWD": str(self.passwd(user)),
             "NSS_WRAPPER_GROUP": str(self.etc / "group"),
         }
 
@@ -166,9 +197,14 @@ class Userland:
             "USER": user,
             "LOGNAME": user,
             "SHELL": "/bin/sh" if user == "root" else self.shell,
-            "PATH": f"{self.bin}:{ROOT_PATH}" if user == "root" else PATH,
+            "PATH": self.path(user),
             **self.names(user),
         }
+
+    def path(self, user: str) -> str:
+        """Return PATH for `user`."""
+        tools = [] if self.nss_wrapper else [str(self.tools)]
+        return ":".join([str(self.bin), *tools, ROOT_PATH] if user == "root" else [*tools, PATH])
 
     def identity(self, user: str) -> dict[str, Any]:
         """Return the arguments of subprocess.Popen that make the child `user`."""

@@ -132,7 +132,8 @@ async def _collect(stream: asyncio.StreamReader | None, kept: bytearray) -> None
 # Programs for root's PATH
 
 _SWITCH = """#!/bin/sh
-# {name}: this lab belongs to an ordinary user, so another user is another name for the same one.
+# {name}, with the users of this instance: its machine does not know them.
+{guard}
 {parse}
 case "$user" in
 {cases}
@@ -142,6 +143,13 @@ PATH={path}
 {home}
 export PATH
 {run}
+"""
+# Root's lab leaves the machine's own users to its own programs.
+_GUARD = """who() {{
+{parse}
+printf %s "$user"
+}}
+case "$(who "$@")" in {users}) ;; *) exec {real} "$@";; esac
 """
 
 # For an instance whose server is the embedded one, on a machine without sshd.
@@ -178,40 +186,59 @@ _PARSE_SU = _PARSE_RUNUSER.replace("-u|--user) user=$2; shift 2;;\n", "")
 
 
 def _switch(name: str, land: Userland) -> str:
+    """Return the text of `name`. In root's lab it needs setpriv, which takes a uid without a name."""
     cases = []
     for user in (*land.users, "root"):
-        names = land.names(user)
-        sets = "; ".join(f"export {key}={shlex.quote(value)}" for key, value in names.items()) or ":"
-        cases.append(f"{user}) {sets}; home={shlex.quote(str(land.home(user)))};;")
+        sets = "; ".join(f"export {key}={shlex.quote(value)}" for key, value in land.names(user).items())
+        becomes = "" if user == "root" else f"become={shlex.quote(_become(land))}; "
+        cases.append(f"{user}) {becomes}{sets}; home={shlex.quote(str(land.home(user)))};;")
     # setpriv takes numbers too; the one number of this lab means the instance's first user.
     cases.insert(0, f"{land.uid}) user={land.users[0]};" + cases[0].split(")", 1)[1])
     setpriv = name == "setpriv"
+    parse = {"setpriv": _PARSE_SETPRIV, "runuser": _PARSE_RUNUSER}.get(name, _PARSE_SU)
+    guard = ""
+    if land.as_root:
+        known = "|".join((str(land.uid), *land.users))
+        guard = _GUARD.format(parse=parse, users=known, real=shutil.which(name, path=ROOT_PATH) or f"/usr/bin/{name}")
     return _SWITCH.format(
         name=name,
-        parse={"setpriv": _PARSE_SETPRIV, "runuser": _PARSE_RUNUSER}.get(name, _PARSE_SU),
+        guard=guard,
+        parse=parse + "\nbecome=",
         cases="\n".join(cases),
-        path=ROOT_PATH,
+        path=ROOT_PATH if land.nss_wrapper else f"{land.tools}:{ROOT_PATH}",
         home="" if setpriv else "HOME=$home USER=$user LOGNAME=$user; export HOME USER LOGNAME",
-        run='exec "$@"'
+        run='exec $become "$@"'
         if setpriv
-        else '[ -z "$command" ] || exec "$shell" -c "$command" "$@"\n[ $# -eq 0 ] && exec "$shell"\nexec "$@"'
+        else '[ -z "$command" ] || exec $become "$shell" -c "$command" "$@"\n'
+        '[ $# -eq 0 ] && exec $become "$shell"\nexec $become "$@"'
         if name == "runuser"
-        else '[ -z "$command" ] || exec "$shell" -c "$command" "$@"\nexec "$shell" "$@"',
+        else '[ -z "$command" ] || exec $become "$shell" -c "$command" "$@"\nexec $become "$shell" "$@"',
     )
+
+
+def _become(land: Userland) -> str:
+    if not land.as_root:
+        return ""
+    return f"{shutil.which('setpriv', path=ROOT_PATH)} --reuid {land.uid} --regid {land.gid} --clear-groups --"
+
+
+def _real_id() -> str:
+    return shutil.which("id", path=ROOT_PATH) or "/usr/bin/id"
 
 
 def write_programs(land: Userland, config_file: Path) -> None:
     """Write the programs that stand before the machine's own in root's PATH.
 
     `sshd` speaks of the instance's configuration, `config_file`. In an ordinary user's lab `setpriv`, `runuser`, `su`
-    and `id -u` do what they do for root.
+    and `id -u` do what they do for root. Without nss_wrapper the first three know the instance's users in root's lab.
     """
     drop = f"setpriv --reuid {land.uid} --regid {land.gid} --clear-groups " if land.as_root else ""
     sshd = find_sshd()
     programs = {"sshd": f'#!/bin/sh\nexec {drop}{sshd} -f {shlex.quote(str(config_file))} "$@"\n' if sshd else _NO_SSHD}
-    if not land.as_root:
+    if not land.as_root or (not land.nss_wrapper and shutil.which("setpriv", path=ROOT_PATH)):
         programs |= {name: _switch(name, land) for name in ("setpriv", "runuser", "su")}
-        real = shlex.quote(shutil.which("id", path=ROOT_PATH) or "/usr/bin/id")
+    if not land.as_root:
+        real = shlex.quote(str(land.tools / "id") if not land.nss_wrapper else _real_id())
         programs["id"] = f'#!/bin/sh\n[ "$*" = -u ] && {{ echo 0; exit; }}\nexec {real} "$@"\n'
     for name, text in programs.items():
         path = land.bin / name

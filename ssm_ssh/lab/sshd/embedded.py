@@ -303,7 +303,7 @@ class Connection(paramiko.ServerInterface):
             return False
         if self._grant.command is not None:
             return self._run(channel, None)
-        return self._sessions[channel.get_id()].sftp(channel, self)
+        return self._sessions[channel.get_id()].sftp(channel)
 
     def _answered(self, number: int) -> None:
         if (session := self._sessions.get(number)) is not None:

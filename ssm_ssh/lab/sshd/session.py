@@ -70,15 +70,17 @@ class Session:
             return self._start(channel, [shell, "-c", command])
         return self._start(channel, [shell, "-l"])
 
-    def sftp(self, channel: paramiko.Channel, server: paramiko.ServerInterface) -> bool:
+    def sftp(self, channel: paramiko.Channel) -> bool:
         """Serve SFTP on the channel."""
-        if program := find_sftp_server():
-            self._term = ""
+        self._term = ""
+        # The system's own ends at once where the uid has no name.
+        if self._land.nss_wrapper and (program := find_sftp_server()):
             return self._start(channel, [program])
-        from ssm_ssh.lab.sshd.sftp import serve_sftp
-
-        serve_sftp(channel, server, self._land, self._user)
-        return True
+        command = [sys.executable, "-I", "-m", "ssm_ssh.lab.sshd.sftp"]
+        if self._land.as_root:
+            # It becomes the user itself, who may not be able to read what it is made of.
+            return self._start(channel, [*command, str(self._land.uid), str(self._land.gid)], identity={})
+        return self._start(channel, command)
 
     def hang_up(self) -> None:
         """End the program and all of its process group: SIGHUP, then SIGKILL."""
@@ -91,7 +93,7 @@ class Session:
         except subprocess.TimeoutExpired:
             _signal(process, signal.SIGKILL)
 
-    def _start(self, channel: paramiko.Channel, argv: list[str]) -> bool:
+    def _start(self, channel: paramiko.Channel, argv: list[str], identity: dict[str, Any] | None = None) -> bool:
         if self._process is not None:
             return False
         environment = {
@@ -100,7 +102,9 @@ class Session:
             "SSH_CONNECTION": "127.0.0.1 50000 127.0.0.1 22",
             **self.environment,
         }
-        options: dict[str, Any] = {"cwd": self._land.home(self._user), **self._land.identity(self._user)}
+        if identity is None:
+            identity = self._land.identity(self._user)
+        options: dict[str, Any] = {"cwd": self._land.home(self._user), **identity}
         try:
             if self._term:
                 self._start_on_terminal(argv, environment, options)

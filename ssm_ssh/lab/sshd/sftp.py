@@ -1,160 +1,324 @@
-"""SFTP of the embedded SSH server where the system has no sftp-server: paramiko's, kept within the instance's homes."""
+"""SFTP of the embedded SSH server: paramiko's, as a program on stdin and stdout, in the place of OpenSSH's sftp-server.
+
+`python -m ssm_ssh.lab.sshd.sftp [UID GID]`: with numbers, root becomes that user once everything is loaded; the
+user could not read the modules, for root's Python may be in root's home. See SFTP 3,
+https://datatracker.ietf.org/doc/html/draft-ietf-secsh-filexfer-02, and OpenSSH's PROTOCOL, section 4.
+"""
 
 from __future__ import annotations
 
 import os
+import resource
+import struct
+import sys
+import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import paramiko
-from paramiko.sftp import SFTP_OK
+from paramiko.sftp import (
+    CMD_ATTRS,
+    CMD_EXTENDED,
+    CMD_EXTENDED_REPLY,
+    CMD_FSETSTAT,
+    CMD_FSTAT,
+    CMD_INIT,
+    CMD_NAME,
+    CMD_NAMES,
+    CMD_READDIR,
+    CMD_READLINK,
+    CMD_REALPATH,
+    CMD_VERSION,
+    SFTP_EOF,
+    SFTP_FAILURE,
+    SFTP_OP_UNSUPPORTED,
+    int64,
+)
 
-from ssm_ssh.lab.accounts.userland import Userland
+from ssm_ssh.lab.sshd.files import (
+    MAX_DATA,
+    MAX_PACKET,
+    Files,
+    Folder,
+    OpenFile,
+    attempt,
+    attributes,
+    code_of,
+    list_folder,
+    long_name,
+    real_path,
+    set_attributes,
+)
+
+_VERSION = 3
+# OpenSSH's sftp-server ends so after a packet that it does not understand.
+_EXIT_BAD_PACKET = 11
+_NAMES_AT_ONCE = 100
+_COPY_CHUNK = 1 << 18
+_READ_ONLY = 1
+_NO_SETUID = 2
 
 
-def serve_sftp(channel: paramiko.Channel, server: paramiko.ServerInterface, land: Userland, user: str) -> None:
-    """Serve SFTP to `user` on `channel`; returns at once, and closes the channel at the end."""
-    paramiko.SFTPServer(channel, "sftp", server, Files, land.folder / "home", land.home(user)).start()
+class _Message(paramiko.Message):
+    """A message whose texts are bytes: a file's name need not be UTF-8."""
+
+    def get_text(self) -> bytes:  # type: ignore[override]
+        return self.get_binary()
 
 
-def _answer(error: OSError) -> int:
-    return paramiko.SFTPServer.convert_errno(error.errno or 0)
+class _Channel:
+    """Stdin and stdout, where paramiko expects a channel of its own."""
+
+    def send(self, data: bytes) -> int:
+        return os.write(1, data)
+
+    def recv(self, count: int) -> bytes:
+        return os.read(0, count)
+
+    def get_transport(self) -> _Channel:
+        return self
+
+    def get_log_channel(self) -> str:
+        return "paramiko"
+
+    def get_hexdump(self) -> bool:
+        return False
+
+    def get_name(self) -> str:
+        return "stdio"
 
 
-class _Handle(paramiko.SFTPHandle):
-    """One open file; paramiko reads and writes through `readfile` and `writefile`."""
+class Server(paramiko.SFTPServer):
+    """Paramiko's server, with what OpenSSH's clients use besides, and without what it gets wrong.
 
-    def __init__(self, flags: int, file: IO[bytes]) -> None:
-        super().__init__(flags)
-        self.readfile = self.writefile = file
+    It sets sizes by emptying the file, takes names for UTF-8, does not say what it can do, and knows no status for a
+    folder's handle.
+    """
 
-    def stat(self) -> paramiko.SFTPAttributes | int:
-        """Return what fstat says."""
-        return paramiko.SFTPAttributes.from_stat(os.fstat(self.readfile.fileno()))
+    file_table: dict[bytes, OpenFile]  # type: ignore[assignment]
+    folder_table: dict[bytes, Folder]  # type: ignore[assignment]
 
-    def chattr(self, attr: paramiko.SFTPAttributes) -> int:
-        """Set what `attr` holds."""
-        return _set(Path(self.readfile.name), attr)
+    if TYPE_CHECKING:  # paramiko's own, which its stubs leave out
 
+        def _read_all(self, count: int) -> bytes: ...
+        def _send_packet(self, kind: int, message: paramiko.Message) -> None: ...
+        def _send_status(self, number: int, code: int) -> None: ...
+        def _response(self, number: int, kind: int, *values: object) -> None: ...
+        def _send_handle_response(self, number: int, handle: paramiko.SFTPHandle, folder: bool) -> None: ...
 
-def _set(path: Path, attr: paramiko.SFTPAttributes) -> int:
-    try:
-        paramiko.SFTPServer.set_file_attr(str(path), attr)
-    except OSError as error:
-        return _answer(error)
-    return SFTP_OK
+    def __init__(self) -> None:
+        channel: Any = _Channel()
+        super().__init__(channel, "sftp", paramiko.ServerInterface(), Files)
+        name = os.environ.get("USER") or str(os.getuid())
+        self._users, self._groups = {os.getuid(): name}, {os.getgid(): name}
+        self.sock: Any = channel
 
-
-class Files(paramiko.SFTPServerInterface):
-    """The files below `top`; relative names are below `home`. What leads out of `top` is denied."""
-
-    def __init__(self, server: paramiko.ServerInterface, top: Path, home: Path) -> None:
-        super().__init__(server)
-        self._top = top.resolve()
-        self._home = home.resolve()
-
-    def canonicalize(self, path: str) -> str:
-        """Return the absolute name of `path`."""
-        return os.path.normpath(self._home / path)
-
-    def _inside(self, path: str) -> Path:
-        """Return the name; its folder, with symlinks followed, must be within. Raises PermissionError."""
-        whole = Path(self.canonicalize(path))
-        real = whole.parent.resolve() / whole.name
-        if self._top not in (real, *real.parents):
-            raise PermissionError(13, "outside the instance")
-        return real
-
-    def _followed(self, path: str) -> Path:
-        """Like `_inside`, with the last part followed too."""
-        return self._inside(str(self._inside(path).resolve()))
-
-    def list_folder(self, path: str) -> list[paramiko.SFTPAttributes] | int:
-        """Return the entries of a folder."""
+    def serve(self) -> int:
+        """Answer until the end of stdin; returns the exit status."""
         try:
-            with os.scandir(self._followed(path)) as entries:
-                return [paramiko.SFTPAttributes.from_stat(one.stat(follow_symlinks=False), one.name) for one in entries]
-        except OSError as error:
-            return _answer(error)
+            kind, data = self._read_packet()
+            if kind != CMD_INIT:
+                return _EXIT_BAD_PACKET
+            self._send_hello()
+            while True:
+                kind, data = self._read_packet()
+                message = _Message(data)
+                number = message.get_int()
+                try:
+                    self._process(kind, number, message)
+                except (OSError, ValueError) as error:
+                    self._send_status(number, code_of(error))
+        except EOFError:
+            return 0
+        except paramiko.SFTPError:
+            return _EXIT_BAD_PACKET
 
-    def stat(self, path: str) -> paramiko.SFTPAttributes | int:
-        """Return a file's attributes, symlinks followed."""
-        try:
-            return paramiko.SFTPAttributes.from_stat(self._followed(path).stat())
-        except OSError as error:
-            return _answer(error)
+    def _send_hello(self) -> None:
+        hello = paramiko.Message()
+        hello.add_int(_VERSION)
+        for name, version in self._EXTENSIONS.items():
+            hello.add_string(name)
+            hello.add_string(version[0])
+        self._send_packet(CMD_VERSION, hello)
 
-    def lstat(self, path: str) -> paramiko.SFTPAttributes | int:
-        """Return a file's own attributes."""
-        try:
-            return paramiko.SFTPAttributes.from_stat(self._inside(path).lstat())
-        except OSError as error:
-            return _answer(error)
+    def _read_packet(self) -> tuple[int, bytes]:
+        (size,) = struct.unpack(">I", self._read_all(4))
+        if not 0 < size <= MAX_PACKET:
+            raise paramiko.SFTPError("bad packet")
+        data = self._read_all(size)
+        return data[0], data[1:]
 
-    def open(self, path: str, flags: int, attr: paramiko.SFTPAttributes) -> paramiko.SFTPHandle | int:
-        """Open a file with open(2)'s `flags`."""
-        try:
-            mode = attr.st_mode if attr.st_mode is not None else 0o666
-            descriptor = os.open(self._followed(path), flags, mode & 0o777)
-            access = flags & os.O_ACCMODE
-            word = "rb" if access == os.O_RDONLY else "r+b" if access == os.O_RDWR else "wb"
-            # "wb" on a descriptor truncates nothing: open(2) has done what the flags said.
-            return _Handle(flags, os.fdopen(descriptor, word))
-        except OSError as error:
-            return _answer(error)
+    def _log(self, level: int, msg: object, *args: object) -> None:
+        """Say nothing: stderr is the client's terminal."""
 
-    def remove(self, path: str) -> int:
-        """Remove a file."""
-        return self._try(os.unlink, path)
+    def _process(self, t: int, request_number: int, msg: _Message) -> None:
+        if (own := self._OWN.get(t)) is not None:
+            own(self, request_number, msg)
+        elif t in CMD_NAMES:
+            super()._process(t, request_number, msg)  # type: ignore[misc]
+        else:
+            self._send_status(request_number, SFTP_OP_UNSUPPORTED)
 
-    def rename(self, oldpath: str, newpath: str) -> int:
-        """Rename; a name that exists is an error, as in SFTP 3."""
-        return self._try(_rename_new, oldpath, newpath)
+    # Names
 
-    def posix_rename(self, oldpath: str, newpath: str) -> int:
-        """Rename over what is there."""
-        return self._try(os.replace, oldpath, newpath)
+    def _real_path(self, number: int, message: _Message) -> None:
+        self._send_name(number, real_path(message.get_binary()))
 
-    def mkdir(self, path: str, attr: paramiko.SFTPAttributes) -> int:
-        """Make a folder."""
-        return self._try(os.mkdir, path)
+    def _read_link(self, number: int, message: _Message) -> None:
+        self._send_name(number, os.readlink(message.get_binary()))  # noqa: PTH115 -- bytes
 
-    def rmdir(self, path: str) -> int:
-        """Remove an empty folder."""
-        return self._try(os.rmdir, path)
+    def _send_name(self, number: int, name: bytes) -> None:
+        self._response(number, CMD_NAME, 1, name, name, paramiko.SFTPAttributes())
 
-    def chattr(self, path: str, attr: paramiko.SFTPAttributes) -> int:
-        """Set a file's attributes."""
-        try:
-            return _set(self._followed(path), attr)
-        except OSError as error:
-            return _answer(error)
+    def _open_folder(self, request_number: int, path: bytes) -> None:
+        self._send_handle_response(request_number, Folder(list_folder(path)), True)
 
-    def readlink(self, path: str) -> str | int:
-        """Return what a symlink says."""
-        try:
-            return str(self._inside(path).readlink())
-        except OSError as error:
-            return _answer(error)
+    def _read_names(self, number: int, message: _Message) -> None:
+        folder = self.folder_table.get(message.get_binary())
+        if folder is None:
+            self._send_status(number, SFTP_FAILURE)
+            return
+        now, folder.names = folder.names[:_NAMES_AT_ONCE], folder.names[_NAMES_AT_ONCE:]
+        if not now:
+            self._send_status(number, SFTP_EOF)
+            return
+        answer = paramiko.Message()
+        answer.add_int(number)
+        answer.add_int(len(now))
+        for name, found in now:
+            answer.add_string(name)
+            answer.add_string(long_name(name, found, {**self._groups, **self._users}, time.time()))
+            attributes(found)._pack(answer)  # type: ignore[attr-defined]
+        self._send_packet(CMD_NAME, answer)
 
-    def symlink(self, target_path: str, path: str) -> int:
-        """Make the symlink `path`; where it leads is judged when it is used."""
-        try:
-            self._inside(path).symlink_to(target_path)
-        except OSError as error:
-            return _answer(error)
-        return SFTP_OK
+    # Open files
 
-    def _try(self, call: Callable[..., object], *paths: str) -> int:
-        try:
-            call(*(self._inside(path) for path in paths))
-        except OSError as error:
-            return _answer(error)
-        return SFTP_OK
+    def _file(self, message: _Message) -> OpenFile:
+        handle = message.get_binary()
+        if handle not in self.file_table:
+            raise OSError("no such handle")
+        return self.file_table[handle]
+
+    def _fstat(self, number: int, message: _Message) -> None:
+        found = self._file(message).stat()
+        if isinstance(found, int):
+            self._send_status(number, found)
+        else:
+            self._response(number, CMD_ATTRS, found)
+
+    def _fsetstat(self, number: int, message: _Message) -> None:
+        file = self._file(message)
+        self._send_status(number, file.chattr(paramiko.SFTPAttributes._from_msg(message)))  # type: ignore[attr-defined]
+
+    # What OpenSSH has added
+
+    def _extended(self, number: int, message: _Message) -> None:
+        name = message.get_binary().decode("utf-8", "replace")
+        if name in self._EXTENSIONS:
+            self._EXTENSIONS[name][1](self, number, message)
+        else:
+            self._send_status(number, SFTP_OP_UNSUPPORTED)
+
+    def _posix_rename(self, number: int, message: _Message) -> None:
+        self._send_status(number, attempt(os.rename, message.get_binary(), message.get_binary()))
+
+    def _hard_link(self, number: int, message: _Message) -> None:
+        self._send_status(number, attempt(os.link, message.get_binary(), message.get_binary()))
+
+    def _fsync(self, number: int, message: _Message) -> None:
+        self._send_status(number, attempt(os.fsync, self._file(message).descriptor))
+
+    def _lsetstat(self, number: int, message: _Message) -> None:
+        path = message.get_binary()
+        wanted = paramiko.SFTPAttributes._from_msg(message)  # type: ignore[attr-defined]
+        self._send_status(number, set_attributes(path, wanted, follow=False))
+
+    def _statvfs(self, number: int, message: _Message) -> None:
+        self._send_statvfs(number, os.statvfs(message.get_binary()))
+
+    def _fstatvfs(self, number: int, message: _Message) -> None:
+        self._send_statvfs(number, os.fstatvfs(self._file(message).descriptor))
+
+    def _send_statvfs(self, number: int, found: os.statvfs_result) -> None:
+        flags = (_READ_ONLY if found.f_flag & os.ST_RDONLY else 0) | (_NO_SETUID if found.f_flag & os.ST_NOSUID else 0)
+        values = [found.f_bsize, found.f_frsize, found.f_blocks, found.f_bfree, found.f_bavail]
+        values += [found.f_files, found.f_ffree, found.f_favail, found.f_fsid, flags, found.f_namemax]
+        self._response(number, CMD_EXTENDED_REPLY, *(int64(value & 0xFFFFFFFFFFFFFFFF) for value in values))
+
+    def _limits(self, number: int, message: _Message) -> None:
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        # Stdin, stdout and stderr are open already, and a little is left for reading folders.
+        handles = max(0, files - 8) if files != resource.RLIM_INFINITY else 0
+        limits = (MAX_PACKET, MAX_DATA, MAX_DATA, handles)
+        self._response(number, CMD_EXTENDED_REPLY, *map(int64, limits))
+
+    def _expand_path(self, number: int, message: _Message) -> None:
+        path = message.get_binary()
+        if path.startswith(b"~"):
+            user, slash, rest = path[1:].partition(b"/")
+            own = os.fsencode(os.environ.get("HOME", "."))
+            homes = os.path.dirname(own)  # noqa: PTH120 -- bytes
+            path = (os.path.join(homes, user) if user else own) + slash + rest  # noqa: PTH118 -- bytes
+        self._send_name(number, real_path(path))
+
+    def _copy_data(self, number: int, message: _Message) -> None:
+        source, start, length = self._file(message), message.get_int64(), message.get_int64()
+        target, end = self._file(message), message.get_int64()
+        left = length or sys.maxsize
+        while left > 0:
+            data = source.read(start, min(left, _COPY_CHUNK))
+            if isinstance(data, int):
+                self._send_status(number, data)
+                return
+            if not data:
+                break
+            if status := target.write(end, data):
+                self._send_status(number, status)
+                return
+            start, end, left = start + len(data), end + len(data), left - len(data)
+        # A length that the file does not have is an error; none means all there is.
+        self._send_status(number, SFTP_EOF if length and left else 0)
+
+    def _names_by_id(self, number: int, message: _Message) -> None:
+        answers = []
+        for names in (self._users, self._groups):
+            packed, list_of_names = message.get_binary(), paramiko.Message()
+            for (one,) in struct.iter_unpack(">I", packed[: len(packed) // 4 * 4]):
+                list_of_names.add_string(names.get(one, ""))
+            answers.append(list_of_names.asbytes())
+        self._response(number, CMD_EXTENDED_REPLY, *answers)
+
+    _OWN: ClassVar[dict[int, Callable[..., None]]] = {
+        CMD_REALPATH: _real_path,
+        CMD_READLINK: _read_link,
+        CMD_READDIR: _read_names,
+        CMD_FSTAT: _fstat,
+        CMD_FSETSTAT: _fsetstat,
+        CMD_EXTENDED: _extended,
+    }
+    _EXTENSIONS: ClassVar[dict[str, tuple[str, Callable[..., None]]]] = {
+        "posix-rename@openssh.com": ("1", _posix_rename),
+        "statvfs@openssh.com": ("2", _statvfs),
+        "fstatvfs@openssh.com": ("2", _fstatvfs),
+        "hardlink@openssh.com": ("1", _hard_link),
+        "fsync@openssh.com": ("1", _fsync),
+        "lsetstat@openssh.com": ("1", _lsetstat),
+        "limits@openssh.com": ("1", _limits),
+        "expand-path@openssh.com": ("1", _expand_path),
+        "copy-data": ("1", _copy_data),
+        "users-groups-by-id@openssh.com": ("1", _names_by_id),
+    }
 
 
-def _rename_new(old: Path, new: Path) -> None:
-    if new.exists() or new.is_symlink():
-        raise FileExistsError(17, "exists")
-    old.rename(new)
+def main(words: list[str]) -> int:
+    """Be sftp-server, as user UID and group GID where `words` holds them; returns the exit status."""
+    if words:
+        uid, gid = (int(word) for word in words)
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+    return Server().serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -19,6 +19,7 @@ from typing import TypeVar
 import paramiko
 import pytest
 
+from ssm_ssh.lab.hidden_programs import VARIABLE
 from ssm_ssh.lab.machines.instances import Instances
 from ssm_ssh.lab.options import InstanceOptions
 from ssm_ssh.lab.process import lifeline
@@ -232,9 +233,12 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.fixture(params=["embedded", pytest.param("system", marks=pytest.mark.needs("sshd", "nss_wrapper"))])
-def fleet(request: pytest.FixtureRequest, folder: Path) -> Iterator[Fleet]:
+# `bare` is the embedded server without what a bare system has not.
+@pytest.fixture(params=["embedded", "bare", pytest.param("system", marks=pytest.mark.needs("sshd", "nss_wrapper"))])
+def fleet(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
     """Three instances, once behind each kind of SSH server that this machine can have."""
-    made = Fleet(folder, request.param)
+    if request.param == "bare":
+        monkeypatch.setenv(VARIABLE, "sshd sftp-server nss_wrapper")
+    made = Fleet(folder, "embedded" if request.param == "bare" else request.param)
     yield made
     made.stop()

@@ -1,4 +1,4 @@
-"""The small parts of an instance: pushed keys, host keys, accounts, processes, SFTP without sftp-server."""
+"""The small parts of an instance: pushed keys, host keys, accounts, processes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import paramiko
 import pytest
 
 from ssm_ssh.lab.accounts import userland
@@ -22,7 +20,6 @@ from ssm_ssh.lab.machines.host_keys import make_host_keys
 from ssm_ssh.lab.machines.instances import choose_kind
 from ssm_ssh.lab.process import family as processes
 from ssm_ssh.lab.process import lifeline
-from ssm_ssh.lab.sshd import session
 from ssm_ssh.lab.sshd.embedded import _drop
 from ssm_ssh.lab.sshd.instance_connect import PushedKeys
 from ssm_ssh.lab.sshd.openssh import configuration, find_sshd
@@ -186,93 +183,3 @@ def test_a_pipe_outlives_its_first_writer() -> None:
         return data
 
     assert asyncio.run(use()) == b"words"
-
-
-# SFTP where the system has none
-
-
-class _Server(paramiko.ServerInterface):
-    def __init__(self, land: Userland) -> None:
-        self.session = session.Session(land, "ec2-user")
-
-    def check_channel_request(self, kind: str, chanid: int) -> int:
-        return 0
-
-    def check_auth_none(self, username: str) -> int:
-        return 0
-
-    def get_allowed_auths(self, username: str) -> str:
-        return "none"
-
-    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
-        return self.session.sftp(channel, self)
-
-
-@pytest.fixture
-def sftp(land: Userland, monkeypatch: pytest.MonkeyPatch) -> Iterator[paramiko.SFTPClient]:
-    import socket
-    import threading
-
-    monkeypatch.setattr(session, "find_sftp_server", lambda: "")
-    ours, theirs = socket.socketpair()
-    server, client = paramiko.Transport(ours), paramiko.Transport(theirs)
-    server.add_server_key(paramiko.ECDSAKey.generate())
-    server.start_server(event=threading.Event(), server=_Server(land))
-    client.start_client(timeout=30)
-    client.auth_none("ec2-user")
-    opened = paramiko.SFTPClient.from_transport(client)
-    assert opened is not None
-    yield opened
-    for one in (opened, client, server):
-        one.close()
-    for transport in (client, server):
-        transport.join()
-
-
-def test_files_come_and_go(sftp: paramiko.SFTPClient, land: Userland) -> None:
-    home = land.home("ec2-user")
-    assert sftp.normalize(".") == str(home.resolve())
-    data = bytes(range(256)) * 1000
-    with sftp.open("one", "wb") as file:
-        file.write(data)
-    assert (home / "one").read_bytes() == data
-    with sftp.open("one", "r+b") as file:
-        file.seek(1)
-        file.write(b"x")
-    with sftp.open("one", "ab") as file:
-        file.write(b"end")
-    with sftp.open("one", "rb") as file:
-        assert file.read() == data[:1] + b"x" + data[2:] + b"end"
-        assert file.stat().st_size == len(data) + 3
-    sftp.mkdir("folder")
-    sftp.rename("one", "folder/two")
-    sftp.chmod("folder/two", 0o640)
-    assert stat.S_IMODE(sftp.stat("folder/two").st_mode or 0) == 0o640
-    sftp.symlink("folder/two", "link")
-    assert sftp.readlink("link") == "folder/two"
-    assert stat.S_ISLNK(sftp.lstat("link").st_mode or 0)
-    assert sorted(one.filename for one in sftp.listdir_attr(".")) == [".ssh", "folder", "link"]
-    with pytest.raises(OSError, match="Failure"):
-        sftp.rename("link", "folder/two")
-    sftp.posix_rename("link", "folder/two")
-    sftp.remove("folder/two")
-    sftp.rmdir("folder")
-    with pytest.raises(FileNotFoundError):
-        sftp.stat("folder")
-
-
-def test_nothing_outside_the_instance_is_reached(sftp: paramiko.SFTPClient, land: Userland, folder: Path) -> None:
-    secret = folder / "secret"
-    secret.write_text("secret")
-    (land.home("ec2-user") / "out").symlink_to(secret)
-    (land.home("ec2-user") / "up").symlink_to("/")
-    for path in (str(secret), "out", "../../../secret", "up/etc/passwd", "/etc/passwd"):
-        with pytest.raises(PermissionError):
-            sftp.open(path, "rb")
-        with pytest.raises(PermissionError):
-            sftp.stat(path)
-    with pytest.raises(PermissionError):
-        sftp.listdir("up")
-    with pytest.raises(PermissionError):
-        sftp.remove(str(secret))
-    assert secret.read_text() == "secret"

@@ -92,14 +92,29 @@ def test_nothing_of_the_callers_is_in_the_environment(fleet: Fleet, monkeypatch:
 
 def test_users_are_who_they_say(fleet: Fleet) -> None:
     machine = fleet.instances.machine(WEB)
-    if not machine.land.nss_wrapper:
-        assert fleet.kind == "embedded"
-        return
+    uid, gid = str(machine.land.uid), str(machine.land.gid)
     for user in machine.land.users:
         fleet.push(user=user)
-        done = fleet.ssh("host", "whoami; cd ~ && pwd; cd ~deploy && pwd", user=user)
-        homes = [str(machine.home(name)) for name in (user, "deploy")]
-        assert done.stdout.decode().split() == [user, *homes]
+        done = fleet.ssh("host", "whoami; id -un; id -u; id -gr; echo $USER $LOGNAME; cd ~ && pwd", user=user)
+        assert done.stdout.decode().split() == [user, user, uid, gid, user, user, str(machine.home(user))]
+        assert fleet.ssh("host", "id", user=user).stdout.decode().startswith(f"uid={uid}({user}) gid={gid}(ec2-user) ")
+        assert fleet.ssh("host", "id -u deploy; id -g deploy", user=user).stdout.decode().split() == [uid, gid]
+        entry = fleet.ssh("host", f"getent passwd {user} {uid}", user=user).stdout.decode().splitlines()
+        assert entry == [f"{user}:*:{uid}:{gid}:{user}:{machine.home(user)}:{machine.land.shell}"] * 2
+        assert fleet.ssh("host", "getent passwd mallory", user=user).returncode == 2
+        assert fleet.ssh("host", "id mallory", user=user).returncode == 1
+        if machine.land.nss_wrapper:
+            assert fleet.ssh("host", "cd ~deploy && pwd", user=user).stdout.decode().strip() == str(
+                machine.home("deploy")
+            )
+
+
+def test_a_login_shell_knows_its_user_too(fleet: Fleet) -> None:
+    fleet.push()
+    done = fleet.ssh("-tt", "host", stdin=b"id -un; whoami; exit 3\n")
+    assert done.returncode == 3
+    assert done.stdout.replace(b"\r", b"").count(b"\nec2-user\n") == 2 or b"ec2-user\r\nec2-user\r\n" in done.stdout
+    assert b"I have no name" not in done.stdout
 
 
 def test_an_unknown_user_does_not_come_in(fleet: Fleet) -> None:
@@ -126,7 +141,7 @@ def test_control_c_in_a_terminal_interrupts_the_program(fleet: Fleet) -> None:
     assert running.returncode == 9
 
 
-def test_sftp_scp_and_rsync_carry_files_both_ways(fleet: Fleet, folder: Path) -> None:
+def test_sftp_and_scp_carry_files_both_ways(fleet: Fleet, folder: Path) -> None:
     fleet.push()
     data = bytes(range(251)) * 9_000
     source = folder / "source"
@@ -143,11 +158,19 @@ def test_sftp_scp_and_rsync_carry_files_both_ways(fleet: Fleet, folder: Path) ->
     for commands in programs.values():
         for command in commands:
             fleet.run(command)
-    fleet.rsync(str(source), "ec2-user@host:three")
-    for name in ("one", "two", "three"):
+    for name in ("one", "two"):
         assert (home / name).read_bytes() == data, name
+        assert (home / name).stat().st_uid == home.stat().st_uid
     for name in ("back", "fetched"):
         assert (folder / name).read_bytes() == data, name
+
+
+@pytest.mark.needs("rsync")
+def test_rsync_carries_files(fleet: Fleet, folder: Path) -> None:
+    fleet.push()
+    (folder / "source").write_bytes(b"x" * 100_000)
+    fleet.rsync(str(folder / "source"), "ec2-user@host:three")
+    assert (fleet.instances.machine(WEB).home("ec2-user") / "three").read_bytes() == b"x" * 100_000
 
 
 def test_a_background_program_holds_the_session_but_not_a_terminal(fleet: Fleet) -> None:
