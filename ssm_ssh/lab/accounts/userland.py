@@ -3,7 +3,7 @@
 Two worlds. A lab started by an ordinary user runs everything as that user; nss_wrapper gives the one uid the names
 and homes of the instance's users. A lab started by root gives each instance a uid of its own, so that nothing a user
 of the instance does is done as root; the homes are reached through folders that only the lab's group may pass.
-Where nss_wrapper is not installed, HOME and USER say the same, and so do the programs of accounts.py, which stand first
+Where nss_wrapper is not installed, HOME and USER say the same, and so do the programs of programs.py, which stand first
 in PATH; what asks the C library for a name can tell the difference.
 """
 
