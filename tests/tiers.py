@@ -11,6 +11,7 @@ TESTS = Path(__file__).parent
 # What starts programs, labs or installations. All else is a unit test: pure and fast.
 _NOT_UNIT = (
     *("e2e/", "remote/", "sshconfig/", "cli/", "lab/machines/", "lab/test_client.py", "lab/test_demo.py"),
+    "aws/credentials/test_relogin.py",
     "channel/test_session_flow.py",  # minutes of virtual time, byte by byte
     *("test_install.py", "test_fresh.py", "test_run.py", "test_needs.py", "test_benchmarks.py"),
 )

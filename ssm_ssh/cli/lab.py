@@ -36,7 +36,7 @@ In the lab, ssh, scp, sftp (and through them rsync and git) reach the instances,
 the lab's APIs. Of use to scripts: SSM_SSH_LAB_INSTANCE and SSM_SSH_LAB_USER name an instance and a user on it,
 SSM_SSH_LAB_MANAGED and SSM_SSH_LAB_MANAGED_USER a managed node (mi-...). Profiles with fewer rights, for
 `aws --profile`: temporary, expired, no-eic, no-commands, no-start, no-channel, no-hostkeys, sessions-only, one-user,
-own-document.
+own-document; and, after `ssm-ssh login PROFILE`: sso, sso-inline, sign-in (BROWSER names a program that allows all).
 
 examples:
   ssm-ssh lab -- sh -c 'ssh "$SSM_SSH_LAB_USER@$SSM_SSH_LAB_INSTANCE" uname -a'

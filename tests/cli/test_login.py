@@ -22,7 +22,7 @@ from ssm_ssh.aws.credentials.source import get
 from ssm_ssh.aws.login.cache import moment, sign_in_name, sso_token_name, timestamp
 from ssm_ssh.cli import login as command
 from ssm_ssh.cli.main import main
-from ssm_ssh.errors import CredentialsError
+from ssm_ssh.errors import CredentialsError, NetworkError
 from tests.loginlab import LoginLab, clear_environment, running
 
 
@@ -202,6 +202,30 @@ class TestDeviceCode:
         monkeypatch.setattr(time, "sleep", sleep)
         assert self.log_in() == 1
         assert "not confirmed in time" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(("failures", "status"), [(4, 0), (5, 1)])
+    def test_a_network_that_goes_away(
+        self, lab: LoginLab, shown: list[str], monkeypatch: pytest.MonkeyPatch, failures: int, status: int
+    ) -> None:
+        from ssm_ssh.aws.login import unsigned
+
+        real, slept = unsigned.http.connect, []
+
+        def connect(*arguments: object, **named: object) -> object:
+            if 0 < len(slept) <= failures:
+                raise NetworkError("no route to host")
+            return real(*arguments, **named)  # type: ignore[arg-type]
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            lab.early += seconds
+            if len(slept) == failures + 1:
+                lab.visit(re.findall(r"https://\S+user_code=\S+", "\n".join(shown))[0])
+
+        monkeypatch.setattr(unsigned.http, "connect", connect)
+        monkeypatch.setattr(time, "sleep", sleep)
+        assert self.log_in() == status
+        assert [round(seconds) for seconds in slept[:4]] == [1, 2, 4, 8]
 
     def test_a_refused_registration_is_replaced(
         self, lab: LoginLab, shown: list[str], monkeypatch: pytest.MonkeyPatch

@@ -192,7 +192,7 @@ def _explain(error: Exception, settings: AwsSettings) -> SsmSshError:
             f"the sign-in of profile '{name}' is not allowed to get keys", "Ask for signin:CreateOAuth2Token"
         )
     if isinstance(error, failures.LoginError):
-        return LoginRequired(f"the login of profile '{name}' has expired", renewal_hint(settings))
+        return LoginRequired(f"the login of profile '{name}' has expired or was never made", renewal_hint(settings))
     if isinstance(error, failures.RefreshWithMFAUnsupportedError):
         return CredentialsError(
             "the role's session has ended, and a new one needs an MFA code", "Close this connection and connect again"

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ssm_ssh.aws.config.settings import AwsSettings
 
 _DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+# Attempts in a row without an answer after which the network is not waited for any more: half a minute, as each doubles
+# the interval.
+_MOST_UNREACHABLE = 5
 # Of the codes, these say that the registration is not the service's any more.
 _UNKNOWN_CLIENT = frozenset({"invalid_client", "unauthorized_client"})
 
@@ -120,9 +123,17 @@ class SsoOidc:
         Raises CredentialsError when the code has expired or the person refused, and what a call raises.
         """
         wait = authorization.wait
+        unreachable = 0
         while (pause := wait.pause(self._clock())) is not None:
             sleep(pause)
-            outcome = self._ask_device(authorization)
+            try:
+                outcome = self._ask_device(authorization)
+                unreachable = 0
+            except NetworkError as error:
+                unreachable += 1
+                if unreachable >= _MOST_UNREACHABLE or isinstance(error, (NotTrusted, ProxyRefused)):
+                    raise
+                outcome = device_code.UNREACHABLE
             if isinstance(outcome, dict):
                 return self._token(outcome)
             wait = wait.after(outcome, self._clock())
@@ -150,12 +161,7 @@ class SsoOidc:
         return self._service.call("StartDeviceAuthorization", "/device_authorization", request, {})
 
     def _ask_device(self, authorization: DeviceAuthorization) -> dict[str, Any] | str:
-        try:
-            reply = self._create_token(_DEVICE_CODE, deviceCode=authorization.device_code)
-        except (NotTrusted, ProxyRefused):
-            raise
-        except NetworkError:
-            return device_code.UNREACHABLE
+        reply = self._create_token(_DEVICE_CODE, deviceCode=authorization.device_code)
         if not reply.code:
             return reply.values
         if reply.code in (device_code.PENDING, device_code.SLOWER):
