@@ -196,7 +196,7 @@ class _Push:
             return error.message
         return ""
 
-    def _by_eic(self, answered: Callable[[], None] | None = None) -> Pushed:
+    def _by_eic(self, reached: Callable[[bool], None] | None = None) -> Pushed:
         began = self._clock()
         if not self._key.for_eic:
             raise UsageError(
@@ -205,7 +205,7 @@ class _Push:
             )
         try:
             deadline = time.monotonic() + _EIC_LIMIT
-            push_key(self._api, self._target, self._key.line, deadline=deadline, answered=answered)
+            push_key(self._api, self._target, self._key.line, deadline=deadline, reached=reached)
         except AccessDenied as error:
             # Ahead of whom to ask: it may need nobody's help, and what a line has too much is cut from its end.
             setting = 'push = "send-command"' + (' or push_after_denied = "yes"' if self._wish.way == AUTO else "")

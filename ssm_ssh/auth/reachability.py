@@ -2,8 +2,8 @@
 
 Its endpoint may be closed to a network that lets Systems Manager through: no VPC endpoint for it, a firewall, a proxy
 that allows only some hosts, a name that does not resolve. That shows at once, or as silence. A slow network is silent
-as well, so silence counts only once Systems Manager, asked later, has answered earlier. An error that AWS answers, a
-denial above all, is never one of reach.
+as well, so silence counts only once Systems Manager, asked later, has answered earlier; and an endpoint that has taken
+the connection is given longer, for it may yet deny. An error that AWS answers is never one of reach.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Seconds of silence after which Systems Manager is asked. With its answer, the other way is taken within three.
-PATIENCE = 1.5
+# Seconds without a connection after which Systems Manager is asked; with its answer, the other way is taken within
+# three. And seconds for the answer on a connection that stands.
+PATIENCE, ANSWER_PATIENCE = 1.5, 10.0
 _DENIED = re.compile(r"not authorized|denied", re.IGNORECASE)
 
 
 class Attempt(Generic[T]):
     """A call of EC2 Instance Connect in a thread of its own, given up when its endpoint proves to be out of reach.
 
-    `push` makes the call, and calls its argument when AWS has answered it with an error that it will retry;
-    `ssm_answers` asks Systems Manager for anything and blocks. `why` is in words why the call was given up.
+    `push` makes the call, and tells its argument how far it has come, as Api.call does with `reached`; `ssm_answers`
+    asks Systems Manager for anything and blocks. `why` is in words why the call was given up.
     """
 
-    def __init__(self, push: Callable[[Callable[[], None]], T], ssm_answers: Callable[[], bool]) -> None:
+    def __init__(self, push: Callable[[Callable[[bool], None]], T], ssm_answers: Callable[[], bool]) -> None:
         self._push = push
         self._ssm_answers = ssm_answers
         self._changed = threading.Condition()
         self._pushed: list[T] = []
         self._error: BaseException | None = None
-        self._answered = False
+        self._connected = self._answered = False
         self._ssm: bool | None = None
         self.why = ""
 
@@ -48,9 +49,14 @@ class Attempt(Generic[T]):
         """
         threading.Thread(target=self._call, daemon=True).start()
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._answered, PATIENCE)
-            if not self._answered and (not self._ended or unreachable(self._error)):
+            self._changed.wait_for(lambda: self._ended or self._connected, PATIENCE)
+            self._await_answer()
+            if not self._decided:
+                connected = self._connected
                 threading.Thread(target=self._ask_ssm, daemon=True).start()
+                self._changed.wait_for(lambda: self._decided or self._connected != connected)
+                if not connected:
+                    self._await_answer()
                 self._changed.wait_for(lambda: self._decided)
             if self._ssm and not self._answered and not self._pushed and self._reachable_error is None:
                 self.why = self._words()
@@ -59,6 +65,11 @@ class Attempt(Generic[T]):
             if self._error is not None:
                 raise self._error
             return self._pushed[0]
+
+    def _await_answer(self) -> None:
+        """Wait for the answer on a connection that stands."""
+        if self._connected:
+            self._changed.wait_for(lambda: self._ended or self._answered, ANSWER_PATIENCE)
 
     @property
     def pushed(self) -> T | None:
@@ -90,7 +101,7 @@ class Attempt(Generic[T]):
 
     def _call(self) -> None:
         try:
-            pushed = self._push(self._note_answer)
+            pushed = self._push(self._note)
         except BaseException as error:
             with self._changed:
                 self._error = error
@@ -100,9 +111,10 @@ class Attempt(Generic[T]):
             self._pushed.append(pushed)
             self._changed.notify_all()
 
-    def _note_answer(self) -> None:
+    def _note(self, answered: bool) -> None:
         with self._changed:
-            self._answered = True
+            self._connected = True
+            self._answered |= answered
             self._changed.notify_all()
 
     def _ask_ssm(self) -> None:

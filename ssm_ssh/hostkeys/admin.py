@@ -56,25 +56,38 @@ def remove(instance_id: str) -> int:
 def refresh(instance_id: str, ways: Sources, origin: str) -> tuple[frozenset[HostKey], str]:
     """Ask every source about `instance_id`, and trust what all that may be asked agree on, under its names so far.
 
+    A source that shows no key of a type is silent about that type.
+
     Returns the keys and who confirmed them. Raises HostKeyRefused, and changes nothing, where they do not agree or one
     that may be asked does not answer.
     """
     answers = [call() for call in (ways.console, ways.command) if call is not None]
     said = [answer for answer in answers if answer.how == SAID]
-    keys = frozenset.intersection(*(answer.keys for answer in said)) if said else frozenset()
     if not said or any(answer.how not in (SAID, DENIED) for answer in answers):
         raise HostKeyRefused(f"the host keys of {instance_id} cannot be verified: {whys(answers)}", "Nothing changed")
-    named = [{key.kind for key in answer.keys - keys} for answer in said]
-    differing = sorted(set.intersection(*named))
-    if differing or not keys:
-        which = f"the {differing[0]} host key" if differing else "the host keys"
-        problem = f"console and send-command do not agree on {which} of {instance_id}"
+    keys, differing = _agreed([answer.keys for answer in said])
+    if differing:
+        problem = f"console and send-command do not agree on the {differing[0]} host key of {instance_id}"
         raise HostKeyRefused(problem, "Nothing changed")
     by = " and ".join(answer.source for answer in said)
     found = dict.fromkeys([instance_id, *(name for name, _, _ in of(instance_id))])
     HostFile(KNOWN).record(found, keys, noted(by, origin))
     HostFile(REFUSED).remove(lambda name: instance_of(name) == instance_id)
     return keys, by
+
+
+def _agreed(shown: list[frozenset[HostKey]]) -> tuple[frozenset[HostKey], list[str]]:
+    """Return, type by type, the keys that all show which show any of that type; and the types in dispute."""
+    keys: set[HostKey] = set()
+    disputed = []
+    for kind in sorted({key.kind for some in shown for key in some}):
+        sets = [{key for key in some if key.kind == kind} for some in shown]
+        speaking = [some for some in sets if some]
+        common = set.intersection(*speaking)
+        if not common or (len(speaking) > 1 and all(some - common for some in speaking)):
+            disputed.append(kind)
+        keys |= common
+    return frozenset(keys), disputed
 
 
 def prune(api: Api, origin: str) -> list[str]:

@@ -12,6 +12,11 @@ the agent, as the session is, so whoever stands in for the agent can forge both;
                     (or refused: `require`)
     not now         refused: try again                          refused: try again
 
+A source that shows keys, but none of this key's type, is silent about it: images hide types, and keys are added later.
+The next source is asked. Where none may confirm it, a type that no image begins with is refused, not recorded, for an
+attacker chooses the type of the key that he shows. A type that is not among the known keys of an instance counts as
+another key, except that such a silence is no objection to it.
+
 A key that was recorded unverified is looked up again by other credentials, or on another day, until something confirms
 it. Where one was refused, none is a first key until something confirms it or a person accepts it.
 """
@@ -44,6 +49,8 @@ _PATIENCE = _CONSOLE_LIMIT + _COMMAND_LIMIT
 
 # How a source answered.
 SAID, SILENT, DOUBTFUL, DENIED, FAILED = "said", "silent", "doubtful", "denied", "failed"
+# The types that sshd and cloud-init make at the first boot: an instance may have any of them.
+_USUAL = frozenset({"ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256"})
 # What is to be done with a key; UNVERIFIED is also what the comment of such a key begins with.
 CONFIRMED, UNVERIFIED, CONTRADICTED, UNCONFIRMED, NOT_NOW = (
     "confirmed",
@@ -55,7 +62,10 @@ CONFIRMED, UNVERIFIED, CONTRADICTED, UNCONFIRMED, NOT_NOW = (
 
 
 class Answer(NamedTuple):
-    """What one source answered: `how`, the `keys` where it said some, and the reason in words where not."""
+    """What one source answered: `how`, the `keys` that it shows, and the reason in words where it did not say.
+
+    SILENT with keys: it shows none of the type in question.
+    """
 
     source: str
     how: str
@@ -73,36 +83,69 @@ class Sources(NamedTuple):
 # --- what follows: pure -----------------------------------------------------------------------------------------------
 
 
-def ask(key: HostKey, sources: Sources, *, changed: bool) -> list[Answer]:
-    """Ask the sources in turn, as long as another one could make a difference. `changed`: other keys are known."""
+def ask(key: HostKey, sources: Sources, *, changed: bool, added: bool = False) -> list[Answer]:
+    """Ask the sources in turn, as long as another one could make a difference.
+
+    `changed`: other keys are known; `added`: none of them is of this type.
+    """
     answers: list[Answer] = []
     for call in (sources.console, sources.command):
         if call is None:
             continue
-        answer = call()
+        answer = _about(key, call(), answers)
         answers.append(answer)
         contradicted = answer.how == SAID and key not in answer.keys
         enough = answer.how == SAID and not changed
-        hopeless = changed and answer.how not in (SAID, DENIED)
+        hopeless = changed and answer.how not in (SAID, DENIED) and not (added and _of_other_types(answer))
         if contradicted or enough or hopeless:
             break
     return answers
 
 
-def conclude(key: HostKey, answers: list[Answer], *, changed: bool) -> str:
+def _about(key: HostKey, answer: Answer, before: list[Answer]) -> Answer:
+    """Return what `answer` means for `key`: silence where it shows no key of that type.
+
+    It is doubtful where it differs from an answer `before` on another type: both cannot be right.
+    """
+    if answer.how != SAID or key in answer.keys:
+        disputed = sorted(kind for earlier in before for kind in disputes(earlier.keys, answer.keys))
+        if answer.how == SAID and disputed:
+            why = f"{before[0].source} and {answer.source} show different keys of the type {disputed[0]}"
+            return answer._replace(how=DOUBTFUL, why=why)
+        return answer
+    if any(other.kind == key.kind for other in answer.keys):
+        return answer
+    shown = ", ".join(sorted({other.kind for other in answer.keys}))
+    return answer._replace(how=SILENT, why=f"{answer.source} shows no {key.kind} key, only {shown}")
+
+
+def disputes(some: frozenset[HostKey], others: frozenset[HostKey]) -> set[str]:
+    """Return the types of which both show keys, and none in common."""
+    kinds = {key.kind for key in some} & {key.kind for key in others}
+    return kinds - {key.kind for key in some & others}
+
+
+def _of_other_types(answer: Answer) -> bool:
+    return answer.how == SILENT and bool(answer.keys)
+
+
+def conclude(key: HostKey, answers: list[Answer], *, changed: bool, added: bool = False) -> str:
     """Return what the answers mean for `key`: CONFIRMED, UNVERIFIED, CONTRADICTED, UNCONFIRMED or NOT_NOW."""
     said = [answer for answer in answers if answer.how == SAID]
     if any(key not in answer.keys for answer in said):
         return CONTRADICTED
     reachable = [answer for answer in answers if answer.how != DENIED]
     if changed:
-        if said and len(said) == len(reachable):
+        objections = [answer for answer in reachable if answer.how != SAID and not (added and _of_other_types(answer))]
+        if said and not objections:
             return CONFIRMED
     elif said:
         return CONFIRMED
     if any(answer.how == FAILED for answer in answers):
         return NOT_NOW
     if changed or any(answer.how == DOUBTFUL for answer in answers):
+        return UNCONFIRMED
+    if key.kind not in _USUAL and any(_of_other_types(answer) for answer in answers):
         return UNCONFIRMED
     # A console that has no block any more is nothing to go by, but an agent that knows no key contradicts itself.
     return UNCONFIRMED if any(answer.source == COMMAND for answer in reachable) else UNVERIFIED
@@ -210,13 +253,14 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
             return ""
         again = key in pinned.keys
         changed = bool(pinned.keys) and not again
-        answers = ask(key, ways, changed=changed)
+        added = changed and all(other.kind != key.kind for other in pinned.keys)
+        answers = ask(key, ways, changed=changed, added=added)
         for answer in answers:
             log.info(f"host key: {answer.source} {answer.how} {printable(answer.why)}")
-        verdict = conclude(key, answers, changed=changed)
+        verdict = conclude(key, answers, changed=changed, added=added)
         log.info(f"host key {key.short} {key.fingerprint}: {verdict}{', not the one known' if changed else ''}")
         if verdict == CONFIRMED:
-            return _confirmed(where, key, answers, changed=changed)
+            return _confirmed(where, key, answers, changed=changed, known=pinned.keys if added else frozenset())
         if again and not require and verdict != CONTRADICTED:
             if verdict == UNVERIFIED:
                 _record(where, pinned.keys, UNVERIFIED)  # asked today, and by these credentials
@@ -246,7 +290,9 @@ def check(where: Place, key: HostKey, ways: Sources, *, require: bool, judged_by
         problem = f"{_this(where, key)} is not known, and nothing may confirm it: {whys(answers)}"
     else:
         problem = f"{_this(where, key)} is not confirmed: {whys(answers)}"
-    raise (HostKeyChanged if changed and judged_by_ssh and not require else HostKeyRefused)(problem, hint)
+    # Of another type than those it knows, ssh has no warning.
+    warned = changed and not added and judged_by_ssh and not require
+    raise (HostKeyChanged if warned else HostKeyRefused)(problem, hint)
 
 
 def known(where: Place) -> bool:
@@ -292,15 +338,23 @@ def _pinned(where: Place) -> Pinned:
     return Pinned(pinned, all(keys == pinned for keys in by_name.values()), comments[0] if comments else "")
 
 
-def _confirmed(where: Place, key: HostKey, answers: list[Answer], *, changed: bool) -> str:
+def _confirmed(where: Place, key: HostKey, answers: list[Answer], *, changed: bool, known: frozenset[HostKey]) -> str:
+    """Record what the sources say, and those of the `known` keys of other types that none of them disputes."""
     said = [answer for answer in answers if answer.how == SAID]
     keys = frozenset.intersection(*(answer.keys for answer in said))
+    shown = [answer.keys for answer in answers if answer.keys]
+    keys |= {old for old in known if all(old in some or not _shows(some, old.kind) for some in shown)}
     by = " and ".join(answer.source for answer in said)
     _record(where, keys, by)
     refused = HostFile(REFUSED)
     if refused.entries(where.instance_id):
         refused.remove(lambda name: name in where.names)
-    return f"{_this(where, key)} is new, and confirmed by {by}: it replaces the old one" if changed else ""
+    replaces = "" if known else ": it replaces the old one"
+    return f"{_this(where, key)} is new, and confirmed by {by}{replaces}" if changed else ""
+
+
+def _shows(keys: frozenset[HostKey], kind: str) -> bool:
+    return any(key.kind == kind for key in keys)
 
 
 def _record(where: Place, keys: frozenset[HostKey], by: str) -> None:

@@ -14,6 +14,8 @@ _CERTIFICATE = "-cert-v01@openssh.com"
 # RFC 4251, 6: names are printable ASCII of at most 64 characters. These here become words of known_hosts.
 _KIND = re.compile(r"[a-z0-9][a-z0-9@.-]{0,63}")
 _LINE = re.compile(r"([a-z0-9][a-z0-9@.-]{0,63}) ([A-Za-z0-9+/]+={0,2})(?: [\x20-\x7e]*)?")
+# No type of key has more fields than ssh-dss, which has four.
+_MOST_FIELDS = 8
 _CURVES = {"nistp256": 256, "nistp384": 384, "nistp521": 521}
 # What ssh-keygen -l writes in the parentheses.
 _SHORT = {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA", "ssh-dss": "DSA"}
@@ -104,7 +106,12 @@ def from_blob(blob: bytes) -> HostKey:
         plain += "@openssh.com"
     fields = _FIELDS.get(plain)
     if fields is None:
-        raise ProtocolError(f"the server's host certificate is of the type '{kind}', which is not known here")
+        plain, fields = _plain_kind(plain), _count_fields(blob, 4 + size)
+    if not fields:
+        raise ProtocolError(
+            f"the server's host certificate is of the type '{kind}', which is not known here",
+            f"Have ssh ask for plain host keys: ssh -o HostKeyAlgorithms=-{kind}",
+        )
     at = 4 + size
     parts = []
     for _ in range(1 + fields):  # the nonce, then the fields of the plain key
@@ -112,6 +119,48 @@ def from_blob(blob: bytes) -> HostKey:
         parts.append(part)
     key = b"".join(len(part).to_bytes(4, "big") + part for part in (plain.encode("ascii"), *parts[1:]))
     return from_blob(key)
+
+
+def _plain_kind(name: str) -> str:
+    """Return the type of the plain keys of a certificate's type that is not known here, `name` without its ending.
+
+    Certificates are OpenSSH's own, and so are the types of keys that it adds.
+    """
+    return name if "@" in name or name == "ssh-ed448" else f"{name}@openssh.com"
+
+
+def _count_fields(blob: bytes, at: int) -> int:
+    """Return of how many strings the plain key in a certificate is made; 0 where it has not a certificate's form.
+
+    Behind the nonce and the key, all types have the same fields (OpenSSH's PROTOCOL.certkeys).
+    """
+    fits = []
+    try:
+        _, at = _string(blob, at)  # the nonce
+        for count in range(1, _MOST_FIELDS + 1):
+            _, at = _string(blob, at)
+            if _is_host_certificates_end(blob[at:]):
+                fits.append(count)
+    except ProtocolError:
+        pass
+    return fits[0] if len(fits) == 1 else 0
+
+
+def _is_host_certificates_end(data: bytes) -> bool:
+    """Whether `data` is what follows the key: serial, type (2: a host's), id, principals, times, options, signature."""
+    try:
+        _, at = _string(data, 12)  # the key's id
+        _, at = _string(data, at)  # the principals
+        at += 16  # valid after, valid before
+        for _ in range(2):  # critical options, extensions
+            _, at = _string(data, at)
+        reserved, at = _string(data, at)
+        for _ in range(2):  # the authority's key, its signature
+            inner, at = _string(data, at)
+            _string(inner, 0)
+    except ProtocolError:
+        return False
+    return data[8:12] == b"\0\0\0\2" and not reserved and at == len(data)
 
 
 def from_line(line: str) -> HostKey | None:

@@ -56,7 +56,7 @@ class Aws:
         self.credentials = SimpleNamespace(get=lambda: None)
         self.ssm: SsmSshError | None = None
         self.silence: threading.Event | None = None  # until when EC2 Instance Connect says nothing
-        self.retrying = False
+        self.retrying = self.connected = False
 
     def call(self, service: str, operation: str, *_: object, **__: object) -> dict[str, str]:
         self.called.append(service)
@@ -65,11 +65,11 @@ class Aws:
         return {"Status": "connected"}
 
     def push_key(
-        self, _: object, target: Target, key: str, *, deadline: float, answered: Callable[[], None] | None = None
+        self, _: object, target: Target, key: str, *, deadline: float, reached: Callable[[bool], None] | None = None
     ) -> None:
         self.called.append("eic")
-        if self.retrying and answered:
-            answered()
+        if reached and (self.retrying or self.connected):
+            reached(self.retrying)
         if self.silence:
             self.silence.wait(60)
         if self.eic:
@@ -237,6 +237,25 @@ def test_what_aws_has_answered_is_waited_for(aws: Aws, silence: threading.Event)
     assert aws.called == ["eic"]
     assert pushed
     assert pushed.way == "eic"
+
+
+def test_an_endpoint_that_has_taken_the_connection_may_deny_yet(aws: Aws, silence: threading.Event) -> None:
+    aws.connected, aws.eic = True, DENIED
+    threading.Timer(0.3, silence.set).start()
+    with pytest.raises(AccessDenied):
+        aws.authorize()
+    assert aws.called == ["eic"]
+
+
+def test_a_connection_without_an_answer_falls_over_later(
+    aws: Aws, silence: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reachability, "ANSWER_PATIENCE", 0.05)
+    aws.connected = True
+    pushed = aws.authorize()
+    assert aws.called == ["eic", "ssm", "command"]
+    assert pushed
+    assert "it does not answer" in pushed.notice
 
 
 def test_an_answer_that_comes_late_does_no_harm(

@@ -41,7 +41,7 @@ from ssm_ssh.hostkeys.verify import (
 )
 from ssm_ssh.log import Log
 from ssm_ssh.ssh.hostkey import HostKey, Shown
-from tests.ssh.streams import ed25519
+from tests.ssh.streams import ed25519, string
 
 INSTANCE = "i-0123456789abcdef0"
 NODE = "mi-0123456789abcdef1"
@@ -502,6 +502,144 @@ def test_removing_forgets_every_name_of_the_instance_and_no_other() -> None:
     assert admin.remove(INSTANCE) == 2
     assert [name for name, _, _ in admin.of("")] == [NODE]
     assert admin.remove(INSTANCE) == 0
+
+
+# --- types of keys ----------------------------------------------------------------------------------------------------
+
+
+def of_type(kind: str, fill: int = 1) -> HostKey:
+    return HostKey(kind, string(kind.encode()) + string(bytes([fill]) * 32))
+
+
+RSA, OTHER_RSA = (HostKey("ssh-rsa", string(b"ssh-rsa") + string(b"\3") + string(n * 256)) for n in (b"\x61", b"\x62"))
+RARE = of_type("sk-new@openssh.com")
+
+
+class Showing(Asked):
+    """Sources that show these keys; None: one that denies."""
+
+    def __init__(self, console: set[HostKey] | None, command: set[HostKey] | None) -> None:
+        self.asked = []
+        self.sources = Sources(self._showing(CONSOLE, console), self._showing(COMMAND, command))
+
+    def _showing(self, source: str, keys: set[HostKey] | None) -> Callable[[], Answer]:
+        def call() -> Answer:
+            self.asked.append(source)
+            if keys is None:
+                return Answer(source, DENIED, why=f"{source} denied")
+            return Answer(source, SAID, frozenset(keys))
+
+        return call
+
+
+def judge_shown(
+    console: set[HostKey] | None, command: set[HostKey] | None, key: HostKey = KEY, *, require: bool = False
+) -> tuple[str, list[str]]:
+    shown = Showing(console, command)
+    said = check(WHERE, key, shown.sources, require=require, judged_by_ssh=True, log=Log(None))
+    return said, shown.asked
+
+
+def refused(console: set[HostKey] | None, command: set[HostKey] | None, key: HostKey = KEY) -> HostKeyRefused:
+    with pytest.raises(HostKeyRefused) as caught:
+        judge_shown(console, command, key)
+    assert key not in known()
+    return caught.value
+
+
+def test_a_console_that_hides_the_type_is_silent_and_the_next_source_is_asked() -> None:
+    assert judge_shown({RSA}, {RSA, KEY}) == ("", [CONSOLE, COMMAND])
+    assert known() == {RSA, KEY}
+
+
+def test_where_only_such_a_console_may_be_asked_it_is_a_first_key() -> None:
+    said, _ = judge_shown({RSA}, None)
+    assert "recorded unverified" in said
+    assert "the console shows no ssh-ed25519 key, only ssh-rsa" in said
+    assert known() == {KEY}
+
+
+def test_where_verification_is_required_such_a_console_is_not_enough() -> None:
+    with pytest.raises(HostKeyRefused, match="nothing may confirm it"):
+        judge_shown({RSA}, None, require=True)
+
+
+@pytest.mark.parametrize(
+    ("console", "command", "key"),
+    [
+        ({RSA}, {RSA}, KEY),  # its own files lack it
+        ({KEY, RSA}, None, RARE),  # no image begins with such a key, and an attacker chooses the type
+        ({KEY, RSA}, {KEY, RSA}, RARE),
+        ({RSA}, {OTHER_RSA, KEY}, KEY),  # the sources contradict each other
+    ],
+)
+def test_silence_about_the_type_announces_no_attacker(
+    console: set[HostKey], command: set[HostKey] | None, key: HostKey
+) -> None:
+    error = refused(console, command, key)
+    assert "is not confirmed" in error.message
+    assert "in between" not in error.message
+
+
+def test_another_key_of_a_type_that_is_shown_is_a_contradiction_still() -> None:
+    assert "somebody may be in between" in refused({RSA}, {RSA, EVIL}).message
+    assert "somebody may be in between" in refused({EVIL}, {KEY}).message
+
+
+def test_a_key_of_a_type_that_was_added_later_is_confirmed_by_who_shows_it() -> None:
+    know(RSA)
+    said, asked = judge_shown({RSA}, {RSA, KEY})
+    assert asked == [CONSOLE, COMMAND]
+    assert said.endswith("is new, and confirmed by send-command")
+    assert known() == {RSA, KEY}
+
+
+def test_the_keys_of_other_types_stay_known() -> None:
+    know(RSA)
+    said, _ = judge_shown({KEY}, None)
+    assert said.endswith("is new, and confirmed by the console")
+    assert known() == {RSA, KEY}
+
+
+@pytest.mark.parametrize("command", [None, {RSA}], ids=["denied", "silent"])
+def test_a_type_that_nothing_confirms_is_never_added(command: set[HostKey] | None) -> None:
+    know(RSA)
+    error = refused({RSA}, command)
+    assert not isinstance(error, HostKeyChanged), "ssh knows no key of that type, and has no warning"
+    assert "in between" not in error.message
+    assert known() == {RSA}
+
+
+def test_a_changed_key_of_a_hidden_type_is_refused_without_an_attacker() -> None:
+    know(EVIL)
+    error = refused({RSA}, {KEY, RSA})
+    assert isinstance(error, HostKeyChanged)
+    assert "in between" not in error.message
+    assert known() == {EVIL}
+
+
+@pytest.mark.parametrize(
+    ("console", "command", "keys"),
+    [({RSA}, {RSA, KEY}, {RSA, KEY}), ({RSA}, {KEY}, {RSA, KEY}), ({KEY, SECOND}, {KEY}, {KEY})],
+)
+def test_refreshing_takes_each_type_from_who_shows_it(
+    console: set[HostKey], command: set[HostKey], keys: set[HostKey]
+) -> None:
+    assert admin.refresh(INSTANCE, Showing(console, command).sources, "o")[0] == keys
+    assert known() == keys
+
+
+def test_refreshing_refuses_a_type_in_dispute() -> None:
+    with pytest.raises(HostKeyRefused, match="do not agree on the ssh-rsa host key"):
+        admin.refresh(INSTANCE, Showing({RSA, KEY}, {OTHER_RSA, KEY}).sources, "o")
+    assert known() == frozenset()
+
+
+def test_a_long_denial_is_said_to_its_end() -> None:
+    arn = f"arn:aws:ec2:eu-central-1:123456789012:instance/{INSTANCE}"
+    why = f"ec2:GetConsoleOutput is not allowed on {arn}: no permissions boundary allows it"
+    place = ", in eu-central-1 (profile 'default')"
+    assert why in verify.whys([Answer(CONSOLE, DENIED, why=why + place)])
 
 
 def test_refreshing_takes_what_all_agree_on() -> None:

@@ -77,6 +77,39 @@ def test_what_is_no_key_is_refused(blob: bytes) -> None:
         from_blob(blob)
 
 
+def certificate(kind: bytes, fields: tuple[bytes, ...], *, role: int = 2, reserved: bytes = b"") -> bytes:
+    """A certificate of the form that all types have (PROTOCOL.certkeys)."""
+    authority = ed25519(9).blob
+    parts = [string(kind), string(bytes(32)), *map(string, fields), bytes(8), role.to_bytes(4, "big")]
+    parts += [string(b"host"), string(string(b"host.example")), bytes(8), b"\xff" * 8, string(b""), string(b"")]
+    signature = string(b"ssh-ed25519") + string(bytes(64))
+    return b"".join([*parts, string(reserved), string(authority), string(signature)])
+
+
+@pytest.mark.parametrize("fields", [(b"k" * 1312,), (b"seed", b"root"), (b"a", b"b", b"c", b"d", b"e")])
+def test_of_a_certificate_of_an_unknown_type_the_plain_key_counts(fields: tuple[bytes, ...]) -> None:
+    key = from_blob(certificate(b"ssh-mldsa65-cert-v01@openssh.com", fields))
+    kind = b"ssh-mldsa65@openssh.com"
+    assert key == HostKey(kind.decode(), string(kind) + b"".join(map(string, fields)))
+    assert from_line(key.line) == key
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        certificate(b"ssh-new-cert-v01@openssh.com", (b"k",), role=1),
+        certificate(b"ssh-new-cert-v01@openssh.com", (b"k",), reserved=b"x"),
+        certificate(b"ssh-new-cert-v01@openssh.com", (b"k",)) + b"x",
+        certificate(b"ssh-new-cert-v01@openssh.com", (b"k",))[:-1],
+        certificate(b"ssh-new-cert-v01@openssh.com", (b"k",) * 9),
+    ],
+)
+def test_what_has_not_a_host_certificates_form_is_refused_with_a_way_out(blob: bytes) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        from_blob(blob)
+    assert "ssh -o HostKeyAlgorithms=-ssh-new-cert-v01@openssh.com" in caught.value.sentence()
+
+
 def test_a_type_that_is_yet_to_come_is_taken_as_it_is() -> None:
     key = from_blob(string(b"ssh-mldsa-65@example.org") + b"whatever")
     assert key.kind == "ssh-mldsa-65@example.org"

@@ -138,19 +138,19 @@ class Api:
         target: str = "",
         deadline: float | None = None,
         repeatable: bool = True,
-        answered: Callable[[], None] | None = None,
+        reached: Callable[[bool], None] | None = None,
     ) -> dict[str, Any]:
         """Call `operation` of `service` and return its answer; that of EC2 as `ec2.decode` does.
 
         `target` is what errors name; `deadline` is in time.monotonic()'s seconds, CALL_LIMIT from now if there is none.
         The time for credentials does not count, for a person may be asked for them. A call that is not `repeatable` is
-        not sent again once AWS may have acted on it. `answered` is called when AWS answers with an error, before any
-        retry: its endpoint is reachable. Raises AwsError and its kinds, CredentialsError, NetworkError,
-        ProtocolError, UsageError (endpoint).
+        not sent again once AWS may have acted on it. `reached` is called with False when a connection stands, TLS
+        verified, and with True when AWS has answered with an error, before any retry. Raises AwsError and its kinds,
+        CredentialsError, NetworkError, ProtocolError, UsageError (endpoint).
         """
         body = ec2_query.encode(operation, payload) if service == "ec2" else json.dumps(payload).encode("ascii")
         attempt = _Attempt(self, service=service, operation=operation, body=body, target=target)
-        attempt.answered = answered
+        attempt.reached = reached
         began = time.monotonic()
         self.credentials.get()
         deadline = time.monotonic() + CALL_LIMIT if deadline is None else deadline + time.monotonic() - began
@@ -223,7 +223,7 @@ class _Attempt:
         self._endpoint: Endpoint = resolve(api.settings, service)
         self._clock_corrected = self._credentials_renewed = False
         self.ahead: Ahead | None = None
-        self.answered: Callable[[], None] | None = None
+        self.reached: Callable[[bool], None] | None = None
         self.maybe_done = False
         self.result: dict[str, Any] = {}
 
@@ -241,8 +241,8 @@ class _Attempt:
             self.result = self._decode(answer)
             return None, None
         refusal = _refusal(answer, self._service, self._operation, self._target)
-        if refusal.code and self.answered is not None:
-            self.answered()
+        if refusal.code and self.reached is not None:
+            self.reached(True)
         if refusal.clock and not self._clock_corrected:
             self._clock_corrected = True
             if self._api.correct_clock(answer.headers.get("date", ""), skew):
@@ -284,6 +284,8 @@ class _Attempt:
             answer = self._ask_ahead(signed, deadlines)
             if answer is None:
                 sock = api.connect(endpoint, deadlines)
+                if self.reached is not None:
+                    self.reached(False)
                 self.maybe_done = True
                 answer = http.ask(sock, endpoint, signed, self._body, deadlines)
             self.maybe_done = False

@@ -55,12 +55,12 @@ def push_key(
     public_key: str,
     *,
     deadline: float | None = None,
-    answered: Callable[[], None] | None = None,
+    reached: Callable[[bool], None] | None = None,
 ) -> None:
     """Have `target` accept `public_key` (one line as in a .pub file) for its user, for sixty seconds.
 
     Success says nothing of whether the instance's sshd asks for such keys. `deadline` is in time.monotonic()'s
-    seconds; `answered` is Api.call's. Raises UsageError and what Api.call raises. Repeating it starts the sixty
+    seconds; `reached` is Api.call's. Raises UsageError and what Api.call raises. Repeating it starts the sixty
     seconds anew.
     """
     answer = api.call(
@@ -69,7 +69,7 @@ def push_key(
         push_payload(target, public_key),
         target=target.instance_id,
         deadline=deadline,
-        answered=answered,
+        reached=reached,
     )
     if answer.get("Success") is not True:
         raise AwsError(
