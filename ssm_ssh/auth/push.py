@@ -51,8 +51,8 @@ EIC_LIFETIME = 60.0
 # Seconds. A command takes one to three, seldom three quarters of a minute; sshd waits two minutes for a login.
 _COMMAND_LIMIT = 90.0
 _HEARD_LATE = 5.0
-# Seconds for SendSSHPublicKey with its retries, and for the question whether Systems Manager answers at all.
-_EIC_LIMIT, _SSM_LIMIT = 60.0, 10.0
+# Seconds for the question whether Systems Manager answers at all.
+_SSM_LIMIT = 10.0
 # EC2 Instance Connect's errors (without their suffix) that say that it cannot serve here, whoever asks.
 _CANNOT = frozenset(
     {"EC2InstanceUnavailable", "EC2InstanceTypeInvalid", "InvalidArgs", "Validation", "Unsupported"}
@@ -204,8 +204,7 @@ class _Push:
                 'Use another key, or send-command: push = "auto" in the settings',
             )
         try:
-            deadline = time.monotonic() + _EIC_LIMIT
-            push_key(self._api, self._target, self._key.line, deadline=deadline, reached=reached)
+            push_key(self._api, self._target, self._key.line, reached=reached)
         except AccessDenied as error:
             # Ahead of whom to ask: it may need nobody's help, and what a line has too much is cut from its end.
             setting = 'push = "send-command"' + (' or push_after_denied = "yes"' if self._wish.way == AUTO else "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ssm_ssh.errors import AwsError, NetworkError, ProtocolError, Throttled
@@ -52,12 +53,13 @@ class Attempt(Generic[T]):
             self._changed.wait_for(lambda: self._ended or self._connected, PATIENCE)
             self._await_answer()
             if not self._decided:
-                connected = self._connected
+                connected, asked = self._connected, time.monotonic()
                 threading.Thread(target=self._ask_ssm, daemon=True).start()
                 self._changed.wait_for(lambda: self._decided or self._connected != connected)
                 if not connected:
                     self._await_answer()
                 self._changed.wait_for(lambda: self._decided)
+                self._allow_for_slowness(time.monotonic() - asked)
             if self._ssm and not self._answered and not self._pushed and self._reachable_error is None:
                 self.why = self._words()
                 return None
@@ -70,6 +72,12 @@ class Attempt(Generic[T]):
         """Wait for the answer on a connection that stands."""
         if self._connected:
             self._changed.wait_for(lambda: self._ended or self._answered, ANSWER_PATIENCE)
+
+    def _allow_for_slowness(self, took: float) -> None:
+        """Wait on until EC2 Instance Connect has had twice the time that Systems Manager `took` to answer."""
+        if self._ssm and took > PATIENCE and not self._ended:
+            self._changed.wait_for(lambda: self._ended or self._connected, took - PATIENCE)
+            self._await_answer()
 
     @property
     def pushed(self) -> T | None:

@@ -55,18 +55,18 @@ class Aws:
         self.said: list[str] = []
         self.credentials = SimpleNamespace(get=lambda: None)
         self.ssm: SsmSshError | None = None
+        self.ssm_delay = 0.0
         self.silence: threading.Event | None = None  # until when EC2 Instance Connect says nothing
         self.retrying = self.connected = False
 
     def call(self, service: str, operation: str, *_: object, **__: object) -> dict[str, str]:
         self.called.append(service)
+        time.sleep(self.ssm_delay)
         if self.ssm:
             raise self.ssm
         return {"Status": "connected"}
 
-    def push_key(
-        self, _: object, target: Target, key: str, *, deadline: float, reached: Callable[[bool], None] | None = None
-    ) -> None:
+    def push_key(self, _: object, target: Target, key: str, *, reached: Callable[[bool], None] | None = None) -> None:
         self.called.append("eic")
         if reached and (self.retrying or self.connected):
             reached(self.retrying)
@@ -219,6 +219,15 @@ def test_silence_falls_over(aws: Aws, silence: threading.Event) -> None:
     assert aws.called == ["eic", "ssm", "command"]
     assert pushed
     assert pushed.notice.startswith("EC2 Instance Connect cannot be reached (it does not answer): using send-command")
+
+
+def test_a_slow_network_is_not_a_silent_endpoint(aws: Aws, silence: threading.Event) -> None:
+    aws.ssm_delay = 0.4
+    threading.Timer(0.6, silence.set).start()
+    pushed = aws.authorize()
+    assert aws.called == ["eic", "ssm"]
+    assert pushed
+    assert pushed.way == "eic"
 
 
 def test_no_silence_is_cut_short_where_systems_manager_is_silent_too(aws: Aws, silence: threading.Event) -> None:
