@@ -15,6 +15,7 @@ import pytest
 
 from ssm_ssh.auth import keypair
 from ssm_ssh.lab import InstanceOptions, Lab, LabOptions
+from tests.e2e.world import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -74,8 +75,12 @@ def test_half_of_a_crowd_is_killed(tmp_path_factory: pytest.TempPathFactory, ref
         # The next connection finds what the last of the killed may have left.
         assert connect(0).communicate(timeout=300)[0] == "0\n"
         data, state = (Path(lab.env[name]) / "ssm-ssh" for name in ("XDG_DATA_HOME", "XDG_STATE_HOME"))
-        files = [path for place in (data, state) for path in place.iterdir()]
-        assert [path.name for path in files if path.name.startswith(".")] == []
+
+        def left() -> list[str]:
+            return [path.name for place in (data, state) for path in place.glob(".*")]
+
+        # ssh does not wait for its ProxyCommand, which may be noting what it has learned.
+        until(lambda: not left(), "the end of every temporary file", 30, left)
         for path in state.glob("*.json"):
             json.loads(path.read_bytes())
         for slot in keypair.SLOTS:
