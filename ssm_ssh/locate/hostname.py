@@ -100,11 +100,13 @@ def _readings(rest: str, is_region: Callable[[str], bool]) -> list[tuple[str, st
 
 
 def _unknown(rest: str, configured: list[str], is_region: Callable[[str], bool]) -> UsageError:
+    from ssm_ssh.aws.config.cli_hint import configure
+
     labels = [label for label in rest.split(".") if not is_region(label)]
     said = printable(".".join(labels), 60)
     names = sorted(configured)
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     return UsageError(
         f"'{said}' in the host name is neither a region nor a configured profile",
-        f"Profiles: {shown}" if names else "No profile is configured; run: aws configure sso",
+        f"Profiles: {shown}" if names else f"No profile is configured; run: {configure()}",
     )

@@ -162,6 +162,8 @@ def explain(refusal: Refusal, settings: AwsSettings) -> SsmSshError:
         )
     if kind in _DENIED:
         return _denied(refusal, where)
+    if kind == "EC2InstanceStateInvalid":
+        return _not_running(refusal, settings)
     make = _SENTENCES.get(kind)
     if refusal.operation == "ResumeSession" and kind == "DoesNotExist":
         make = _session_gone
@@ -256,12 +258,15 @@ def _not_found(refusal: Refusal, where: str) -> AwsError:
     )
 
 
-def _not_running(refusal: Refusal, where: str) -> AwsError:
+def _not_running(refusal: Refusal, settings: AwsSettings) -> AwsError:
+    from ssm_ssh.aws.config.cli_hint import start_instance
+
+    profile = "" if settings.keys_of_environment else settings.profile or ""
     return _error(
         TargetMissing,
         refusal,
-        f"{refusal.target} is not running in {where}",
-        f"Start it: aws ec2 start-instances {refusal.target}",
+        f"{refusal.target} is not running in {settings.where}",
+        f"Start it: {start_instance(refusal.target, settings.region, profile)}",
     )
 
 
@@ -288,7 +293,6 @@ _SENTENCES: dict[str, Callable[[Refusal, str], AwsError]] = {
     "EC2InstanceNotFound": _not_found,
     "InvalidInstanceID.NotFound": _not_found,
     "InvalidInstanceID.Malformed": _not_found,
-    "EC2InstanceStateInvalid": _not_running,
     "EC2InstanceUnavailable": _unavailable,
     "InvalidArgs": _bad_arguments,
     "Validation": _bad_arguments,

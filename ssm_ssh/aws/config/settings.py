@@ -203,22 +203,23 @@ def _attempts(value: str | None) -> int:
 
 
 def _no_profile(profile: str, files: SharedFiles) -> UsageError:
+    from ssm_ssh.aws.config.cli_hint import configure
+
     names = sorted(files.profiles)
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return UsageError(
         f"profile '{profile[:80]}' is not in {files.config_path} or {files.credentials_path}{_unread(files)}",
-        f"Configured profiles: {shown}"
-        if names
-        else f"No profile is configured; run: aws configure --profile {profile}",
+        f"Configured profiles: {shown}" if names else f"No profile is configured; run: {configure(profile)}",
     )
 
 
 def _no_region(profile: str | None, files: SharedFiles) -> UsageError:
-    option = f" --profile {profile}" if profile else ""
+    from ssm_ssh.aws.config.cli_hint import set_region
+
     return UsageError(
         "no AWS region: there is no --region, AWS_REGION, AWS_DEFAULT_REGION, or region in profile "
         f"'{profile or 'default'}' of {files.config_path}{_unread(files)}",
-        f"Set one, for example: aws configure set region eu-central-1{option}",
+        f"Set one, for example: {set_region(profile or '')}",
     )
 
 

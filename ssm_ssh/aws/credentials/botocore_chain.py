@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.credentials import create_credential_resolver
 from botocore.utils import JSONFileCache
 
+from ssm_ssh.aws.config.cli_hint import configure, whoami
 from ssm_ssh.aws.config.ini import expand
 from ssm_ssh.aws.config.login_source import profile_with_login, renewal_hint
 from ssm_ssh.aws.credentials.access_key import Credentials, usable
@@ -174,7 +175,7 @@ def _missing(settings: AwsSettings) -> CredentialsError:
     return CredentialsError(
         f"no AWS credentials in the environment, for profile '{name}' in {settings.files.config_path} and "
         f"{settings.files.credentials_path}, or from container or instance metadata{unread}",
-        "Run aws configure or aws configure sso, or choose another profile with AWS_PROFILE",
+        f"Choose another profile with AWS_PROFILE, or give this one keys: {configure(settings.profile or '')}",
     )
 
 
@@ -207,7 +208,7 @@ def _explain(error: Exception, settings: AwsSettings) -> SsmSshError:
         return NetworkError(f"cannot reach the service that gives credentials: {said}", "Check network and HTTPS_PROXY")
     return CredentialsError(
         f"no credentials for profile '{name}': {said or type(error).__name__}",
-        f"Check it with: aws sts get-caller-identity --profile {name}",
+        f"Check it with: {whoami(name)}",
     )
 
 
@@ -227,5 +228,5 @@ def _from_sts(error: failures.ClientError, settings: AwsSettings) -> Credentials
     elif code in {"AccessDenied", "AccessDeniedException"}:
         hint = f"Check role_arn in profile '{name}' and the role's trust policy"
     else:
-        hint = f"Check it with: aws sts get-caller-identity --profile {name}"
+        hint = f"Check it with: {whoami(name)}"
     return CredentialsError(f"{operation} for profile '{name}' failed: {code}: {message}", hint)

@@ -77,9 +77,9 @@ def _ask(settings: AwsSettings, *, may_ask: bool) -> Credentials:
 
 
 def _failed() -> CredentialsError:
-    return CredentialsError(
-        "the process that was to get AWS credentials has failed", "Check them with: aws sts get-caller-identity"
-    )
+    from ssm_ssh.aws.config.cli_hint import whoami
+
+    return CredentialsError("the process that was to get AWS credentials has failed", f"Check them with: {whoami()}")
 
 
 def _answer(line: bytes) -> dict[str, Any]:

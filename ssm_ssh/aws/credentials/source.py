@@ -149,9 +149,11 @@ def _static(values: Mapping[str, object], path: str, profile: str) -> Credential
     if access_key is None:
         return None
     if not isinstance(access_key, str) or not isinstance(secret_key, str) or not access_key or not secret_key:
+        from ssm_ssh.aws.config.cli_hint import configure
+
         raise CredentialsError(
             f"profile '{profile}' in {path} has no complete key",
-            "It needs aws_access_key_id and aws_secret_access_key; run: aws configure --profile " + profile,
+            f"It needs aws_access_key_id and aws_secret_access_key; run: {configure(profile)}",
         )
     token = values["aws_security_token"] if "aws_security_token" in values else values.get("aws_session_token")
     return usable(
