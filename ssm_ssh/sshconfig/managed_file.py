@@ -90,7 +90,7 @@ def check_word(value: str, what: str) -> str:
 
 
 def proxy_command(managed: Managed, *options: str) -> str:
-    """Return the value of ProxyCommand, `options` being further arguments of `ssm-ssh proxy`.
+    """Return the value of ProxyCommand, `options` being further options of `ssm-ssh proxy`, each with its value.
 
     Double quotes, because they mean the same to sh, bash, zsh, fish, csh and to what splits the line itself; single
     ones around the tokens, because a host name may hold what double quotes do not stop.
@@ -102,7 +102,10 @@ def proxy_command(managed: Managed, *options: str) -> str:
     if managed.environment:
         pairs = [f'"{check_word(name, "a variable")}={check_path(value, name)}"' for name, value in managed.environment]
         words = ["/usr/bin/env", *pairs, *words]
-    words += ["proxy", *(one if one.startswith("--") else f'"{check_word(one, "a value")}"' for one in options)]
+    words.append("proxy")
+    # A value is told from an option by its position alone: a profile may be called --region.
+    for option, value in zip(options[::2], options[1::2], strict=True):
+        words += [option, f'"{check_word(value, "a value")}"']
     return " ".join([*words, "'%h'", "'%p'", "'%r'"])
 
 
@@ -184,7 +187,7 @@ def read(text: str) -> Stored:
     # Each block by itself: sshconf goes through all lines for each host.
     for block in re.split(r"^(?=Host )", hosts_only, flags=re.MULTILINE)[1:]:
         conf = _sshconf(block)
-        name = conf.hosts()[0]
+        name = next(iter(conf.hosts()), _STAND_IN)
         values = conf.host(name)
         if name.startswith(_STAND_IN) or not isinstance(values.get("hostname"), str):
             continue

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ssm_ssh.errors import UsageError
@@ -169,6 +169,7 @@ _ALIASES = st.lists(
 )
 
 
+@example([Alias("a", IDS[0], "", "--region", "eu-west-1")], frozenset(), ())
 @given(
     _ALIASES,
     st.frozensets(st.sampled_from(["folder", "config"])),
@@ -179,6 +180,7 @@ def test_what_is_stored_is_read_back(aliases: list[Alias], made: frozenset[str],
     assert read(render(managed)) == Stored(tuple(aliases), made)
 
 
+@example("Host \n")
 @given(st.text())
 def test_whatever_the_file_holds_it_can_be_read(text: str) -> None:
     read(text)
