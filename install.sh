@@ -25,11 +25,11 @@ in ~/.local/bin. It wants Python 3.10 or newer, or the one that the variable PYT
 USAGE
 }
 
+newline='
+'
 say() { printf '%s\n' "$*"; }
-fail() {
-    printf 'install.sh: %s\n' "$1" >&2
-    shift
-    [ "$#" -eq 0 ] || printf '            %s\n' "$@" >&2
+fail() { # $1: what is wrong; $2: what to do about it
+    printf 'install.sh: %s\n' "$1${2:+. $2}" >&2
     exit 1
 }
 
@@ -37,6 +37,7 @@ fail() {
 
 locate() {
     case ${HOME:-} in /*) ;; *) fail "HOME is not set to a folder" ;; esac
+    [ -d "$HOME" ] || fail "HOME is $HOME, which is not a folder" "Set HOME to one that you can write to"
     HOME=${HOME%/}
     case ${XDG_DATA_HOME:-} in
         /*) data=${XDG_DATA_HOME%/} ;; # a relative one is to be ignored, says the XDG specification
@@ -50,117 +51,205 @@ locate() {
     # ssh_config has no quoting that carries these safely through both ssh and the shell that it starts.
     case $HOME$data in
         *[\"\'\`\$\\%]* | *"
-"*) fail "the path $data holds a quote, a dollar, a backtick, a backslash, a percent sign or a line end" \
-            "ssh could not start a program from there; set XDG_DATA_HOME to another folder" ;;
+"*) fail "ssh could not start a program from $data, which holds a quote, \$, \`, \\, % or a line end" \
+            "Set XDG_DATA_HOME to another folder" ;;
     esac
     checkout=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 }
 
 link_is_ours() { [ -L "$link" ] && [ "$(readlink "$link")" = "$program" ]; }
-venv_is_ours() { [ -L "$venv" ] && case $(readlink "$venv") in venv-*/* | */*) false ;; venv-*) ;; *) false ;; esac }
+venv_is_ours() { # a link to one of our environments, or to one that has gone
+    [ -L "$venv" ] || return 1
+    target=$(readlink "$venv")
+    case $target in
+        */*) return 1 ;;
+        venv-????????) is_ours "$root/$target" || [ ! -e "$root/$target" ] ;;
+        *) is_ours "$root/$target" ;;
+    esac
+}
 is_ours() { [ -d "$1" ] && [ ! -L "$1" ] && [ -f "$1/made-by-install.sh" ]; }
 
 make_folder() { # $1, and what is missing above it, noted for --uninstall
-    [ -d "$1" ] && return
+    [ ! -d "$1" ] || return 0
     make_folder "$(dirname "$1")"
-    mkdir "$1"
-    made="$1
-$made"
+    reason=$(mkdir "$1" 2>&1) || [ -d "$1" ] || fail "cannot make the folder $1: ${reason##*: }" \
+        "Make it writable, or set HOME or XDG_DATA_HOME to a folder that is"
+    made="$1$newline$made"
 }
 
 # --- Python ----------------------------------------------------------------------------------------------------
 
-find_python() {
+find_python() { # sets $python, and $tool, which is to install into the environment: pip, uv or wheel (a pip of our own)
     unset PYTHONPATH PYTHONHOME
-    python=
-    without_venv=
-    for candidate in ${PYTHON:+"$PYTHON"} python3.13 python3.12 python3.11 python3.10 python3; do
-        # A name may be a wrapper (pyenv, asdf) that knows no such version, or Apple's stub: so run it.
-        found=$("$candidate" -I -c 'import sys; sys.version_info >= (3, 10) or sys.exit(1); print(sys.executable)' \
-            2>/dev/null </dev/null) || found=
-        if [ -n "$found" ]; then
-            if "$found" -I -c 'import ensurepip, ssl, venv' 2>/dev/null </dev/null; then
-                python=$found
-                return
-            fi
-            without_venv=${without_venv:-$found}
+    python=''
+    old=''
+    old_version=''
+    bare=''
+    for candidate in ${PYTHON:+"$PYTHON"} python3.14 python3.13 python3.12 python3.11 python3.10 python3 python; do
+        consider "$candidate"
+        if [ -n "$python" ]; then
+            tool=pip
+            return
         fi
         if [ -n "${PYTHON:-}" ]; then break; fi
     done
-    [ -z "${PYTHON:-}" ] || [ -n "$without_venv" ] || fail "PYTHON=$PYTHON is not a Python 3.10 or newer"
-    if [ -n "$without_venv" ]; then
-        version=$("$without_venv" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-        fail "$without_venv cannot make virtual environments (its modules venv and ensurepip are missing)" \
-            "On Debian and Ubuntu: sudo apt-get install python$version-venv"
+    uv=$(command -v uv) || uv=$HOME/.local/bin/uv # where its own installer puts it
+    [ -x "$uv" ] || uv=
+    if [ -n "$bare" ]; then
+        python=$bare
+        if [ -n "$uv" ]; then
+            tool=uv
+        else
+            tool=wheel
+            "$python" -I -c 'import ssl, venv' 2>/dev/null </dev/null ||
+                fail "$python is incomplete: it has no module ssl or venv" "$(how_to_get_python)"
+        fi
+        return
     fi
-    fail "no Python 3.10 or newer was found" \
-        "On Debian and Ubuntu: sudo apt-get install python3 python3-venv; on macOS: brew install python3" \
-        "If it has an unusual place: PYTHON=/path/to/python3 ./install.sh"
+    [ -z "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is ${old_version:-not a Python}; ssm-ssh needs Python 3.10 or newer" \
+        "Set PYTHON to such a one, or leave it unset"
+    [ -z "$uv" ] || python_from_uv
+    [ -n "$python" ] || fail "${old:-There is no Python on the PATH}; ssm-ssh needs Python 3.10 or newer" \
+        "$(how_to_get_python)"
 }
+
+consider() { # Python $1: sets $python if it has all it takes, else $bare (it cannot install pip) or $old, the first of each
+    case $1 in
+        python3)
+            # Apple's stub opens a window that offers its tools.
+            if [ "$(command -v python3)" = /usr/bin/python3 ] && [ "$(uname -s)" = Darwin ] &&
+                ! xcode-select -p >/dev/null 2>&1; then return; fi
+            ;;
+    esac
+    # A name may be a wrapper (pyenv, asdf) that knows no such version: so run it.
+    answer=$("$1" -E -s -c 'import sys; print("%d.%d.%d" % sys.version_info[:3]); print(sys.executable)' \
+        2>/dev/null </dev/null) || return 0
+    version=${answer%%"$newline"*}
+    path=${answer#*"$newline"}
+    case $version in
+        3.[0-9].* | [0-2].*)
+            [ -n "$old" ] || old_version="Python $version"
+            old=${old:-"$path is Python $version"}
+            return
+            ;;
+        [0-9]*.[0-9]*) ;;
+        *) return ;;
+    esac
+    if "$path" -I -c 'import ensurepip, ssl, venv; ensurepip.version()' >/dev/null 2>&1 </dev/null; then
+        python=$path
+    else
+        bare=${bare:-$path}
+    fi
+}
+
+python_from_uv() { # one that uv knows, or fetches
+    say "${old:-There is no Python on the PATH}: asking uv for a newer one ..."
+    # Not the environment of whatever project the current folder belongs to.
+    answer=$(
+        unset VIRTUAL_ENV
+        cd /
+        "$uv" run --no-project --no-cache --python '>=3.10' python -I -c \
+            'import sys; print(getattr(sys, "_base_executable", sys.executable))' 2>&1 </dev/null
+    ) || fail "${old:-There is no Python on the PATH}; ssm-ssh needs Python 3.10 or newer, and uv has none: \
+$(printf '%s\n' "$answer" | sed -n 's/^ *cause: //; s/^error: //; $p')" "$(how_to_get_python)"
+    consider "${answer##*"$newline"}"
+    tool=pip
+    if [ -z "$python" ] && [ -n "$bare" ]; then
+        python=$bare
+        tool=uv
+    fi
+}
+
+how_to_get_python() { # prints this system's own way
+    with=sudo
+    [ "$(id -u 2>/dev/null)" != 0 ] || with=
+    if [ "$(uname -s)" = Darwin ]; then
+        say "Run: brew install python"
+        return
+    fi
+    release=$(cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev/null) || release=
+    ids=" $(os_release ID) $(os_release ID_LIKE) "
+    number=$(os_release VERSION_ID)
+    case $ids in
+        *' amzn '*) if [ "$number" = 2 ]; then command=; else command="dnf install python3.11"; fi ;;
+        *' rhel '* | *' centos '*) case $number in
+            7*) command= ;;
+            8* | 9*) command="dnf install python3.11" ;;
+            *) command="dnf install python3" ;;
+        esac ;;
+        *' fedora '*) command="dnf install python3" ;;
+        *' debian '*) case $ids$number in
+            *' ubuntu '*2[2-9]* | *' ubuntu '*[3-9]?.*) command="apt-get install python3 python3-venv" ;;
+            *' ubuntu '* | *' debian '*1[01] | *' debian '*' '[0-9]) command= ;;
+            *) command="apt-get install python3 python3-venv" ;;
+        esac ;;
+        *suse*) case $number in
+            12* | 15*) command="zypper install python311" ;;
+            *) command="zypper install python3" ;;
+        esac ;;
+        *' alpine '*) command="apk add python3" ;;
+        *' arch '*) command="pacman -S python" ;;
+        *)
+            say "Install Python 3.10 or newer, or uv, and run install.sh again (PYTHON=/path/to/python3 names one)"
+            return
+            ;;
+    esac
+    if [ -n "$command" ]; then
+        say "Run: ${with:+$with }$command"
+    else
+        say "This system has none: install uv (https://docs.astral.sh/uv) and run install.sh again"
+    fi
+}
+
+os_release() { printf '%s\n' "$release" | sed -n "s/^$1=[\"']\{0,1\}\([^\"']*\)[\"']\{0,1\}\$/\1/p"; }
+
+helper() { "$python" -IB "$checkout/installer" "$@"; }
 
 refuse_borrowed_home() { # sudo with the caller's HOME would leave files that the caller cannot change
     "$python" -I -c 'import os, sys; sys.exit(os.geteuid() == 0 != os.stat(sys.argv[1]).st_uid)' "$HOME" ||
         fail "you are root, and $HOME belongs to another user" "Run it as that user, without sudo"
 }
 
-fingerprint() { # of all that decides what an installation holds
-    "$python" -I - "$checkout" <<'PY'
-import hashlib, pathlib, sys
-
-checkout = pathlib.Path(sys.argv[1])
-digest = hashlib.sha256(f"{sys.version} {sys.executable}".encode())
-package = (f for f in (checkout / "ssm_ssh").rglob("*") if f.is_file() and f.suffix != ".pyc")
-names = ("pyproject.toml", "README.md", "LICENSE", "install.sh", "requirements/runtime.txt", "requirements/build.txt")
-for file in sorted([*package, *(checkout / name for name in names)]):
-    content = hashlib.sha256(file.read_bytes()).hexdigest()
-    digest.update(f"{file.relative_to(checkout)} {content}\n".encode())
-print(digest.hexdigest())
-PY
-}
-
 # --- install ---------------------------------------------------------------------------------------------------
 
 install() {
+    [ -f "$checkout/requirements/runtime.txt" ] && [ -f "$checkout/installer/__main__.py" ] ||
+        fail "$checkout is not a checkout of ssm-ssh"
+    new=''
+    made=''
+    before=''
+    first_folders=''
+    unfinished=''
+    trap cleanup EXIT
+    trap 'stopped 129' HUP
+    trap 'stopped 130' INT
+    trap 'stopped 141' PIPE
+    trap 'stopped 143' TERM
     find_python
     refuse_borrowed_home
-    [ -f "$checkout/requirements/runtime.txt" ] || fail "$checkout is not a checkout of ssm-ssh"
     # Asked first, so that a refusal costs no download.
     if [ -e "$link" ] || [ -L "$link" ]; then
-        link_is_ours || fail "$link exists and was not made by this program, so it stays as it is" \
+        link_is_ours || fail "$link exists and was not made by this installation, so it stays as it is" \
             "Move it away, or remove what it belongs to, and run install.sh again"
     fi
     if [ -e "$venv" ] || [ -L "$venv" ]; then
-        venv_is_ours || fail "$venv exists and was not made by this program, so it stays as it is"
+        venv_is_ours || fail "$venv exists and was not made by this program, so it stays as it is" \
+            "Move it away, and run install.sh again"
     fi
 
-    made=
-    make_folder "$data"
-    if [ ! -d "$root" ]; then
-        make_folder "$root"
-        chmod 700 "$root"
-    fi
-    make_folder "$bin"
-    [ -z "$made" ] || printf '%s' "$made" >>"$root/folders"
-
-    # One at a time: the lock belongs to descriptor 9, and goes with this process however it ends.
-    exec 9>>"$root/folders"
-    "$python" -I -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
-
-    new=
-    mark=$(fingerprint)
-    before=
+    mark=$(helper fingerprint) || exit
+    unfinished=yes
+    lock
     if [ -f "$venv/made-by-install.sh" ]; then before=$(version_of "$program") || before=; fi
     if [ -n "$before" ] && [ "$(cat "$venv/made-by-install.sh")" = "$mark" ]; then
+        if ! link_is_ours; then
+            reason=$(ln -s "$program" "$link" 2>&1) || fail "cannot make $link: ${reason##*: }"
+            say "Linked $link to it."
+        fi
         say "ssm-ssh $before is up to date ($root)."
     else
         build
-        "$python" -I - "$new" "$venv" <<'PY'
-import os, sys
-
-new, venv = sys.argv[1:]
-os.symlink(os.path.basename(new), new + ".link")
-os.replace(new + ".link", venv)  # one step: at no moment is there no program
-PY
+        helper activate "$new" "$venv" "$link" "$program" "$mark" || exit
         kept=$new
         new=
         after=$(version_of "$program")
@@ -173,12 +262,59 @@ PY
         fi
         prune "$kept" "${previous:-}"
     fi
-    link_is_ours || {
-        ln -s "$program" "$link"
-        say "Linked $link to it."
-    }
+    unfinished=
     exec 9>&-
-    report_path
+    trap - EXIT HUP INT PIPE TERM
+}
+
+lock() { # one installation at a time: the lock belongs to descriptor 9, and goes with this process however it ends
+    while :; do
+        make_folders
+        [ -e "$root/folders" ] || first_folders=yes
+        # Here and below a redirection that fails would end the shell in its own words.
+        reason=$( (printf '%s' "$made" >>"$root/folders") 2>&1) ||
+            fail "cannot write $root/folders: ${reason##*: }" "Make room, or make that folder writable"
+        exec 9>>"$root/folders"
+        status=0
+        helper lock 9 "$root/folders" || status=$?
+        case $status in
+            0) break ;;
+            75) exec 9>&- ;; # another installation failed, and removed what it had made
+            *) exit "$status" ;;
+        esac
+    done
+    make_folders
+}
+
+make_folders() {
+    make_folder "$data"
+    if [ ! -d "$root" ]; then
+        make_folder "$root"
+        chmod 700 "$root"
+    fi
+    make_folder "$bin"
+    for folder in "$root" "$bin"; do
+        [ -w "$folder" ] || fail "cannot write in $folder" "Make it writable, and run install.sh again"
+    done
+}
+
+stopped() { # by signal $1 - 128
+    trap '' HUP INT PIPE TERM
+    # Ctrl-C leaves a half line on the terminal.
+    if [ -n "$unfinished" ]; then
+        printf '\ninstall.sh: stopped; nothing was changed\n' >&2 || :
+    else
+        printf '\ninstall.sh: stopped\n' >&2 || :
+    fi
+    exit "$1"
+}
+
+cleanup() { # what an installation that did not come to its end has made
+    trap '' HUP INT PIPE TERM
+    if [ -n "$new" ]; then rm -rf "$new" "$new.link"; fi
+    [ -n "$unfinished" ] && [ -n "$made$first_folders" ] || return 0
+    if [ -n "$first_folders" ]; then rm -f "$root/folders"; fi
+    printf '%s' "$made" | while IFS= read -r folder; do rmdir "$folder" 2>/dev/null || :; done
 }
 
 version_of() { "$1" --version 2>/dev/null </dev/null | sed 's/.* //'; }
@@ -186,52 +322,68 @@ version_of() { "$1" --version 2>/dev/null </dev/null | sed 's/.* //'; }
 build() { # a complete virtual environment in $new
     previous=
     if venv_is_ours; then previous=$root/$(readlink "$venv"); fi
-    trap '[ -z "$new" ] || rm -rf "$new" "$new.link"' EXIT
-    trap 'exit 1' HUP INT TERM
-    new=$(mktemp -d "$root/venv-XXXXXXXX")
-    : >"$new/made-by-install.sh"
+    reason=$(mktemp -d "$root/venv-XXXXXXXX" 2>&1) || fail "cannot write in $root: ${reason##*: }"
+    new=$reason
+    reason=$( (: >"$new/made-by-install.sh" && mkdir "$new/tmp") 2>&1) || fail "cannot write in $new: ${reason##*: }"
+    # What pip unpacks goes where it is removed with the rest, whatever happens, and where there is room for it.
+    TMPDIR=$new/tmp
+    export TMPDIR
     say "Making a virtual environment with $python ..."
-    "$python" -I -m venv "$new" || fail "that failed; nothing was changed"
+    case $tool in
+        uv) attempt "making the environment" "$uv" venv --no-cache --no-config --no-project --allow-existing --python "$python" "$new" ;;
+        pip) attempt "making the environment" "$python" -I -m venv "$new" ;;
+        wheel)
+            attempt "making the environment" "$python" -I -m venv --without-pip "$new"
+            say "Fetching pip, which this Python lacks ..."
+            wheel=$(helper fetch-pip "$new/tmp") || exit
+            ;;
+    esac
     say "Installing the dependencies, pinned with hashes ..."
-    pip --require-hashes --requirement "$checkout/requirements/runtime.txt" ||
-        fail "the dependencies could not be installed; nothing was changed"
+    add "installing the dependencies" --require-hashes --requirement "$checkout/requirements/runtime.txt"
     # The build tool is pinned too, and stays out of the environment: it is only there while the package is built.
-    pip --require-hashes --requirement "$checkout/requirements/build.txt" --target "$new/build" --no-compile ||
-        fail "the build tool could not be installed; nothing was changed"
-    say "Installing ssm-ssh ..."
-    (
-        export PYTHONPATH="$new/build"
-        pip --compile --no-deps --no-build-isolation "$checkout"
-    ) || fail "ssm-ssh could not be built; nothing was changed"
-    rm -rf "$new/build"
-    write_program
-    [ -n "$(version_of "$new/bin/ssm-ssh")" ] || {
-        "$new/bin/ssm-ssh" --version >&2 || :
-        fail "the installed program does not run; nothing was changed"
-    }
-    printf '%s\n' "$mark" >"$new/made-by-install.sh"
+    say "Building ssm-ssh ..."
+    add "installing the build tool" --require-hashes --requirement "$checkout/requirements/build.txt" \
+        --target "$new/tmp/build" --no-compile
+    PYTHONPATH=$new/tmp/build
+    export PYTHONPATH
+    add "building ssm-ssh" --compile --no-deps --no-build-isolation "$checkout"
+    unset PYTHONPATH TMPDIR
+    rm -rf "$new/tmp"
+    helper write-program "$new/bin" || exit
+    if [ -z "$(version_of "$new/bin/ssm-ssh")" ]; then
+        reason=$("$new/bin/ssm-ssh" --version 2>&1 </dev/null) || :
+        fail "the installed program does not run: ${reason##*"$newline"}"
+    fi
 }
 
-pip() ( # pip install: settings that would install something else or elsewhere are overruled, indexes and proxies not
-    unset PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_REQUIREMENT
+attempt() { # to do $1 by the rest
+    helper run "$root" "$@" || exit
+}
+
+add() ( # pip install, to do $1: settings that would install something else or elsewhere are overruled, indexes and proxies not
+    what=$1
+    shift
+    trap 'exit 129' HUP # not to be reported as ended by a signal
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    unset PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_REQUIREMENT PIP_QUIET PIP_VERBOSE PIP_LOG
+    unset UV_CONSTRAINT UV_OVERRIDE UV_BUILD_CONSTRAINT UV_SYSTEM_PYTHON UV_PYTHON UV_TARGET UV_PREFIX VIRTUAL_ENV
     export PIP_USER=0
     # No cache: it would stay behind in the home folder.
-    exec "$new/bin/python" -I -m pip --quiet --disable-pip-version-check --no-input --no-cache-dir install "$@" </dev/null
+    case $tool in
+        uv)
+            case $* in *--no-compile* | *--compile*) ;; *) set -- --compile "$@" ;; esac
+            cd "$new" # away from a project that has settings for uv
+            set -- "$uv" pip install --no-cache --python "$new/bin/python" "$@"
+            ;;
+        *)
+            set -- --disable-pip-version-check --no-input --no-cache-dir install --progress-bar off "$@"
+            if [ "$tool" = pip ]; then set -- -m pip "$@"; else set -- "$wheel/pip" "$@"; fi
+            set -- "$new/bin/python" -I "$@"
+            ;;
+    esac
+    attempt "$what" "$@"
 )
-
-write_program() { # instead of pip's: isolated (-I), so that neither PYTHONPATH nor the current folder slips a module in
-    "$new/bin/python" -I - "$new/bin" <<'PY'
-import pathlib, sys
-
-bin = pathlib.Path(sys.argv[1])
-start = f"#!{bin}/python -I\n"
-if " " in str(bin) or len(start) > 127:  # what Linux, before 5.1, and macOS can take in such a line
-    start = f"#!/bin/sh\n'''exec' \"{bin}/python\" -I \"$0\" \"$@\"\n' '''\n"
-program = bin / "ssm-ssh"
-program.write_text(start + "import sys\nfrom ssm_ssh.cli.main import entry\nsys.exit(entry())\n")
-program.chmod(0o755)
-PY
-}
 
 prune() { # remove the environments of earlier runs, except the ones named
     for folder in "$root"/venv-*; do
@@ -239,22 +391,26 @@ prune() { # remove the environments of earlier runs, except the ones named
     done
 }
 
-report_path() {
+next_step() { # in one line
     case :${PATH:-}: in
         *:"$bin":*)
             first=$(command -v ssm-ssh || :)
-            [ "$first" = "$link" ] || say "Mind: the name ssm-ssh finds ${first:-nothing} first on your PATH."
+            if [ "$first" = "$link" ]; then
+                say "Next: ssm-ssh setup (it makes ssh reach instances by their ids)"
+            else
+                say "Next: put $bin before ${first%/*} on your PATH, where another ssm-ssh is, then run: ssm-ssh setup"
+            fi
             ;;
         *)
-            say "$bin is not on your PATH. Add this to your shell's start file:"
-            say "    export PATH=\"\$HOME/.local/bin:\$PATH\""
+            say "Next: $bin is not on your PATH, so add to your shell's start file, and run:" \
+                "export PATH=\"\$HOME/.local/bin:\$PATH\"; then: ssm-ssh setup"
             ;;
     esac
 }
 
 demo() {
     say ""
-    "$program" lab --demo || fail "the demonstration did not go as it should, see above"
+    "$program" lab --demo || fail "the demonstration failed, see above"
 }
 
 # --- uninstall -------------------------------------------------------------------------------------------------
@@ -318,6 +474,7 @@ case ${1:-} in
     '')
         locate
         install
+        next_step
         ;;
     --demo)
         locate

@@ -1,0 +1,1 @@
+"""What install.sh leaves to Python: the package index, progress, and errors in one line."""

@@ -1,0 +1,88 @@
+"""install.sh --uninstall: what it removes, and what it leaves."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.installation import Place, make_place, make_quick
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return make_place(tmp_path)
+
+
+@pytest.mark.parametrize("answer", ["yes", "no", "not asked"])
+def test_uninstall_offers_to_take_back_what_setup_did(place: Place, answer: str) -> None:
+    fake_installation(place)
+    managed = place.home / ".ssh/ssm-ssh.config"
+    managed.parent.mkdir(mode=0o700)
+    config = place.home / ".ssh/config"
+    config.write_text("Host other\n    User me\n")
+    # As in a lab: ssm-ssh takes HOME for the home that ssh reads, and ssh is made to.
+    lab = {"SSM_SSH_LAB": str(place.home), "SHELL": "/bin/sh"}
+    (place.path / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F "$HOME/.ssh/config" "$@"\n')
+    (place.path / "ssh").chmod(0o755)
+    setup = subprocess.run(
+        [place.link, "setup"], env=place.environment(**lab), capture_output=True, text=True, timeout=60
+    )
+    assert setup.returncode == 0, setup.stderr
+    assert managed.exists()
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    done = place.run("--uninstall", stdin=subprocess.DEVNULL if answer == "not asked" else theirs, **lab)
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0, done.stdout
+    assert ("[Y/n]" in done.stdout) == (answer != "not asked")
+    assert managed.exists() == (answer != "yes")
+    assert ("configuration still names ssm-ssh" in done.stdout) == (answer != "yes")
+    assert not place.link.exists()
+
+
+def fake_installation(place: Place) -> None:
+    """Make what install.sh makes, with the package and interpreter of these tests, which takes no time."""
+    environment = place.data / "venv-fake"
+    (environment / "bin").mkdir(parents=True)
+    place.data.chmod(0o700)
+    (environment / "made-by-install.sh").touch()
+    program = environment / "bin/ssm-ssh"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -m ssm_ssh "$@"\n')
+    program.chmod(0o755)
+    (place.data / "venv").symlink_to("venv-fake")
+    place.link.parent.mkdir(parents=True)
+    place.link.symlink_to(place.data / "venv/bin/ssm-ssh")
+
+
+def test_uninstall_leaves_what_has_come_in_between(place: Place) -> None:
+    assert make_quick(place).run().returncode == 0
+    (place.data / "id_ed25519").touch()
+    (place.link.parent / "other").touch()
+    done = place.run("--uninstall")
+    assert done.returncode == 0
+    assert f"Left {place.data}" in done.stdout
+    assert {"id_ed25519", "other"} <= {Path(name).name for name in place.contents()}
+
+
+def test_uninstall_without_an_installation_does_nothing(place: Place) -> None:
+    done = place.run("--uninstall")
+    assert done.returncode == 0
+    assert "nothing to uninstall" in done.stdout
+    assert place.contents() == []
+
+
+def test_uninstall_leaves_nothing_of_its_own(place: Place) -> None:
+    data = place.home / "elsewhere"
+    assert make_quick(place).run(XDG_DATA_HOME=str(data)).returncode == 0
+    assert place.program("--version").returncode == 0
+    done = place.run("--uninstall", XDG_DATA_HOME=str(data))
+    assert done.returncode == 0
+    assert "uninstalled" in done.stdout
+    assert place.contents() == []
