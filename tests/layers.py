@@ -71,7 +71,8 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "target": "PURE: an instance, a port and a user",
-        "installation": "how this program was installed and is started",
+        "installation": "how this program is started by others",
+        "install_hints": "how it was installed, for hints",
         "errors": "every error a user can meet",
         "text": "PURE: what untrusted text passes before it is shown",
         "__init__": "the version",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import stat
 import subprocess
@@ -67,7 +66,7 @@ def test_a_wrong_hash_is_refused(installed: Place) -> None:
     before = installed.contents()
     pins = installed.checkout / "requirements/runtime.txt"
     text = pins.read_text()
-    pins.write_text(re.sub("sha256:[0-9a-f]{64}", f"sha256:{0:064}", text))
+    pins.write_text(f"six==1.17.0 --hash=sha256:{0:064}\n")
     done = installed.run()
     pins.write_text(text)
     assert done.returncode == 1
@@ -84,7 +83,7 @@ def test_a_python_without_pip_is_given_the_pinned_one(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert "Fetching pip" in done.stdout
     assert place.program("--version").stdout == f"ssm-ssh {__version__}\n"
-    assert not list(place.data.rglob("pip*"))
+    assert not list(place.data.rglob("pip-*"))
 
 
 @pytest.mark.e2e

@@ -13,10 +13,12 @@ _NOT_UNIT = (
     *("e2e/", "remote/", "sshconfig/", "cli/", "lab/machines/", "lab/test_client.py", "lab/test_demo.py"),
     "aws/credentials/test_relogin.py",
     "channel/test_session_flow.py",  # minutes of virtual time, byte by byte
-    *("test_install.py", "test_fresh.py", "test_run.py", "test_needs.py", "test_benchmarks.py"),
+    *("test_install.py", "test_install_python.py", "test_install_refusals.py", "test_install_upgrade.py"),
+    *("test_uninstall.py", "test_fresh.py", "test_run.py", "test_needs.py", "test_benchmarks.py"),
 )
 # Each file is the work of one process from start to end. A long one that starts last is waited for by all others.
 _LONGEST_FIRST = (
+    "test_install_upgrade.py",
     *("test_install.py", "sshconfig/test_crash.py", "e2e/test_resilience.py", "e2e/test_access_crowd.py"),
     *("e2e/", "sshconfig/test_install.py", "cli/", "remote/", "lab/machines/", "lab/"),
 )

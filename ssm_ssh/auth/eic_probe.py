@@ -21,6 +21,7 @@ from ssm_ssh.auth import push_journal
 from ssm_ssh.auth.keypair import identity_files
 from ssm_ssh.errors import SsmSshError
 from ssm_ssh.hostkeys import known_hosts
+from ssm_ssh.installation import module
 from ssm_ssh.locate import history
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def start(target: Target, spelled: str, settings: AwsSettings, document: str) ->
         "document": document,
     }
     child = subprocess.Popen(
-        [sys.executable, "-I", "-m", __name__],
+        module(__name__),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -117,7 +118,7 @@ def command(question: Mapping[str, Any], user: str) -> list[str]:
     """Return the ssh that logs in as `user` by EC2 Instance Connect and does nothing there."""
     from shlex import quote
 
-    proxy = [sys.executable, "-I", "-m", "ssm_ssh", "proxy", "--push", "eic", "--key", "", "--region"]
+    proxy = [*module("ssm_ssh"), "proxy", "--push", "eic", "--key", "", "--region"]
     proxy += [question["region"], "--document", question["document"]]
     proxy += ["--profile", question["profile"]] if question["profile"] else []
     words = " ".join(quote(word).replace("%", "%%") for word in proxy)

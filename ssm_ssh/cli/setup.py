@@ -44,6 +44,7 @@ def run(argv: list[str]) -> int:
         return 0
     _check_choice(options)
     from ssm_ssh.auth import keypair
+    from ssm_ssh.install_hints import command
     from ssm_ssh.sshconfig.desired import compose
 
     if not options.dry_run:
@@ -56,7 +57,12 @@ def run(argv: list[str]) -> int:
         inline=options.inline,
         dry_run=options.dry_run,
     )
-    _tell(done, "Nothing to do: ssh is set up, and everything is current.", dry_run=options.dry_run)
+    _tell(
+        done,
+        "Nothing to do: ssh is set up, and everything is current.",
+        dry_run=options.dry_run,
+        next_step=f"Next: {command()} list, which shows your instances, then: ssh ec2-user@i-...",
+    )
     return 0
 
 
@@ -133,7 +139,7 @@ def _places(values: list[str]) -> list[str]:
     return [place for value in values for place in ([value] if is_place(value) else value.split())]
 
 
-def _tell(done: Done, nothing: str, *, dry_run: bool) -> None:
+def _tell(done: Done, nothing: str, *, dry_run: bool, next_step: str = "") -> None:
     from ssm_ssh.text import printable
 
     changes = done.plan.changes
@@ -154,6 +160,8 @@ def _tell(done: Done, nothing: str, *, dry_run: bool) -> None:
         print(f"Mind: this is root's configuration, not that of {printable(sudo, 60)}")
     for note in done.notes:
         print(f"Mind: {note.line()}")
+    if next_step and not dry_run:
+        print(next_step)
 
 
 def _diff(done: Done) -> str:

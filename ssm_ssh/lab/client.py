@@ -12,7 +12,6 @@ import json
 import os
 import select
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,6 +20,8 @@ from types import TracebackType
 from typing import Any, NamedTuple, TypeAlias
 
 from ssm_ssh.errors import StateError, UsageError
+from ssm_ssh.install_hints import with_extra
+from ssm_ssh.installation import module
 from ssm_ssh.lab import environment as files
 from ssm_ssh.lab.options import SSHD_KINDS, LabOptions
 from ssm_ssh.storage.paths import data_folder
@@ -94,7 +95,7 @@ class Lab:
         if self.options.sshd not in SSHD_KINDS:
             raise UsageError(f"'{self.options.sshd}' is not a kind of sshd", f"Use one of: {', '.join(SSHD_KINDS)}")
         if importlib.util.find_spec("paramiko") is None:
-            raise UsageError("a lab needs paramiko, which is not installed", "Run: pip install 'ssm-ssh[lab]'")
+            raise UsageError("a lab needs paramiko, which is not installed", f"Run: {with_extra('lab')}")
         base = self._base or data_folder()
         with open_folder(base):
             self.folder = Path(tempfile.mkdtemp(prefix="lab-", dir=base))
@@ -110,7 +111,7 @@ class Lab:
         self._log = os.open(log, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         # A session of its own: Ctrl-C in the terminal is for the command in the lab, the end of the pipe for the lab.
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "ssm_ssh.lab.server"],
+            module("ssm_ssh.lab.server"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ssm_ssh.errors import UsageError
+from ssm_ssh.install_hints import command
 from ssm_ssh.lab import Lab, LabInstance, LabOptions
 from ssm_ssh.text import printable
 
@@ -57,6 +58,8 @@ class _Demo:
         self._what_aws_saw()
         steps = "1 step" if self.failed == 1 else f"{self.failed} steps"
         self._say(f"\n{steps} failed: see above." if self.failed else "\nAll of it worked.")
+        if not self.failed:
+            self._say(f"Next: {command()} setup, and your own ssh reaches instances through Session Manager")
         return 1 if self.failed else 0
 
     def _commands(self, instance: LabInstance) -> None:

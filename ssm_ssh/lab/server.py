@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from ssm_ssh.auth.keypair import identity_files
 from ssm_ssh.errors import SsmSshError
 from ssm_ssh.hostkeys import known_hosts
+from ssm_ssh.installation import module
 from ssm_ssh.lab import environment as files
 from ssm_ssh.lab.api.server import Api
 from ssm_ssh.lab.control import Control
@@ -150,7 +151,7 @@ class Server:
         environment = {**self.environment, "PATH": self._system_path}
         if os.geteuid() == 0:
             del environment["TMPDIR"]
-        command = [sys.executable, "-I", "-m", "ssm_ssh.lab.machines.instances"]
+        command = module("ssm_ssh.lab.machines.instances")
         with theirs:
             process = await asyncio.create_subprocess_exec(*command, stdin=theirs.fileno(), stdout=2, env=environment)
         stack.push_async_callback(_end_process, process)

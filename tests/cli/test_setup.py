@@ -21,7 +21,10 @@ def test_it_says_what_it_did_and_then_that_there_is_nothing_to_do(home: Home) ->
     for part in ("Made", "Changed", "Kept the configuration as it was in", "other hosts stay as they were"):
         assert part in said
     before = home.contents()
-    assert home.run("setup") == "Nothing to do: ssh is set up, and everything is current.\n"
+    assert said.splitlines()[-1].startswith("Next: ")
+    nothing, next_step = home.run("setup").splitlines()
+    assert nothing == "Nothing to do: ssh is set up, and everything is current."
+    assert next_step.startswith("Next: ")
     assert home.contents() == before
     assert "Removed" in home.run("setup", "--remove")
     assert "Nothing to remove" in home.run("setup", "--remove")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ssm_ssh import errors
 from ssm_ssh.aws.credentials.access_key import Credentials
 from ssm_ssh.errors import CredentialsError, SsmSshError
+from ssm_ssh.installation import module
 from ssm_ssh.text import surprise
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _ask(settings: AwsSettings, *, may_ask: bool) -> Credentials:
     try:
         # stderr is ssh's: who waits for its end is not to wait for this.
         with subprocess.Popen(
-            [sys.executable, "-I", "-m", __name__],
+            module(__name__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
