@@ -153,3 +153,34 @@ def test_without_ec2_list_has_no_names(lab: Lab, how: str) -> None:
     assert lab.instances[0].instance_id in done.stdout
     assert done.stderr.count("no names: ") == 1
     assert time.monotonic() - began < 30
+
+
+SSH = ["ssh", "INSTANCE", "true"]
+
+
+@pytest.mark.parametrize(
+    ("action", "command"),
+    [
+        ("ssm:StartSession", SSH),
+        ("ssmmessages:OpenDataChannel", SSH),
+        ("ssm:SendCommand", ["ssm-ssh", "key", "sweep", "INSTANCE"]),
+        ("ssm:DescribeInstanceInformation", ["ssm-ssh", "list"]),
+        ("ec2:DescribeInstances", ["ssm-ssh", "list"]),
+        ("ec2:DescribeInstances", ["ssm-ssh", "host-keys", "prune"]),
+        ("ec2:GetConsoleOutput", ["ssm-ssh", "host-keys", "refresh", "--no-commands", "INSTANCE"]),
+    ],
+)
+@pytest.mark.parametrize("explicit", [False, True])
+def test_every_command_says_which_policy_denies(lab: Lab, action: str, command: list[str], explicit: bool) -> None:
+    instance = lab.instances[0].instance_id
+    if command[1] == "host-keys":  # something is to be known of it
+        ssh(lab, dict(lab.env))
+    lab.fault("deny", action=action, policy="VPC endpoint policy", explicit=explicit)
+    words = [f"ec2-user@{instance}" if word == "INSTANCE" and command is SSH else word for word in command]
+    words = [instance if word == "INSTANCE" else word for word in words]
+    done = subprocess.run(
+        words, env=lab.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+    )
+    told = " ".join((done.stdout + done.stderr).split())
+    assert f"{action} is {'denied' if explicit else 'not allowed'} on " in told
+    assert ("an explicit deny in the VPC endpoint policy" if explicit else "no VPC endpoint policy allows it") in told

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.aws.config.login_source import renewal_hint
+from ssm_ssh.aws.credentials.denial import read_denial
 from ssm_ssh.errors import (
     AccessDenied,
     AwsError,
@@ -67,11 +68,6 @@ _DENIED = frozenset({"AccessDenied", "Auth", "Forbidden", "NotAuthorized", "Unau
 _UNKNOWN_KEY = frozenset(
     {"InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken", "UnrecognizedClient", "AuthFailure"}
 )
-_ACTION = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z0-9*]+)(?: on (?:the )?resource: (\S+))?")
-# Which kind of policy denies: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
-_POLICY = r"([A-Za-z -]{1,50}?(?:policy|boundary|[a-z](?=[:.,]|$)))"
-_DENY = re.compile(rf"with an explicit deny(?: in (?:an? |the )?{_POLICY}(?=[\s:.,]|$))?")
-_NONE_ALLOWS = re.compile(rf"because no {_POLICY} allows")
 # What is to be done where an IAM policy of the caller's alone would not help.
 _WAYS_OUT = {
     "session policy": "A session policy narrows these credentials: have it allow this too, or use others",
@@ -194,28 +190,20 @@ def _said(refusal: Refusal) -> str:
 
 
 def _denied(refusal: Refusal, where: str) -> AwsError:
-    deny, lacking = _DENY.search(refusal.message), _NONE_ALLOWS.search(refusal.message)
-    policy = printable((deny and deny[1]) or (lacking and lacking[1]) or "", 60)
-    if deny:
-        reason = f"an explicit deny in the {policy or 'policy'}"
+    denial = read_denial(refusal.message)
+    hint = _WAYS_OUT.get(denial.policy, "")
+    if denial.explicit:
         hint = "No other policy can allow it; ask the owner of that one"
-    else:
-        reason = f"no {policy} allows it" if policy else ""
-        hint = _WAYS_OUT.get(policy, "")
-    named = _ACTION.search(refusal.message)
-    if named is None:
+    if not denial.text:
         text = _said(refusal)
-        more = f" ({reason})" if reason and policy not in text else ""
+        more = f" ({denial.reason})" if denial.reason and denial.policy not in text else ""
         message = f"{refusal.operation} is denied in {where}: {text}{more}"
         return _error(AccessDenied, refusal, message, hint or "Ask for the permission")
-    action = named[1]
-    resource = printable(named[2] or "", 140).rstrip(".,")
-    on = f" on {resource}" if resource else ""
-    if deny:
-        return _error(AccessDenied, refusal, f"{action} is denied{on}: {reason}", hint)
+    if denial.explicit:
+        return _error(AccessDenied, refusal, denial.text, hint)
     # The reason before the place: what a line has too much is cut from the end of the message.
-    message = f"{action} is not allowed{on}{f': {reason},' if reason else ''} in {where}"
-    grant = _GRANTS.get(action, "Ask for an IAM policy that allows this action")
+    message = f"{denial.text}{',' if denial.reason else ''} in {where}"
+    grant = _GRANTS.get(denial.action, "Ask for an IAM policy that allows this action")
     return _error(AccessDenied, refusal, message, hint or grant)
 
 

@@ -226,6 +226,9 @@ def _from_sts(error: failures.ClientError, settings: AwsSettings) -> Credentials
     elif operation == "GetRoleCredentials":
         hint = f"Check sso_account_id and sso_role_name in profile '{name}'"
     elif code in {"AccessDenied", "AccessDeniedException"}:
+        from ssm_ssh.aws.credentials.denial import read_denial
+
+        message = read_denial(str(details.get("Message", ""))).text or message
         hint = f"Check role_arn in profile '{name}' and the role's trust policy"
     else:
         hint = f"Check it with: {whoami(name)}"

@@ -267,6 +267,13 @@ class TestRole:
         ("code", "message", "hint"),
         [
             ("AccessDenied", "User is not authorized", "role_arn in profile 'p'"),
+            (
+                "AccessDenied",
+                f"User: arn:aws:sts::123456789012:assumed-role/{'r' * 64}/{'s' * 64} is not authorized to perform: "
+                f"sts:AssumeRole on resource: arn:aws:iam::123456789012:role/{'t' * 40} with an explicit deny in a "
+                "service control policy",
+                f"{'t' * 40}: an explicit deny in the service control policy",
+            ),
             ("ExpiredToken", "The security token is expired", "Renew the credentials"),
             (
                 "AccessDenied",
