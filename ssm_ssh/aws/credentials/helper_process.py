@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Seconds for credentials that no person is asked for: a `credential_process` or an endpoint that hangs.
 _UNATTENDED = 60.0
 # Seconds that a process which nobody waits for any more may take to leave the terminal as it was.
-_UNWIND = 2.0
+_UNWIND = 10.0
 _SETTINGS = ("profile", "explicit_profile", "region", "ca_bundle", "connect_timeout", "read_timeout", "max_attempts")
 
 
