@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 NAME = "ssm-ssh.log"
 _LARGEST = 1 << 20  # a few thousand connections; one older file is kept beside it
 _LONGEST_LINE = 2000
+# Seconds for which the change of files is left to another process.
+_PATIENCE = 1.0
 # Bytes of one connection. Hours of trouble take a tenth of a mebibyte.
 _MOST = 1 << 18
 # Bytes of one connection that the other end words: an instance is not to push everything else out of the log.
@@ -104,7 +106,9 @@ def open_log(path: Path | None, *, debug: bool, subject: str) -> Log:
             fd = folder.append_to(NAME)
             if os.fstat(fd).st_size > _LARGEST:
                 os.close(fd)
-                folder.replace(NAME, NAME + ".1")
+                with folder.turn(NAME, 0, _PATIENCE):
+                    if folder.size(NAME) > _LARGEST:  # else another process has just done it
+                        folder.replace(NAME, NAME + ".1")
                 fd = folder.append_to(NAME)
     except SsmSshError as error:
         log = Log(None, debug=debug, subject=subject)

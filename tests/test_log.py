@@ -1,5 +1,7 @@
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from ssm_ssh import log
 from ssm_ssh.errors import UsageError
 from ssm_ssh.log import NAME, Log, open_log
+from ssm_ssh.storage.private_dir import Folder
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +92,22 @@ def test_the_other_end_has_a_share_of_the_log_and_no_more(tmp_path: Path) -> Non
     assert len(content) < 20_000
     assert content.count("its words are left out from here on") == 1
     assert content.endswith(" after\n")
+
+
+def test_a_file_that_another_process_has_just_changed_is_not_changed_again(
+    state_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_log(None, debug=False, subject="x").info("old")
+    with (state_home / NAME).open("ab") as file:
+        file.truncate(2 << 20)
+
+    @contextmanager
+    def turn(folder: Folder, name: str, place: int, patience: float) -> Iterator[None]:
+        (state_home / NAME).rename(state_home / (NAME + ".1"))
+        os.close(folder.append_to(NAME))
+        yield
+
+    monkeypatch.setattr(Folder, "turn", turn)
+    open_log(None, debug=False, subject="x").info("new")
+    assert (state_home / (NAME + ".1")).stat().st_size == 2 << 20
+    assert "new" in (state_home / NAME).read_text()

@@ -100,6 +100,15 @@ class Folder:
             raise self._not_plain(name)
         return status.st_mtime
 
+    def size(self, name: str) -> int:
+        """Return the length of the file `name` in bytes, 0 where there is none. Raises StateError."""
+        try:
+            return os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise self._unusable(name, error) from error
+
     def stamp(self, name: str, moment: float) -> None:
         """Have `modified` say `moment` of the file `name`."""
         try:
