@@ -267,13 +267,6 @@ class TestRole:
         ("code", "message", "hint"),
         [
             ("AccessDenied", "User is not authorized", "role_arn in profile 'p'"),
-            (
-                "AccessDenied",
-                f"User: arn:aws:sts::123456789012:assumed-role/{'r' * 64}/{'s' * 64} is not authorized to perform: "
-                f"sts:AssumeRole on resource: arn:aws:iam::123456789012:role/{'t' * 40} with an explicit deny in a "
-                "service control policy",
-                f"{'t' * 40}: an explicit deny in the service control policy",
-            ),
             ("ExpiredToken", "The security token is expired", "Renew the credentials"),
             (
                 "AccessDenied",
@@ -289,6 +282,14 @@ class TestRole:
         assert f"AssumeRole for profile 'p' failed: {code}" in error.message
         assert hint in error.hint
         assert "\n" not in error.message
+
+    def test_a_role_that_may_not_be_assumed_keeps_the_reason(self, aws: FakeAws) -> None:
+        role = f"arn:aws:iam::123456789012:role/{'t' * 40}"
+        about = f"User: arn:aws:sts::123456789012:assumed-role/{'r' * 64}/{'s' * 64} is not authorized to perform: "
+        reason = "with an explicit deny in a service control policy"
+        aws.answers = [sts_error("AccessDenied", f"{about}sts:AssumeRole on resource: {role} {reason}")]
+        told = f"sts:AssumeRole is denied on {role}: an explicit deny in the service control policy"
+        assert told in failure("p").sentence()
 
     def test_no_way_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "https://127.0.0.1:1")
