@@ -60,8 +60,8 @@ class Unanswered:
 
     @property
     def unfinished(self) -> bool:
-        """Whether it is a message of the gateway's that has been incomplete for so long."""
-        return self._stuck >= self.waited
+        """Whether a message of the gateway's has begun, and what comes behind it cannot arrive."""
+        return self._stuck >= _STILL_COMING
 
     def connection_status(self, connected: bool | None, now: float) -> None:
         """Note what GetConnectionStatus said; None: it could not be asked."""

@@ -278,6 +278,14 @@ class Connection:
         """Say that a step before the login was not taken in time."""
         return login_wait.overdue(awaited, self._target.instance_id, self._target.port, last)
 
+    def explain_no_session(self, reason: str) -> SsmSshError:
+        """Say that the agent ended the session before its handshake was complete."""
+        return SessionEnded(
+            f"the SSM Agent on {self._target.instance_id} ended the session before it began: "
+            f"{printable(reason.replace('-' * 10, '').replace('ERROR-------', ''), 200) or 'no reason given'}",
+            "Restart it there (systemctl restart amazon-ssm-agent), or look at its log",
+        )
+
     def explain_unanswered(self, seconds: float, *, unfinished: bool) -> SsmSshError:
         """Say why a session ends whose other end has acknowledged nothing for so long."""
         instance_id = self._target.instance_id

@@ -495,6 +495,9 @@ class Relay:
             elif now >= since + _LEAVE:
                 self._fail(self._line.explain_outside(), now)
             return
+        if not self._channel.established:  # that was the agent, and it would do the same again
+            self._fail(self._line.explain_no_session(reason), now)
+            return
         said = self._gate.said
         if self._attempts < _ATTEMPTS and self._line.refused_by_sshd(reason):
             delay = self._retry.delay()

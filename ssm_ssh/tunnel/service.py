@@ -60,6 +60,9 @@ class Line(Protocol):
     def explain_overdue(self, awaited: str, last: SsmSshError | None) -> SsmSshError:
         """Say that it was not taken in time; `last`: what the connection broke of, if it did. Does not block."""
 
+    def explain_no_session(self, reason: str) -> SsmSshError:
+        """Say that the agent ended the session before its handshake was complete. Does not block."""
+
     def explain_unanswered(self, seconds: float, *, unfinished: bool) -> SsmSshError:
         """Say why a session ends whose other end has acknowledged nothing for so long. Does not block.
 

@@ -59,6 +59,7 @@ class FakeChannel:
         if isinstance(event, Exception):
             raise event
         self.closed = self.closed or isinstance(event, Closed)
+        self.established = self.established or isinstance(event, Established)
         return [event]
 
     def frames(self, now: float, budget: int) -> list[bytes]:
@@ -202,6 +203,9 @@ class FakeWorld:
 
     def explain_overdue(self, awaited: str, last: SsmSshError | None) -> SsmSshError:
         return SsmSshError(f"overdue: {awaited}")
+
+    def explain_no_session(self, reason: str) -> SsmSshError:
+        return SsmSshError(f"no session: {reason}")
 
     def explain_unanswered(self, seconds: float, *, unfinished: bool) -> SsmSshError:
         return SsmSshError("unanswered")
@@ -352,3 +356,10 @@ def test_an_end_from_outside_during_the_key_exchange_is_said_inside_ssh(world: F
     world.opening = [lambda: world.connection(Output(b"SSH-2.0-there\r\n"), Closed(""))]
     assert world.run() == 1
     assert b"from outside" in world.said
+
+
+def test_an_agent_that_ends_the_session_before_its_handshake_is_not_tried_again(world: FakeWorld) -> None:
+    world.opening = [lambda: world.connection(Closed("Handshake timed out"))]
+    assert world.run() == 1
+    assert world.opened == 1
+    assert b"no session: Handshake timed out" in world.said

@@ -1,0 +1,127 @@
+"""Every wait of a connection, with its deadline as the code has it. docs/waits.md shows this table."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ssm_ssh.auth import push
+from ssm_ssh.aws.api import client
+from ssm_ssh.aws.credentials import helper_process
+from ssm_ssh.relay import keepalive, outage_notice, unanswered
+from ssm_ssh.session import gateway
+from ssm_ssh.tunnel import admission, connection, login_wait, relay, shutdown
+
+
+class Wait(NamedTuple):
+    """`seconds` as in the code, "" for none; `then`: what happens and what is said; `seen`: the test that walks it."""
+
+    what: str
+    seconds: str
+    then: str
+    seen: str
+
+
+def _s(*seconds: float) -> str:
+    return " + ".join(f"{one:g}" for one in seconds)
+
+
+PEERS, UNIT = "tests/e2e/test_hostile_peers.py", "tests/tunnel/test_login_wait.py"
+OPEN = "tests/relay/test_unanswered.py"
+STEP = "gives up and names the culprit, inside SSH"
+
+BEFORE_LOGIN = (
+    Wait("anything, before the login", _s(login_wait.TELL_AFTER), "says what is awaited, once", UNIT),
+    Wait("StartSession, ResumeSession, retries and all", _s(connection._ASK), "`… did not answer in time`", PEERS),
+    Wait("the gateway: connection, TLS, upgrade", _s(gateway._PATIENCE), "tries again", "tests/session"),
+    Wait("the gateway, all attempts", _s(login_wait.LIMIT), f"{STEP}: `no connection to the session …`", UNIT),
+    Wait("the agent's handshake", _s(login_wait.LIMIT), f"{STEP}: `… no handshake for …`", PEERS),
+    Wait("the first message, while later ones are there", _s(login_wait.LIMIT), f"{STEP}: `… is missing`", UNIT),
+    Wait("sshd's banner", _s(login_wait.LIMIT), f"{STEP}: `… has sent no banner for …`", PEERS),
+    Wait("the banner, with input unacknowledged", _s(login_wait.CLOSED_PORT), "`nothing listens on port …`", PEERS),
+    Wait("sshd's next step in the key exchange", _s(login_wait.LIMIT), f"{STEP}: `… the key exchange`", PEERS),
+    Wait(
+        "the key, while sshd's reply is held",
+        _s(admission._UNTOLD),
+        "`waiting until … has taken the key`",
+        "tests/tunnel/test_admission.py",
+    ),
+    Wait(
+        "the host key, while sshd's reply is held",
+        _s(admission._UNTOLD_HOST_KEY),
+        "says so",
+        "tests/tunnel/test_admission.py",
+    ),
+    Wait("EC2 Instance Connect", _s(client.CALL_LIMIT), "send-command takes over, where `push = auto`", "tests/auth"),
+    Wait("send-command", _s(push._COMMAND_LIMIT), "`the command on … has not ended within …`", "tests/aws/services"),
+    Wait("any other API call, retries and all", _s(client.CALL_LIMIT), "`… did not answer in time`", "tests/aws/api"),
+    Wait(
+        "credentials that no person is asked for",
+        _s(helper_process._UNATTENDED),
+        "`… has failed`",
+        "tests/aws/credentials",
+    ),
+    Wait("a person (MFA, SSO, a prompt)", "", "no deadline", UNIT),
+)
+OPEN_SESSION = (
+    Wait(
+        "the gateway's pong, with something unanswered",
+        _s(keepalive.WAITING, keepalive.PATIENCE),
+        "resumes",
+        "tests/relay/test_keepalive.py",
+    ),
+    Wait(
+        "the gateway's pong, otherwise",
+        _s(keepalive.IDLE, keepalive.PATIENCE),
+        "resumes",
+        "tests/relay/test_keepalive.py",
+    ),
+    Wait("an acknowledgement, AWS being there", _s(unanswered.FIRST), "resumes, once", PEERS),
+    Wait("an acknowledgement, after that", _s(unanswered.SECOND), "ends: `… has taken nothing for …`", PEERS),
+    Wait(
+        "the end of a message",
+        _s(unanswered.FIRST, unanswered.SECOND),
+        "resumes, ends: `… has not finished it …`",
+        PEERS,
+    ),
+    Wait(
+        "more of a transfer, or an agent that AWS calls away",
+        _s(unanswered.PROBE_AFTER),
+        "probes with an empty message",
+        PEERS,
+    ),
+    Wait(
+        "a lost connection",
+        _s(outage_notice.TELL_AFTER),
+        "says so and how to leave, to a terminal",
+        "tests/relay/test_outage_notice.py",
+    ),
+    Wait(
+        "a lost connection, in all",
+        "resume_limit (900)",
+        "`no connection for … s, so the session was given up`",
+        "tests/relay/test_reconnect.py",
+    ),
+    Wait("ssh, after an end without a reason", _s(relay._LEAVE), "`… was ended from outside …`", PEERS),
+    Wait(
+        "TerminateSession, at the end",
+        _s(shutdown._END_IN_REACH),
+        "leaves it to AWS's idle timeout",
+        "tests/e2e/test_endings.py",
+    ),
+    Wait("an idle session", "", "no deadline of ours", "tests/tunnel/test_watch.py"),
+)
+BACK_PRESSURE = (
+    Wait(
+        "a reader that is slow, in shells, commands and forwards",
+        _s(unanswered.FIRST),
+        "says how things stand and how to leave",
+        OPEN,
+    ),
+    Wait("GetConnectionStatus, then", _s(unanswered.ASK_AGAIN), "asks again; ends when AWS says `notconnected`", OPEN),
+)
+
+
+def table(waits: tuple[Wait, ...]) -> list[str]:
+    """A table, as Markdown lines."""
+    rows = [f"| {one.what} | {one.seconds or '-'} | {one.then} | {one.seen} |" for one in waits]
+    return ["| what is awaited | seconds | then | seen in |", "|---|---|---|---|", *rows]
