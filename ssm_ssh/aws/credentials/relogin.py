@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ssm_ssh.aws.config.login_source import profile_with_login
 from ssm_ssh.aws.credentials.mfa import ask
-from ssm_ssh.errors import CredentialsError
+from ssm_ssh.errors import CredentialsError, StateError
 from ssm_ssh.installation import program
+from ssm_ssh.storage.paths import state_folder
+from ssm_ssh.storage.private_dir import open_folder
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ssm_ssh.aws.config.settings import AwsSettings
+    from ssm_ssh.storage.private_dir import Folder
 
 # Seconds to read the question, and to log in: the codes of AWS live for ten minutes.
 _QUESTION_SECONDS = 60.0
 _LOGIN_SECONDS = 630.0
+# The file whose bytes are locked, that of the last no, and the seconds for which it answers connections that began with
+# the one that asked.
+_TURNS, _DECLINED = "login.turns", "login.declined"
+_DECLINED_SECONDS = 10.0
 # A command over many accounts asks for one login after the other, and for each only once.
 _one_at_a_time = threading.Lock()
 _declined: set[str] = set()
@@ -30,20 +40,58 @@ def offer_login(settings: AwsSettings, still_needed: Callable[[], bool], *, term
     """Ask whether to log in now, and do it; return whether credentials can be tried again.
 
     False where there is no login to renew, no terminal in whose foreground this process is, or no yes in time.
-    `still_needed` is asked when it is this caller's turn: another thread may have logged in meanwhile.
+    Of several connections on one terminal one asks, and the others wait for what comes of it: `still_needed` is how
+    they know.
     """
     profile = profile_with_login(settings.files, settings.profile_name)
     if profile is None:
         return False
-    with _one_at_a_time:
-        if profile in _declined:
+    with _one_at_a_time, _turn(profile) as turn:
+        if profile in _declined or turn.declined:
             return False
         if not still_needed():
             return True
         done = _asked(profile, terminal) and _log_in(profile, settings, terminal)
         if not done:
             _declined.add(profile)
+            turn.decline()
         return done
+
+
+class _Turn:
+    """The right to ask about one login on this terminal, while no other process does."""
+
+    def __init__(self, profile: str, folder: Folder | None) -> None:
+        self.name = hashlib.sha1(f"{os.getsid(0)} {profile}".encode(), usedforsecurity=False).hexdigest()
+        self._folder = folder
+
+    @property
+    def declined(self) -> bool:
+        """Whether the person has just said no to another process, or has not logged in."""
+        if self._folder is None:
+            return False
+        with suppress(StateError):
+            when = self._folder.modified(_DECLINED)
+            recent = when is not None and 0 <= time.time() - when < _DECLINED_SECONDS
+            return recent and self._folder.read(_DECLINED) == self.name.encode()
+        return False
+
+    def decline(self) -> None:
+        """Tell the processes that wait for their turn."""
+        if self._folder is not None:
+            with suppress(StateError):
+                self._folder.write(_DECLINED, self.name.encode())
+
+
+@contextmanager
+def _turn(profile: str) -> Iterator[_Turn]:
+    with ExitStack() as stack:
+        turn = _Turn(profile, None)
+        with suppress(StateError):  # without a folder, each asks for itself
+            folder = stack.enter_context(open_folder(state_folder()))
+            turn = _Turn(profile, folder)
+            stack.enter_context(folder.turn(_TURNS, int(turn.name[:14], 16), _QUESTION_SECONDS + _LOGIN_SECONDS))
+        yield turn
 
 
 def _asked(profile: str, terminal: str) -> bool:

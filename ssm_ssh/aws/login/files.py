@@ -47,7 +47,7 @@ def write_document(folder: Path, name: str, document: Mapping[str, Any]) -> None
 @contextmanager
 def _open(path: Path) -> Iterator[Folder]:
     # The folder is the AWS CLI's, which makes it readable for all, and people keep ~/.aws behind links: unlike a folder
-    # of ours it may be either. Only one that others can write to cannot hold a secret.
+    # of ours it may be either. Where the umask let others write to it, it is closed to them: it holds secrets.
     try:
         for missing in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
             missing.mkdir(mode=0o700, exist_ok=True)
@@ -56,12 +56,13 @@ def _open(path: Path) -> Iterator[Folder]:
         raise StateError(
             f"the login cannot be kept in {path}: {error.strerror}", "Check that folder, its owner and the disk"
         ) from error
-    status = os.fstat(fd)
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        os.close(fd)
-        raise StateError(
-            f"the folder {path} belongs to another user or can be written by others",
-            f"Run: chmod 700 '{path}', as its owner",
-        )
     with Folder(path, fd) as folder:
+        status = os.fstat(fd)
+        if status.st_uid != os.geteuid():
+            raise StateError(
+                f"the folder {path} belongs to another user",
+                "Under sudo, HOME is that user's: run ssm-ssh as yourself, or with sudo -H",
+            )
+        if status.st_mode & 0o022:
+            os.fchmod(fd, 0o700)
         yield folder

@@ -27,6 +27,12 @@ try:
 except SsmSshError as error:
     sys.stdout.write("error=" + error.sentence())
 """
+# As under Ansible or a loop of the shell: two connections at once on one terminal.
+TWO = """
+import subprocess, sys
+both = [subprocess.Popen([sys.executable, "-c", sys.argv[2], sys.argv[1]], stdout=subprocess.PIPE) for _ in range(2)]
+sys.stdout.write(" ".join(one.communicate()[0].decode() for one in both))
+"""
 
 
 @pytest.fixture
@@ -36,11 +42,12 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoginLab]:
         browser = tmp_path / "browser"
         browser.write_text(f'#!/bin/sh\nexec {sys.executable} -I -m ssm_ssh.lab.login.browser "$@"\n')
         browser.chmod(0o700)
+        lab.env |= {"XDG_STATE_HOME": str(tmp_path / "state")}
         lab.env |= {"BROWSER": str(browser), "SSM_SSH_LAB_PASSWORD": lab.state.password}
         yield lab
 
 
-def run(lab: LoginLab, typed: bytes, kind: str = "apart", **env: str) -> tuple[str, str]:
+def run(lab: LoginLab, typed: bytes, kind: str = "apart", program: str = PROGRAM, **env: str) -> tuple[str, str]:
     """Return what the program wrote to its stdout and what was seen on the terminal."""
     environment = {**os.environ, **lab.env, **env}
     environment.pop("SSH_CONNECTION", None) if "SSH_CONNECTION" not in env else None
@@ -49,7 +56,7 @@ def run(lab: LoginLab, typed: bytes, kind: str = "apart", **env: str) -> tuple[s
     if pid == 0:
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.dup2(write_end, 1)
-        os.execve(sys.executable, [sys.executable, "-c", PROGRAM, kind], environment)
+        os.execve(sys.executable, [sys.executable, "-c", program, kind, PROGRAM], environment)
     os.close(write_end)
     seen, answered, until = b"", False, time.monotonic() + 120
     try:
@@ -97,6 +104,18 @@ def test_a_no_ends_with_the_command(lab: LoginLab) -> None:
     assert answer.endswith("Run: ssm-ssh login sso")
     assert "Logged in" not in seen
     assert lab.calls() == []
+
+
+def test_two_connections_ask_once_and_share_the_login(lab: LoginLab) -> None:
+    answer, seen = run(lab, b"\n", program=TWO)
+    assert answer.count("key=ASIA") == 2, seen
+    assert seen.count("Log in now?") == 1
+
+
+def test_two_connections_ask_once_and_share_the_no(lab: LoginLab) -> None:
+    answer, seen = run(lab, b"n\n", program=TWO)
+    assert answer.count("Run: ssm-ssh login sso") == 2
+    assert seen.count("Log in now?") == 1
 
 
 def test_without_a_terminal_nothing_is_asked(lab: LoginLab) -> None:
