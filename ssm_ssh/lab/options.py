@@ -71,6 +71,7 @@ class LabOptions:
     stream_origin: str = ""  # wss://HOST:PORT that StreamUrl names instead of the gateway: something in front of it
     early_frames: bool = False  # what an agent sends before a client ever came is kept for it, not lost
     agent: dict[str, Any] = field(default_factory=dict)  # fields of agent.AgentOptions, where they are to differ
+    policies: dict[str, dict[str, Any]] = field(default_factory=dict)  # users with these policy documents, by name
     faults: dict[str, dict[str, Any]] = field(default_factory=dict)  # set before the first call: name -> arguments
 
     def chosen(self) -> tuple[InstanceOptions, ...]:

@@ -207,8 +207,8 @@ class Server:
             return Principal("instance", identity.instance_id)
         session_id = target.partition("?")[0].rpartition("/")[2]
         why = self.faults.denial("ssmmessages:OpenDataChannel")
-        if why or not identity.allows("ssmmessages:OpenDataChannel"):
-            resource = f"arn:aws:ssm:{self.state.region}:{self.state.account}:session/{session_id}"
+        resource = f"arn:aws:ssm:{self.state.region}:{self.state.account}:session/{session_id}"
+        if why or identity.refused("ssmmessages:OpenDataChannel", [resource], {}):
             sentence = identity.denied_sentence("ssmmessages:OpenDataChannel", resource, why)
             raise SignatureRefused("AccessDeniedException", sentence, 403)
         return Principal("user", identity.arn)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ssm_ssh.lab.identity.identities import Identity, agent_role, cast
+from ssm_ssh.lab.identity.identities import Identity, agent_role, cast, user
 from ssm_ssh.lab.options import InstanceOptions, LabOptions
 
 # Session ids end in 26 characters of base36 today.
@@ -118,7 +118,11 @@ class LabState:
         self.password = secrets.token_urlsafe(16)
         self.start_url = f"https://d-{secrets.token_hex(5)}.awsapps.com/start"
         self.started = clock()
-        self.identities: dict[str, Identity] = {one.access_key: one for one in cast(self.account)}
+        people = [
+            *cast(self.account),
+            *(user(name, self.account, policy=policy) for name, policy in options.policies.items()),
+        ]
+        self.identities: dict[str, Identity] = {one.access_key: one for one in people}
         self.instances: dict[str, InstanceRecord] = {}
         self.sessions: dict[str, SessionRecord] = {}
         self._calls: deque[Call] = deque(maxlen=_CALLS_KEPT)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from ssm_ssh.lab.api.account import Account
+from ssm_ssh.lab.api.documents import DEFAULT
 from ssm_ssh.lab.api.ec2 import Ec2
 from ssm_ssh.lab.api.login import Logins
 from ssm_ssh.lab.api.run_command import Commands
@@ -75,6 +76,7 @@ class Api:
         denial: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._state = world.state
+        self._world = world
         self._fault = fault
         self._denial = denial
         self.ssm, self._ec2 = Ssm(world), Ec2(world)
@@ -159,8 +161,19 @@ class Api:
     def _authorize(self, call: _Call, caller: Identity, operation: Operation, values: dict[str, Any]) -> None:
         action = operation.action or f"{call.service}:{call.operation}"
         why = self._denial(action)
-        if why or (not operation.free and not caller.allows(action)):
-            raise ApiError("AccessDeniedException", caller.denied_sentence(action, operation.resource(values), why))
+        resource = operation.resource(values)
+        context = {"ec2:osuser": str(values["InstanceOSUser"])} if "InstanceOSUser" in values else {}
+        refused = "" if operation.free else caller.refused(action, [resource, *self._more(call, values)], context)
+        if why or refused:
+            raise ApiError("AccessDeniedException", caller.denied_sentence(action, refused or resource, why))
+
+    def _more(self, call: _Call, values: dict[str, Any]) -> list[str]:
+        """Return the ARNs that a call is authorized on besides the one that its operation names."""
+        if call.operation not in ("StartSession", "SendCommand"):
+            return []
+        document = str(values.get("DocumentName", DEFAULT)).rpartition("document/")[2]
+        others = [self._world.instance_arn(str(one)) for one in list(values.get("InstanceIds") or [])[1:]]
+        return [*others, self._world.ssm_arn("document", document)]
 
     @staticmethod
     def _refusal(call: _Call, error: ApiError, request_id: str) -> tuple[Answer, str]:

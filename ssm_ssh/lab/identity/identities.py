@@ -6,7 +6,11 @@ import fnmatch
 import secrets
 import string
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from ssm_ssh.lab.identity import policy as policies
 
 _CAPITALS = string.ascii_uppercase + "234567"  # the alphabet of AWS's ids is base32
 _SECRET = string.ascii_letters + string.digits + "/+"
@@ -38,15 +42,23 @@ class Identity:
     os_users: tuple[str, ...] = ()  # the ec2:osuser condition on SendSSHPublicKey; empty: any
     documents: tuple[str, ...] = ()  # the documents of SendCommand that the policy allows; empty: any
     instance_id: str = ""  # an agent's role is bound to its instance
+    policy: dict[str, Any] | None = field(default=None, repr=False)  # a whole policy document, instead of all those
 
     @property
     def session_name(self) -> str:
         """The name that session ids start with: the IAM user's, or the role session's."""
         return self.arn.rsplit("/", 1)[-1]
 
-    def allows(self, action: str) -> bool:
-        """True when the policy allows `action`, for example `ssm:StartSession`."""
-        return _match(action, self.allow) and not _match(action, self.deny)
+    def refused(self, action: str, resources: Sequence[str], context: Mapping[str, str]) -> str:
+        """Return the first of `resources` (ARNs) on which the policy does not allow `action`, "" where it allows all.
+
+        `context`: the request's condition keys.
+        """
+        if self.policy is None:
+            return "" if _match(action, self.allow) and not _match(action, self.deny) else resources[0]
+        # A session's id begins with the caller's name, which is what ${aws:userid} stands for in a session's ARN.
+        allowed = {one: policies.allows(self.policy, action, one, context, self.session_name) for one in resources}
+        return next((one for one in resources if not allowed[one]), "")
 
     def denied_sentence(self, action: str, resource: str, why: str = "") -> str:
         """Return AWS's sentence for a denied `action` on the ARN `resource`; `why` if not by this identity's policy.
@@ -74,6 +86,7 @@ def user(
     own_sessions: bool = False,
     os_users: tuple[str, ...] = (),
     documents: tuple[str, ...] = (),
+    policy: dict[str, Any] | None = None,
 ) -> Identity:
     """Return a new IAM user with long-term credentials."""
     return Identity(
@@ -87,6 +100,7 @@ def user(
         own_sessions=own_sessions,
         os_users=os_users,
         documents=documents,
+        policy=policy,
     )
 
 
