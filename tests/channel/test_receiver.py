@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from ssm_ssh.channel.limits import ACKS, REORDER_BYTES, REORDER_MESSAGES, REPEATED_ACKS
 from ssm_ssh.channel.message import Message
 from ssm_ssh.channel.receiver import Receiver
+from tests.linear import FACTOR, growth
 
 
 def message(sequence: int, payload: bytes = b"") -> Message:
@@ -104,3 +105,13 @@ def test_acknowledgements_given_to_a_dead_connection_are_repeated_however_late_t
     receiver.sent(1, 10.0)
     receiver.lost(9.9)
     assert [sequence for sequence, _ in receiver.repeats] == [0]
+
+
+def test_messages_that_come_backwards_cost_in_proportion_to_their_number() -> None:
+    def backwards(size: int) -> None:
+        receiver = Receiver()
+        for number in range(size, 0, -1):
+            deliver(receiver, message(number))
+        assert len(deliver(receiver, message(0))) == size + 1
+
+    assert growth(backwards, REORDER_MESSAGES // 5) < 2 * FACTOR

@@ -29,6 +29,7 @@ from ssm_ssh.transport.frames import (
     mask_in_c,
     parse_close,
 )
+from tests.linear import FACTOR, growth
 
 LIMIT = 70_000
 SIZES = st.sampled_from([0, 1, 125, 126, 127, 1140, 65535, 65536]) | st.integers(0, 300)
@@ -152,3 +153,20 @@ def test_without_the_extension_module_masking_is_done_in_python(monkeypatch: pyt
 
 def test_continuations_are_frames_too() -> None:
     assert Parser(LIMIT).feed(from_server(CONTINUATION, b"x")) == [Frame(CONTINUATION, True, b"x")]
+
+
+def test_a_frame_in_single_bytes_costs_in_proportion_to_its_length() -> None:
+    def drip(size: int) -> None:
+        parser = Parser(1 << 20)
+        data = bytes((0x82, 127)) + size.to_bytes(8, "big") + bytes(size)
+        assert [frame for byte in data for frame in parser.feed(bytes((byte,)))]
+
+    assert growth(drip, 30_000) < 2 * FACTOR
+
+
+def test_small_frames_at_once_cost_in_proportion_to_their_number() -> None:
+    def burst(size: int) -> None:
+        parser = Parser(1 << 20)
+        assert len(parser.feed(bytes((0x82, 1, 0)) * size + bytes((0x82,)))) == size
+
+    assert growth(burst, 20_000) < 2 * FACTOR
