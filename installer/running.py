@@ -12,6 +12,7 @@ from typing import TextIO
 from installer import pip_settings
 from installer.faults import Fault, explain
 
+_NEEDED = 20 << 20  # bytes: a program that failed with less than this left has most likely failed for it
 _LINES = 2000  # of output kept for the explanation
 _FILE = re.compile(r"(?:Downloading|Using cached|Processing) (?:\S*/)?([\w.]+?)-(\d[\w.+!]*)[-.]\S*( \([^)]*\))?$")
 
@@ -62,6 +63,15 @@ def describe(line: str) -> str:
     return ""
 
 
+def free(folder: Path) -> int:
+    """Return the bytes that may yet be written below `folder`; a large number where that cannot be told."""
+    try:
+        system = os.statvfs(folder)
+    except OSError:
+        return sys.maxsize
+    return system.f_bavail * system.f_frsize
+
+
 def run(command: list[str], what: str, *, root: Path, out: TextIO = sys.stdout) -> None:
     """Run `command`, which is to do `what` below `root`. Raises Fault, and KeyboardInterrupt once it has ended."""
     settings = pip_settings.load()
@@ -98,6 +108,9 @@ def run(command: list[str], what: str, *, root: Path, out: TextIO = sys.stdout) 
             process.wait()
         raise
     finally:
+        process.stdout.close()
         progress.end()
     if status:
+        if free(root) < _NEEDED:
+            lines.append("No space left on device\n")  # venv keeps to itself what ensurepip says
         raise explain("".join(lines), what, root=root, host=settings.host, proxy=settings.proxy_shown())

@@ -32,12 +32,11 @@ def module(name: str) -> tuple[str, ...]:
 
 def script() -> Path | None:
     """Return the console script of this installation, if it has one."""
-    import site
     import sysconfig
 
     folders = [_prefix() / "bin"]
     if in_user_site():
-        folders = [Path(site.getuserbase(), "bin")]
+        folders = [Path(__file__).resolve().parents[4] / "bin"]  # BASE/lib/python3.x/site-packages/ssm_ssh/...
     elif sys.prefix == sys.base_prefix:
         # Debian's pip installs below /usr/local, for a Python in /usr.
         folders.append(Path(sysconfig.get_path("scripts")))
@@ -48,9 +47,11 @@ def in_user_site() -> bool:
     """Return whether this package was installed by `pip install --user`."""
     import site
 
-    if sys.prefix != sys.base_prefix:
+    folder = Path(__file__).resolve().parent.parent
+    if sys.prefix != sys.base_prefix or folder.name not in {"site-packages", "dist-packages"}:
         return False
-    return Path(site.getusersitepackages()) in Path(__file__).parents
+    # Not by the name of the user's folder, which depends on HOME, and the lab has a HOME of its own.
+    return folder not in [Path(one).resolve() for one in site.getsitepackages()]
 
 
 def _prefix() -> Path:

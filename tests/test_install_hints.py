@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import site
 import sys
 from pathlib import Path
 
@@ -105,9 +104,7 @@ def test_the_link_in_the_home_folder_is_shown_as_such(
 def test_a_program_below_the_users_site_is_started_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packages = tmp_path / "lib/python3/site-packages"
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
-    monkeypatch.setattr(site, "USER_SITE", str(packages))
-    monkeypatch.setattr(site, "USER_BASE", str(tmp_path))
-    monkeypatch.setenv("PYTHONUSERBASE", str(tmp_path))
+    monkeypatch.setenv("HOME", "/nonexistent")  # as in a lab, whose HOME is another
     monkeypatch.setattr(installation, "__file__", str(packages / "ssm_ssh/installation.py"))
     own = tmp_path / "bin/ssm-ssh"
     own.parent.mkdir()
