@@ -72,7 +72,7 @@ class LoginLab:
 
     def calls(self) -> list[tuple[str, str]]:
         """Return operation and error of each call so far."""
-        return [(one.operation, one.error) for one in self.state.calls()]
+        return [(call.operation, call.error) for call in self.state.calls()]
 
 
 @contextmanager

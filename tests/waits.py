@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ssm_ssh.auth import push
 from ssm_ssh.aws.api import client
-from ssm_ssh.aws.credentials import helper_process
+from ssm_ssh.aws.credentials import helper_process, mfa, relogin
 from ssm_ssh.relay import keepalive, outage_notice, unanswered
 from ssm_ssh.session import gateway
 from ssm_ssh.tunnel import admission, connection, login_wait, relay, shutdown
@@ -60,7 +60,19 @@ BEFORE_LOGIN = (
         "`… has failed`",
         "tests/aws/credentials",
     ),
-    Wait("a person (MFA, SSO, a prompt)", "", "no deadline", UNIT),
+    Wait("a person's MFA code", _s(mfa._PATIENCE), "the error asks to connect again", "tests/aws/credentials"),
+    Wait(
+        "a person's answer, whether to log in now",
+        _s(relogin._QUESTION_SECONDS),
+        "`… Run: ssm-ssh login …`",
+        "tests/aws/credentials/test_relogin.py",
+    ),
+    Wait(
+        "a person's login in the browser",
+        _s(relogin._LOGIN_SECONDS),
+        "`… Run: ssm-ssh login …`",
+        "tests/aws/credentials/test_relogin.py",
+    ),
 )
 OPEN_SESSION = (
     Wait(

@@ -58,7 +58,7 @@ class Person:
         try:
             self._lab.visit(url, self.decision)
         except OSError:
-            assert self.decision == "deny"  # the page of ours says so with status 403
+            assert self.decision == "deny"  # our page says so with status 403
 
     def join(self) -> None:
         for thread in self._threads:
@@ -82,9 +82,9 @@ def token_file(lab: LoginLab, session: str = "lab") -> Path:
 
 def by_botocore(profile: str) -> botocore.credentials.ReadOnlyCredentials:
     session = botocore.session.Session(profile=profile)
-    found = session.get_credentials()
-    assert found is not None
-    return found.get_frozen_credentials()
+    credentials = session.get_credentials()
+    assert credentials is not None
+    return credentials.get_frozen_credentials()
 
 
 @pytest.mark.parametrize(("profile", "session"), [("sso", "lab"), ("sso-inline", "")])
@@ -112,7 +112,7 @@ def test_what_is_written_is_for_its_owner_alone(lab: LoginLab, person: Person) -
     files = list(folder.iterdir())
     assert len(files) == 2  # the token and the registration
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-    assert {stat.S_IMODE(one.stat().st_mode) for one in (folder, folder.parent)} == {0o700}
+    assert {stat.S_IMODE(kept.stat().st_mode) for kept in (folder, folder.parent)} == {0o700}
 
 
 def test_a_folder_that_others_could_write_to_is_closed_to_them(lab: LoginLab, person: Person) -> None:
@@ -180,7 +180,7 @@ class TestDeviceCode:
     ) -> None:
         self.decide(lab, shown, "allow", monkeypatch)
         assert self.log_in() == 0
-        calls = [one for one in lab.calls() if one[0] == "CreateToken"]
+        calls = [call for call in lab.calls() if call[0] == "CreateToken"]
         assert calls == [("CreateToken", "AuthorizationPendingException")] * 2 + [("CreateToken", "")]
         assert json.loads(token_file(lab).read_bytes())["refreshToken"]
         assert caller(lab, by_botocore("sso").access_key) == "sso"
@@ -394,4 +394,4 @@ class TestErrors:
         secrets = [document[name] for name in ("accessToken", "clientSecret", "refreshToken")]
         secrets += [sign_in["refreshToken"], sign_in["idToken"], *sign_in["accessToken"].values()]
         public = {lab.state.account, sign_in["accessToken"]["expiresAt"]}
-        assert not [one for one in secrets if one not in public and one in out + err]
+        assert not [secret for secret in secrets if secret not in public and secret in out + err]

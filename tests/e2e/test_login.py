@@ -25,7 +25,7 @@ def logged_out(world: World) -> Iterator[None]:
 
 
 def keys(world: World) -> list[str]:
-    return [one["access_key"] for one in world.lab.calls("StartSession")]
+    return [call["access_key"] for call in world.lab.calls("StartSession")]
 
 
 @pytest.mark.parametrize("profile", ["sso", "sso-inline", "sign-in"])
@@ -54,7 +54,7 @@ def on_a_terminal(world: World, answers: dict[bytes, bytes], *command: str) -> t
             except OSError:
                 break
             seen += piece
-            for question in [one for one in left if one in seen]:
+            for question in [text for text in left if text in seen]:
                 os.write(terminal, left.pop(question))
     finally:
         os.close(terminal)

@@ -33,7 +33,7 @@ class Login(NamedTuple):
 
 
 def profile_with_login(files: SharedFiles, profile: str) -> str | None:
-    """Return the profile whose login `profile` needs: itself, or the end of its chain of source profiles; None: no one.
+    """Return the profile whose login `profile` needs: itself, or the end of its chain of source profiles. None: none.
 
     Raises nothing: what is incomplete in the settings of the login is for `login_of` to say.
     """

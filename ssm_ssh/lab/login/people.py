@@ -1,6 +1,6 @@
 """The one person of a lab, and the pages on which that person says yes or no.
 
-Whoever opens a page has to know the lab's password, which only its owner has: other users of this machine reach the
+A page wants the lab's password, which only its owner has: other users of this machine reach the
 port too.
 """
 

@@ -90,4 +90,4 @@ def test_a_damaged_file_is_no_document(tmp_path: Path, content: str) -> None:
     assert files.read_document(tmp_path, "x.json") == {}
     files.write_document(tmp_path, "x.json", {"a": 1})
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": 1}
-    assert [one.name for one in tmp_path.iterdir()] == ["x.json"]
+    assert [file.name for file in tmp_path.iterdir()] == ["x.json"]

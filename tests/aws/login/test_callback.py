@@ -38,7 +38,7 @@ def ask(callback: Callback, target: str, method: str = "GET") -> str:
 
 def asking(callback: Callback, *targets: str, method: str = "GET") -> tuple[threading.Thread, list[str]]:
     answers: list[str] = []
-    thread = threading.Thread(target=lambda: answers.extend(ask(callback, one, method) for one in targets))
+    thread = threading.Thread(target=lambda: answers.extend(ask(callback, target, method) for target in targets))
     thread.start()
     return thread, answers
 
@@ -58,7 +58,7 @@ def test_what_is_no_answer_does_not_end_the_wait(callback: Callback) -> None:
     thread, answers = asking(callback, *wrong, RIGHT)
     assert callback.wait(SECRETS, 10.0) == "the-code"
     thread.join()
-    assert [one.split()[1] for one in answers] == ["404"] * len(wrong) + ["200"]
+    assert [answer.split()[1] for answer in answers] == ["404"] * len(wrong) + ["200"]
 
 
 def test_connections_that_say_nothing_are_not_waited_for(callback: Callback) -> None:
