@@ -211,7 +211,6 @@ def test_nothing_is_there(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> N
     ("words", "said"),
     [
         (["prod:"], "'prod:' is no place"),
-        (["prod:EU"], "is no place"),
         (["--tag", "=x"], "'=x' is no tag"),
         (["prod", "--profile", "dev"], "exclude each other"),
         (["--nothing"], "unrecognized arguments"),
@@ -221,6 +220,13 @@ def test_wrong_calls(fleet: Fleet, capsys: pytest.CaptureFixture[str], words: li
     _, errors = run(capsys, *words, status=2)
     assert said in errors
     assert len(errors.splitlines()) == 1
+
+
+def test_what_follows_a_colon_and_is_no_region_belongs_to_the_profile(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, errors = run(capsys, "prod:EU", status=1)
+    assert "profile 'prod:EU' is not in" in errors
 
 
 def test_help_names_what_it_needs() -> None:
