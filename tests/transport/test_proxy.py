@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+from unittest import mock
+from urllib.parse import urlsplit
+
 import pytest
+from botocore.httpsession import ProxyConfiguration
+from botocore.utils import get_environ_proxies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,3 +167,34 @@ def test_any_value_is_a_proxy_a_direct_connection_or_a_usage_error(value: str) -
 def test_no_representation_shows_the_password() -> None:
     proxy = Proxy("proxy", 1, "Basic c2VjcmV0")
     assert repr(proxy) == str(proxy) == "<Proxy proxy:1>"
+
+
+HOSTS = ("ssm.eu-west-1.amazonaws.com", "ssmmessages.eu-west-1.amazonaws.com", "localhost", "127.0.0.1", "10.1.2.3")
+PLAIN = (".amazonaws.com", "amazonaws.com", *HOSTS, HOSTS[0].upper(), HOSTS[0] + ":443", "eu-west-1", "zonaws.com", "")
+# What curl and Go understand, and botocore does not.
+MORE = ("*", "*.amazonaws.com", "10.0.0.0/8", "10.1.2.3:443", HOSTS[0] + ":8443")
+VALUE = st.sampled_from(["http://a:1", "https://b", "https://b:2", "c:3", "//d:4", ""])
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    host=st.sampled_from(HOSTS),
+    proxies=st.dictionaries(st.sampled_from(["HTTPS_PROXY", "https_proxy"]), VALUE),
+    lists=st.dictionaries(
+        st.sampled_from(["NO_PROXY", "no_proxy"]), st.lists(st.sampled_from(PLAIN + MORE), max_size=2).map(",".join)
+    ),
+)
+def test_the_proxy_is_the_one_that_botocore_takes(host: str, proxies: dict[str, str], lists: dict[str, str]) -> None:
+    env = {**proxies, **lists}
+    with mock.patch.dict("os.environ", env, clear=True):
+        taken = get_environ_proxies(f"https://{host}/").get("https")
+        url = ProxyConfiguration({"https": taken}).proxy_url_for(f"https://{host}/") if taken else None
+    found = proxy_for(host, 443, env)
+    if found is None:
+        more = lists.get("no_proxy", lists.get("NO_PROXY", "")).split(",")
+        assert not url or set(more) & set(MORE)
+        return
+    assert url is not None
+    parts = urlsplit(url)
+    assert (found.secure, found.host) == (parts.scheme == "https", parts.hostname)
+    assert found.port == (parts.port or {"http": 80, "https": 443}[parts.scheme])
