@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ssm_ssh.aws.config.settings import AwsSettings
 
 SSO, SIGN_IN = "sso", "sign-in"
+_NEW_KEYS = "Set new keys in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or unset all three"
 _SSO_SETTINGS = ("sso_session", "sso_start_url", "sso_account_id", "sso_role_name")
 
 
@@ -37,17 +38,25 @@ def profile_with_login(files: SharedFiles, profile: str) -> str | None:
 
     Raises nothing: what is incomplete in the settings of the login is for `login_of` to say.
     """
+    profile = end_of_chain(files, profile)
+    values = files.profiles.get(profile, {})
+    if "role_arn" in values and "web_identity_token_file" not in values:
+        return None
+    is_login = any(name in values for name in _SSO_SETTINGS) or _signs_in(files, profile)
+    return profile if is_login else None
+
+
+def end_of_chain(files: SharedFiles, profile: str) -> str:
+    """Return the profile whose credentials a chain of roles begins with: `profile` itself where it assumes no role."""
     seen: set[str] = set()
     while profile not in seen:
         seen.add(profile)
         values = files.profiles.get(profile, {})
-        if "role_arn" in values and "web_identity_token_file" not in values:
-            # A profile that is its own source has static keys for its role.
-            profile = str(values.get("source_profile") or profile)
-            continue
-        is_login = any(name in values for name in _SSO_SETTINGS) or _signs_in(files, profile)
-        return profile if is_login else None
-    return None
+        if "role_arn" not in values or "web_identity_token_file" in values:
+            break
+        # A profile that is its own source has static keys for its role.
+        profile = str(values.get("source_profile") or profile)
+    return profile
 
 
 def login_of(files: SharedFiles, profile: str) -> Login | None:
@@ -93,9 +102,14 @@ def login_command(files: SharedFiles, profile: str) -> str:
 def renewal_hint(settings: AwsSettings) -> str:
     """Return what to do where the credentials that `settings` lead to have expired."""
     if settings.keys_of_environment:
-        return "Set new keys in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or unset all three"
+        return _NEW_KEYS
     command = login_command(settings.files, settings.profile_name)
-    return f"Run: {command}" if command else f"Renew the credentials of profile '{settings.profile_name}'"
+    if command:
+        return f"Run: {command}"
+    source = end_of_chain(settings.files, settings.profile_name)
+    if settings.files.profiles.get(source, {}).get("credential_source") == "Environment":
+        return _NEW_KEYS
+    return f"Renew the credentials of profile '{source}'"
 
 
 def _signs_in(files: SharedFiles, profile: str) -> bool:

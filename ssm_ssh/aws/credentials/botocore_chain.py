@@ -220,7 +220,7 @@ def _from_sts(error: failures.ClientError, settings: AwsSettings) -> Credentials
     if operation == "CreateOAuth2Token":
         return LoginRequired(f"the login of profile '{name}' cannot be renewed: {code}", renewal_hint(settings))
     if code in {"ExpiredToken", "ExpiredTokenException"}:
-        hint = "Renew the credentials that the role is assumed with"
+        hint = renewal_hint(settings)
     elif "MultiFactorAuthentication" in message:
         hint = "The MFA code was wrong, old or used before; wait for the next one"
     elif operation == "GetRoleCredentials":

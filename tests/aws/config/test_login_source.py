@@ -119,3 +119,17 @@ def test_expired_keys_of_the_environment_are_not_renewed_by_a_login(env: dict[st
     assert "AWS_SESSION_TOKEN" in renewal_hint(load(env=env))
     assert renewal_hint(load(env=env, profile="role")) == "Run: ssm-ssh login sso"
     assert renewal_hint(load(env=env, profile="keys")) == "Renew the credentials of profile 'keys'"
+
+
+def test_who_assumes_an_expired_role_is_told_whose_credentials_to_renew(tmp_path: Path) -> None:
+    role = "role_arn = arn:aws:iam::1:role/x\n"
+    (tmp_path / "config").write_text(
+        f"[profile keys]\n[profile ops]\n{role}source_profile = keys\n"
+        f"[profile far]\n{role}source_profile = ops\n[profile env]\n{role}credential_source = Environment\n"
+        f"[profile self]\n{role}source_profile = self\n[profile a]\n{role}source_profile = b\n"
+        f"[profile b]\n{role}source_profile = a\n"
+    )
+    env = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_REGION": "eu-west-1", "HOME": str(tmp_path)}
+    for profile, source in (("far", "keys"), ("ops", "keys"), ("keys", "keys"), ("self", "self"), ("a", "a")):
+        assert renewal_hint(load(env=env, profile=profile)) == f"Renew the credentials of profile '{source}'"
+    assert "AWS_SESSION_TOKEN" in renewal_hint(load(env=env, profile="env"))
