@@ -7,6 +7,8 @@ import os
 import re
 import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -395,3 +397,19 @@ class TestErrors:
         secrets += [sign_in["refreshToken"], sign_in["idToken"], *sign_in["accessToken"].values()]
         public = {lab.state.account, sign_in["accessToken"]["expiresAt"]}
         assert not [secret for secret in secrets if secret not in public and secret in out + err]
+
+
+@pytest.mark.parametrize(
+    ("program", "chosen", "opens"),
+    [("w3m", False, False), ("w3m", True, True), ("firefox", True, True), ("", False, False)],
+)
+def test_a_browser_in_the_terminal_is_used_only_where_it_was_chosen(
+    tmp_path: Path, program: str, chosen: bool, opens: bool
+) -> None:
+    if program:
+        (tmp_path / program).write_text("#!/bin/sh\n")
+        (tmp_path / program).chmod(0o700)
+    env = {"PATH": str(tmp_path), "TERM": "xterm", "HOME": str(tmp_path)} | ({"BROWSER": program} if chosen else {})
+    script = "from ssm_ssh.cli.login import _open_browser; print(_open_browser('http://127.0.0.1:1/'))"
+    done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(opens)

@@ -96,7 +96,9 @@ def login_command(files: SharedFiles, profile: str) -> str:
         return ""
     import shlex
 
-    return "ssm-ssh login" + ("" if name == "default" else f" {shlex.quote(name)}")
+    if name == "default":
+        return "ssm-ssh login"
+    return f"ssm-ssh login {'-- ' if name.startswith('-') else ''}{shlex.quote(name)}"
 
 
 def renewal_hint(settings: AwsSettings) -> str:

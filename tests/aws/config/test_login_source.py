@@ -51,6 +51,8 @@ web_identity_token_file = /nonexistent
 region = eu-central-1
 [profile two words]
 sso_session = corp
+[profile -dash]
+sso_session = corp
 [profile lost]
 sso_session = gone
 [profile half]
@@ -104,6 +106,7 @@ def test_incomplete_settings_are_named(env: dict[str, str], profile: str, words:
         ("default", "ssm-ssh login"),
         ("two words", "ssm-ssh login 'two words'"),
         ("lost", "ssm-ssh login lost"),
+        ("-dash", "ssm-ssh login -- -dash"),
         ("keys", ""),
     ],
 )
