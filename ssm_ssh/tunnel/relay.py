@@ -195,10 +195,12 @@ class Relay:
             return min(*times, self._parting_since + _PART)
         if self._state == "closing":
             return now + 0.05
-        others = (self._attempt_at, self._recovery.timer(), self._absence.timer())
-        times += [time for time in (*others, self._watch.timer(self._gate, self._channel)) if time is not None]
-        if self._ended is not None and now < self._ended[1] + _LEAVE:
-            times.append(self._ended[1] + _LEAVE)
+        others = [self._attempt_at, self._recovery.timer()]
+        if self._ended is None:
+            others += [self._absence.timer(), self._watch.timer(self._gate, self._channel)]
+        elif now < self._ended[1] + _LEAVE:
+            others.append(self._ended[1] + _LEAVE)
+        times += [time for time in others if time is not None]
         if not self._gate.open:
             times += self._entrance.timers()
         if self._interrupted_at is not None:

@@ -351,6 +351,16 @@ def test_an_end_that_ssh_knows_of_is_not_said(world: FakeWorld) -> None:
     assert world.ends == []
 
 
+def test_nothing_spins_while_ssh_is_given_time_to_leave(world: FakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(world)
+    monkeypatch.setattr(FakeChannel, "unacknowledged", 1)
+    turns = []
+    turn = Relay._turn
+    monkeypatch.setattr(Relay, "_turn", lambda relay: (turns.append(1), turn(relay))[1])
+    assert world.run() == 1
+    assert len(turns) < 200
+
+
 def test_an_end_from_outside_during_the_key_exchange_is_said_inside_ssh(world: FakeWorld) -> None:
     os.write(world.writes, CLIENT)
     world.opening = [lambda: world.connection(Output(b"SSH-2.0-there\r\n"), Closed(""))]
