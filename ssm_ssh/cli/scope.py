@@ -65,10 +65,12 @@ def ask(options: argparse.Namespace, *, tags: tuple[str, ...] = ()) -> Asked:
 
 def complain(answers: list[Answer]) -> int:
     """Say on stderr which places could not tell, and return how many those are."""
+    # A spot without a profile is what the environment leaves.
+    chosen = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE") or "default profile"
     failed = 0
     nameless: dict[str, list[str]] = {}
     for one in answers:
-        name = f"{one.spot.profile or 'default profile'}{f', {one.spot.region}' if one.spot.region else ''}"
+        name = f"{one.spot.profile or chosen}{f', {one.spot.region}' if one.spot.region else ''}"
         if one.error is not None:
             failed += 1
             print(f"ssm-ssh: {printable(name, 80)}: {one.error.sentence()}", file=sys.stderr)

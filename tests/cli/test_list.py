@@ -144,6 +144,16 @@ def test_the_default_region_is_that_of_the_default_profile(
     assert ids(capsys, "--profile", "prod")[0] == an_id(2)
 
 
+def test_a_place_that_fails_is_named_as_the_environment_names_it(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.answers["DescribeInstanceInformation"] = lambda _: (400, "AccessDeniedException")
+    monkeypatch.setenv("SSM_SSH_SEARCH", "prod:eu-west-1 dev:us-east-1")
+    monkeypatch.setenv("AWS_PROFILE", "prod")
+    _, errors = run(capsys, status=1)
+    assert errors.startswith("ssm-ssh: prod, eu-west-1: ")
+
+
 def test_a_place_that_fails_does_not_hide_the_others(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     fleet.answers["DescribeInstanceInformation"] = lambda call: (
         (400, "AccessDeniedException") if call.key == "AKDEV" else None
