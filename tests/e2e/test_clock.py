@@ -25,7 +25,7 @@ def test_a_wrong_clock_is_corrected_by_what_aws_says(tmp_path_factory: pytest.Te
     folder = tmp_path_factory.mktemp("c")
     script = folder / "proxy.py"
     script.write_text(_PROXY.format(off=off))
-    with Lab(LabOptions(instances=1, sshd="system"), base=folder) as lab:
+    with Lab(LabOptions(instances=1), base=folder) as lab:
         where = lab.instances[0]
         command = f"-oProxyCommand={sys.executable} {script} proxy %n %p %r"
         done = subprocess.run(

@@ -169,7 +169,7 @@ class Stage:
 def endings() -> Iterator[Callable[[Peer], Ending]]:
     instances = tuple(InstanceOptions(name=one.key) for one in PEERS)
     with tempfile.TemporaryDirectory(prefix="peers-") as base:
-        options = LabOptions(instances=instances, pacing=False, sshd="system")
+        options = LabOptions(instances=instances, pacing=False)
         with Lab(options, base=Path(base)) as lab, ThreadPoolExecutor(len(PEERS)) as pool:
             stage = Stage(lab, Path(base))
             playing = {one.key: pool.submit(stage.play, one) for one in PEERS}

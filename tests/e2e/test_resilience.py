@@ -67,7 +67,7 @@ def test_64_megabytes_down_with_a_cut_after_each(tmp_path_factory: pytest.TempPa
 @pytest.mark.timeout(200)
 def test_a_download_ends_with_a_cut_every_150_kilobytes(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Acknowledgements that a break may have lost are repeated, but do not fill the next connection."""
-    with Lab(LabOptions(instances=1, sshd="system", pacing=True), base=tmp_path_factory.mktemp("r")) as lab:
+    with Lab(LabOptions(instances=1, pacing=True), base=tmp_path_factory.mktemp("r")) as lab:
         import subprocess
 
         where = lab.instances[0]

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(400)]
 def test_ansible_over_a_shared_connection_goes_on_after_a_restart(tmp_path: Path) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="r-") as base,
-        Lab(LabOptions(instances=(InstanceOptions(name="web"),), pacing=False, sshd="system"), base=Path(base)) as lab,
+        Lab(LabOptions(instances=(InstanceOptions(name="web"),), pacing=False), base=Path(base)) as lab,
     ):
         (web,) = lab.instances
         sockets = Path(base, "c")
