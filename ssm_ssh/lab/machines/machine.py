@@ -139,7 +139,8 @@ class Machine:
             except ConnectionRefusedError:
                 if port == self.options.ssh_port:
                     raise
-        return self._route(host, port)
+        # A machine without /etc/hosts does not know the name.
+        return self._route("127.0.0.1" if host.lower() == "localhost" else host, port)
 
     # EC2 Instance Connect
 

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from tests.lab.instances.conftest import Fleet
+    from tests.lab.machines.conftest import Fleet
 
 WEB, DB = "i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb"
 DATA = bytes(range(256)) * 4_000
@@ -143,7 +143,15 @@ def test_one_instance_is_a_way_to_another(fleet: Fleet) -> None:
     assert done.stdout == b"arrived\n", done.stderr
 
 
-def test_a_program_of_the_users_is_reached_by_forwarding(fleet: Fleet) -> None:
+def test_a_program_of_the_users_is_reached_by_forwarding(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve = socket.getaddrinfo
+
+    def without_etc_hosts(host: str, *more: Any) -> Any:  # noqa: ANN401
+        if host == "localhost":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", without_etc_hosts)
     fleet.push()
     port = free_port()
     program = (
