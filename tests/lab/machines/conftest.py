@@ -173,8 +173,10 @@ class Fleet:
 
     def wait_gone(self, pid: int) -> None:
         """Return when process `pid` has ended; a test that waits too long has failed by its time limit."""
-        while tree(pid) and "Z" not in (Path("/proc") / str(pid) / "stat").read_text().split(")")[-1].split()[:1]:
-            self.tick.wait(0.02)
+        # The process may go between the two looks.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            while tree(pid) and "Z" not in (Path("/proc") / str(pid) / "stat").read_text().split(")")[-1].split()[:1]:
+                self.tick.wait(0.02)
 
     def wait_closed(self, port: int) -> None:
         """Return when nothing listens on 127.0.0.1:`port` any more."""
