@@ -11,13 +11,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from ssm_ssh.target import is_instance_id
+from ssm_ssh.names import LONGEST_LABEL, is_alias_label, is_instance_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-LONGEST = 63
-_ALIAS = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST - 1}}}")
 # What the resolver takes for an IPv4 address: `ssh 2130706433` goes to 127.0.0.1.
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]+")
 # As many digits of an id as tell instances apart at a glance; where they do not, the whole id is used.
@@ -93,7 +91,7 @@ def is_alias(name: str) -> bool:
 def _unfit(name: str) -> str:
     if not name:
         return "it has no name"
-    if not _ALIAS.fullmatch(name):
+    if not is_alias_label(name):
         return "an alias has at most 63 letters, digits, - and _, and begins with a letter or digit"
     # Case is of no account: ssh and others lower-case names here and there.
     if is_instance_id(name.lower()):
@@ -117,7 +115,7 @@ def _settle(names: dict[str, str], levels: dict[str, int]) -> dict[str, str]:
 
 def _form(instance_id: str, name: str, level: int) -> str:
     suffix = _suffix(instance_id, level)
-    return name[: LONGEST - len(suffix)] + suffix
+    return name[: LONGEST_LABEL - len(suffix)] + suffix
 
 
 def _suffix(instance_id: str, level: int) -> str:

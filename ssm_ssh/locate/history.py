@@ -10,9 +10,9 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh.errors import StateError
+from ssm_ssh.names import is_instance_id
 from ssm_ssh.storage.paths import state_folder
 from ssm_ssh.storage.private_dir import open_folder
-from ssm_ssh.target import is_instance_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

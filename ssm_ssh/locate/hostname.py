@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import UsageError
-from ssm_ssh.target import is_instance_id
+from ssm_ssh.names import is_instance_id
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
+from ssm_ssh import names
 from ssm_ssh.errors import KeyRefused, UsageError
 from ssm_ssh.text import printable
 
@@ -22,7 +23,6 @@ LIFETIME = 60
 LONGEST_LIFETIME = 600
 _KEY = re.compile(r"((?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]{1,60}) ([A-Za-z0-9+/]{40,8000}={0,2})", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}\$?", re.ASCII)
 
 # What to do about each code of root.sh's errors.
 _HINTS = {
@@ -58,8 +58,8 @@ def request(
     `public_key` is `type base64`, without a comment; `needs_expiry` refuses an sshd that would not let it expire.
     Raises UsageError for what the script would refuse.
     """
-    if not _USER.fullmatch(user):
-        raise UsageError(f"'{user[:80]}' is not a user name", "Use letters, digits, and . _ - @ +")
+    if not names.is_user(user):
+        raise UsageError(f"'{user[:80]}' is not a user name", names.USER_HINT)
     if not _KEY.fullmatch(public_key):
         raise UsageError("that is no public key that sshd would read", "Use one line as in id_ed25519.pub")
     if action not in ("push", "sweep") or not _ID.fullmatch(entry_id) or not 1 <= lifetime <= LONGEST_LIFETIME:

@@ -10,6 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from ssm_ssh import names
 from ssm_ssh.errors import UsageError
 from ssm_ssh.text import printable
 
@@ -21,11 +22,8 @@ if TYPE_CHECKING:
     # What a setting may be, once checked.
     Value = str | float | tuple[str, ...]
 
-_REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 # What stands behind a colon and looks like this is a region; profiles may have colons in their names.
 _LIKE_REGION = re.compile(r"(?:fips-)?[a-z]{2,4}(?:-[a-z0-9]+)+-[0-9]")
-_DOCUMENT = re.compile(r"[A-Za-z0-9_.:/-]{3,2048}")
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}\$?")
 _LONGEST = 1024
 # A day. What is away for longer does not come back: credentials have ended by then.
 _LONGEST_SECONDS = 86400.0
@@ -113,10 +111,10 @@ def parse_place(text: str) -> Place:
     profile, colon, regions = text.rpartition(":")
     if not colon or (regions and not any("," in word or _LIKE_REGION.match(word) for word in regions.split())):
         profile, colon, regions = text, "", ""
-    names = tuple(regions.split(",")) if colon else ()
-    if not _is_profile(profile) or not all(_REGION.fullmatch(one) for one in names):
+    region_names = tuple(regions.split(",")) if colon else ()
+    if not names.is_profile(profile) or not all(names.is_region(name) for name in region_names):
         raise ValueError(f"not a place: {text}")
-    return Place(profile, names)
+    return Place(profile, region_names)
 
 
 def parse_tag(text: str) -> tuple[str, tuple[str, ...]]:
@@ -125,10 +123,6 @@ def parse_tag(text: str) -> tuple[str, tuple[str, ...]]:
     if not key or not text.isprintable() or len(text) > _LONGEST or (equals and not values):
         raise ValueError(f"not a tag: {text}")
     return key, tuple(values.split(",")) if equals else ()
-
-
-def _is_profile(text: str) -> bool:
-    return 0 < len(text) <= 256 and text.isprintable() and text == text.strip()
 
 
 def _text(allowed: Callable[[str], object]) -> Callable[[Any], Value]:
@@ -203,14 +197,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "default_profile",
         "",
-        _maybe(_is_profile),
+        _maybe(names.is_profile),
         "the name of an AWS profile",
         "AWS profile where neither host name nor environment nor memory choose one",
     ),
     Setting(
         "default_region",
         "",
-        _maybe(_REGION.fullmatch),
+        _maybe(names.is_region),
         "the name of a region, such as eu-central-1",
         "AWS region where neither host name, environment, memory nor the profile choose one",
     ),
@@ -218,7 +212,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "document",
         "AWS-StartSSHSession",
-        _text(_DOCUMENT.fullmatch),
+        _text(names.is_document),
         "the name or ARN of a session document",
         "session document that carries SSH",
     ),
@@ -233,7 +227,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "push_document",
         "AWS-RunShellScript",
-        _text(_DOCUMENT.fullmatch),
+        _text(names.is_document),
         "the name or ARN of a command document",
         "command document of send-command: AWS-RunShellScript, or the one of docs/push-document.md",
     ),
@@ -269,7 +263,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "user",
         "",
-        _maybe(_USER.fullmatch),
+        _maybe(names.is_user),
         "the name of a user",
         "user of every alias that sync writes, instead of the platform's usual one",
     ),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh import __version__
 from ssm_ssh.errors import UsageError
+from ssm_ssh.names import is_alias_label
 from ssm_ssh.sshconfig.patterns import id_patterns, suffix_patterns
 from ssm_ssh.target import parse_target
 
@@ -37,7 +38,6 @@ _ALIVE_MARGIN = 300.0
 # What the shell that ssh starts, ssh's own quoting, its tokens (%), its patterns (Include), a comment or env (=) cannot
 # all be brought to take literally, in every version.
 _UNSAFE = re.compile(r"[\"'`$\\%!*?\[\]#=]")
-_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 # Profile names go into a shell's command line between double quotes.
 _WORD = re.compile(r"[A-Za-z0-9_.@/+=,:-]+(?: [A-Za-z0-9_.@/+=,:-]+)*")
 
@@ -202,7 +202,7 @@ def read(text: str) -> Stored:
 
 def check_alias(alias: Alias) -> Alias:
     """Return `alias` if each of its parts can be written; raises UsageError otherwise."""
-    if not _ALIAS.fullmatch(alias.name):
+    if not is_alias_label(alias.name):
         raise UsageError(f"'{alias.name[:80]}' cannot be an alias", "Use letters, digits, - and _, at most 63")
     parse_target(alias.instance_id, "22", alias.user or "ec2-user")
     for value, what in ((alias.profile, "a profile"), (alias.region, "a region")):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_ssh.locate.aliases import LONGEST, Named, base_of, choose, is_alias
+from ssm_ssh.locate.aliases import Named, base_of, choose, is_alias
+from ssm_ssh.names import LONGEST_LABEL
 from ssm_ssh.sshconfig.patterns import is_ours
 
 A, B, C = "i-0123456789abcdef0", "i-0fedcba9876543210", "mi-00112233445566778"
@@ -141,7 +142,7 @@ def test_aliases_are_plain_unique_and_do_not_depend_on_order(
     assert len(set(lower)) == len(lower)
     for name in found.aliases.values():
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", name)
-        assert len(name) <= LONGEST
+        assert len(name) <= LONGEST_LABEL
         assert name not in known
         assert not is_ours(name)
     assert {*found.aliases} | {one.instance_id for one in found.skipped} == {one.instance_id for one in instances}

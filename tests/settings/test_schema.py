@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from ssm_ssh import names
 from ssm_ssh.errors import StateError, UsageError
-from ssm_ssh.settings import schema
 from ssm_ssh.settings.schema import SETTINGS, Place, load, parse_place, parse_tag, store
 
 
@@ -221,7 +221,7 @@ comments = st.lists(
 
 
 @effort(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
-@given(comments, st.sampled_from(["\n", "\r\n"]), texts.filter(schema._is_profile))
+@given(comments, st.sampled_from(["\n", "\r\n"]), texts.filter(names.is_profile))
 def test_what_is_stored_is_read_and_undone_to_the_byte(file: Path, lines: list[str], end: str, profile: str) -> None:
     lines = [one for number, one in enumerate(lines) if one not in lines[:number]]
     content = "".join(one + end for one in lines).encode()

@@ -8,17 +8,15 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
+from ssm_ssh import names
 from ssm_ssh.aws.config.ini import SharedFiles, expand
 from ssm_ssh.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# A region becomes part of a host name, so it is one DNS label and nothing else.
-_REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 # The default of every AWS SDK's standard retry mode.
 DEFAULT_ATTEMPTS = 3
 # Seconds. A route that needs longer to answer a SYN does not carry an SSH session either.
@@ -185,8 +183,8 @@ def load(
 
 def check_region(region: str) -> str:
     """Return `region` when it can be a region's name; raises UsageError otherwise."""
-    if not _REGION.fullmatch(region):
-        raise UsageError(f"'{region[:80]}' is not the name of a region", "Use one such as eu-central-1")
+    if not names.is_region(region):
+        raise UsageError(f"'{region[:80]}' is not the name of a region", names.REGION_HINT)
     return region
 
 

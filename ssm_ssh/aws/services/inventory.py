@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh.aws.services.platform_users import default_user
 from ssm_ssh.errors import AccessDenied, AwsError, ProtocolError, SsmSshError
-from ssm_ssh.target import is_instance_id
+from ssm_ssh.names import is_instance_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -7,10 +7,10 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetCommandIn
 from __future__ import annotations
 
 import math
-import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ssm_ssh import names
 from ssm_ssh.errors import (
     AwsError,
     CommandFailed,
@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from ssm_ssh.aws.api.client import Api
 
 SHELL_DOCUMENT = "AWS-RunShellScript"
-# The limits of SendCommand's model: names of documents, seconds until an agent must have taken the command, and the
+# The limits of SendCommand's model: seconds until an agent must have taken the command, and the
 # comment that the audit trail shows.
-_DOCUMENT = re.compile(r"[a-zA-Z0-9_\-.:/]{3,128}", re.ASCII)
 _SHORTEST_DELIVERY = 30
 _LONGEST_COMMENT = 100
 # Seconds between two questions. A command takes one to three seconds, seldom half a minute, and the rate of the
@@ -119,10 +118,8 @@ def run_document(
 def _payload(
     instance_id: str, document: str, parameters: Mapping[str, str], timeout: float, comment: str
 ) -> dict[str, Any]:
-    if not _DOCUMENT.fullmatch(document):
-        raise UsageError(
-            f"'{document[:80]}' is not the name of a command document", "Use 3 to 128 of letters, digits, _ - . : /"
-        )
+    if not names.is_document(document):
+        raise UsageError(f"'{document[:80]}' is not the name of a command document", names.DOCUMENT_HINT)
     if any("{{" in value for value in parameters.values()):
         raise UsageError("a command's parameter holds {{, which Systems Manager would replace", "Leave it out")
     payload: dict[str, Any] = {

@@ -5,9 +5,9 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_StartSession
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
+from ssm_ssh import names
 from ssm_ssh.errors import AwsError, ProtocolError, SessionGone, UsageError
 from ssm_ssh.text import printable
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from ssm_ssh.target import Target
 
 SSH_DOCUMENT = "AWS-StartSSHSession"
-# The limits of StartSession's model.
-_DOCUMENT = re.compile(r"[a-zA-Z0-9_\-.:/]{3,128}", re.ASCII)
+# The limit of StartSession's model.
 _MAX_REASON = 256
 
 
@@ -37,10 +36,8 @@ class Session:
 
 def start_payload(target: Target, document: str = SSH_DOCUMENT, reason: str = "") -> dict[str, Any]:
     """Return StartSession's input. Raises UsageError for what cannot be a document's name."""
-    if not _DOCUMENT.fullmatch(document):
-        raise UsageError(
-            f"'{document[:80]}' is not the name of a session document", "Use 3 to 128 of letters, digits, _ - . : /"
-        )
+    if not names.is_document(document):
+        raise UsageError(f"'{document[:80]}' is not the name of a session document", names.DOCUMENT_HINT)
     payload: dict[str, Any] = {
         "Target": target.instance_id,
         "DocumentName": document,

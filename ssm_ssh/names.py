@@ -1,0 +1,74 @@
+"""PURE: what names look like: instances, users, regions, documents, profiles and aliases.
+
+Each rule stands here once, so that a setting, an option and a call accept the same names. The checks compare
+characters instead of matching patterns because every connection makes them, and compiling a pattern costs more.
+"""
+
+from __future__ import annotations
+
+_DIGITS = frozenset("0123456789")
+_HEX_DIGITS = frozenset("0123456789abcdef")
+_LOWER = frozenset("abcdefghijklmnopqrstuvwxyz")
+_ALPHANUMERIC = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ") | _DIGITS
+
+# EC2 ids have 8 (before 2016) or 17 hex digits, managed nodes have 17:
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_StartSession.html
+_ID_LENGTHS = {"i": (8, 17), "mi": (17,)}
+
+# What useradd of any Linux distribution accepts, plus the dots and domain parts of directory services. A quote, a
+# shell character, white space or a leading dash never passes.
+_USER_FIRST = _ALPHANUMERIC | {"_"}
+_USER_REST = _ALPHANUMERIC | frozenset("._@+-")
+_LONGEST_USER = 64
+
+# A region becomes part of a host name, so it is one DNS label.
+_LABEL = _LOWER | _DIGITS | {"-"}
+LONGEST_LABEL = 63
+
+# The model of StartSession and SendCommand:
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_StartSession.html
+_DOCUMENT = _ALPHANUMERIC | frozenset("_-.:/")
+_SHORTEST_DOCUMENT, _LONGEST_DOCUMENT = 3, 128
+
+_ALIAS = _ALPHANUMERIC | frozenset("_-")
+_LONGEST_PROFILE = 256
+
+INSTANCE_HINT = "Use i- with 8 or 17 hex digits, or mi- with 17, for example: ssh ec2-user@i-0123456789abcdef0"
+USER_HINT = (
+    f"Use letters, digits, and . _ - @ + (at most {_LONGEST_USER}), for example: ssh ec2-user@i-0123456789abcdef0"
+)
+REGION_HINT = "Use a name such as eu-central-1"
+DOCUMENT_HINT = f"Use {_SHORTEST_DOCUMENT} to {_LONGEST_DOCUMENT} letters, digits and _ - . : /"
+
+
+def is_instance_id(text: str) -> bool:
+    """Return whether `text` is the id of an EC2 instance (`i-`) or of a managed node (`mi-`)."""
+    prefix, _, digits = text.partition("-")
+    return len(digits) in _ID_LENGTHS.get(prefix, ()) and _HEX_DIGITS.issuperset(digits)
+
+
+def is_user(text: str) -> bool:
+    """Return whether `text` can be a user's name on Linux; a `$` may end it, as for Samba's machine accounts."""
+    name = text.removesuffix("$")
+    return 0 < len(name) <= _LONGEST_USER and name[0] in _USER_FIRST and _USER_REST.issuperset(name)
+
+
+def is_region(text: str) -> bool:
+    """Return whether `text` can be a region's name, whether or not AWS has such a region today."""
+    return 0 < len(text) <= LONGEST_LABEL and _LABEL.issuperset(text) and not text.startswith("-") and text[-1] != "-"
+
+
+def is_document(text: str) -> bool:
+    """Return whether `text` can be the name or ARN of a Systems Manager document."""
+    return _SHORTEST_DOCUMENT <= len(text) <= _LONGEST_DOCUMENT and _DOCUMENT.issuperset(text)
+
+
+def is_profile(text: str) -> bool:
+    """Return whether `text` can be the name of an AWS profile in the settings file."""
+    return 0 < len(text) <= _LONGEST_PROFILE and text.isprintable() and text == text.strip()
+
+
+def is_alias_label(text: str) -> bool:
+    """Return whether `text` has the form of an alias: one label of a host name, underscores allowed."""
+    return 0 < len(text) <= LONGEST_LABEL and text[0] in _ALPHANUMERIC and _ALIAS.issuperset(text)
