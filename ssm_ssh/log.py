@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ssm_ssh.errors import SsmSshError, UsageError
 from ssm_ssh.storage.paths import state_folder
 from ssm_ssh.storage.private_dir import open_folder
-from ssm_ssh.text import printable, surprise
+from ssm_ssh.text import describe_unexpected, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ class Log:
     def failure(self, error: BaseException) -> None:
         """Record an error that nobody foresaw, with its traceback under --debug."""
         if not self._debug:
-            self._write(f"unexpected {surprise(error)}")
+            self._write(f"unexpected {describe_unexpected(error)}")
             return
         import traceback
 

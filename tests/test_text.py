@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_ssh.errors import SsmSshError
-from ssm_ssh.text import LIMIT, printable, surprise
+from ssm_ssh.text import LIMIT, describe_unexpected, printable
 
 
 @given(st.text())
@@ -39,13 +39,13 @@ def test_a_huge_text_is_cut_before_it_is_looked_at() -> None:
     assert len(printable("a" * 10_000_000)) == LIMIT
 
 
-def test_a_surprise_says_its_kind_and_not_all_that_it_holds() -> None:
-    assert surprise(KeyError("x")) == "KeyError: 'x'"
+def test_an_unexpected_error_is_described_by_type_and_text() -> None:
+    assert describe_unexpected(KeyError("x")) == "KeyError: 'x'"
     with pytest.raises(UnicodeEncodeError) as failure:
         "token CANARY\u2026".encode("latin-1")
     assert "CANARY" in repr(failure.value)
-    assert surprise(failure.value).startswith("UnicodeEncodeError: ")
-    assert "CANARY" not in surprise(failure.value)
+    assert describe_unexpected(failure.value).startswith("UnicodeEncodeError: ")
+    assert "CANARY" not in describe_unexpected(failure.value)
 
 
 @given(st.text(max_size=900), st.text(min_size=1, max_size=200))

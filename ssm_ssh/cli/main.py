@@ -8,7 +8,7 @@ import sys
 
 from ssm_ssh import __version__
 from ssm_ssh.errors import SsmSshError, StateError, UsageError
-from ssm_ssh.text import printable, surprise
+from ssm_ssh.text import describe_unexpected, printable
 
 COMMANDS = {
     "setup": "make ssh, scp, sftp, rsync and git reach instances by their ids",
@@ -66,7 +66,10 @@ def main(argv: list[str]) -> int:
 
         # Not raised again: a traceback of Python's own shows what outside text holds, escapes included.
         Log(None, debug="--debug" in argv).failure(error)
-        print(f"ssm-ssh: unexpected error: {printable(surprise(error))}. Add --debug to see where", file=sys.stderr)
+        print(
+            f"ssm-ssh: unexpected error: {printable(describe_unexpected(error))}. Add --debug to see where",
+            file=sys.stderr,
+        )
         return 1
 
 

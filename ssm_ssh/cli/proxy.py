@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.cli.parser import Arguments
 from ssm_ssh.errors import SsmSshError
-from ssm_ssh.text import printable, surprise
+from ssm_ssh.text import describe_unexpected, printable
 
 if TYPE_CHECKING:
     import argparse
@@ -42,7 +42,9 @@ def run(argv: list[str]) -> int:
         from ssm_ssh.log import Log
 
         Log(None, debug="--debug" in argv).failure(error)
-        _say_in_band(f"unexpected error: {printable(surprise(error))}. Add --debug to the ProxyCommand to see where")
+        _say_in_band(
+            f"unexpected error: {printable(describe_unexpected(error))}. Add --debug to the ProxyCommand to see where"
+        )
     return 1
 
 

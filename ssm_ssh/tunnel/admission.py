@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ssm_ssh.errors import SsmSshError, TargetMissing
 from ssm_ssh.relay.tasks import Task
 from ssm_ssh.ssh.gate import Gate
-from ssm_ssh.text import surprise
+from ssm_ssh.text import describe_unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,9 @@ class Entrance:
         """Add an error to those that `verdict` chooses from."""
         if not isinstance(error, SsmSshError):
             self._log.failure(error)
-            error = SsmSshError(f"unexpected error: {surprise(error)}", "Add --debug to the ProxyCommand to see where")
+            error = SsmSshError(
+                f"unexpected error: {describe_unexpected(error)}", "Add --debug to the ProxyCommand to see where"
+            )
         self._errors.append((now, error))
         self._errors.sort(key=lambda entry: not isinstance(entry[1], TargetMissing))
 

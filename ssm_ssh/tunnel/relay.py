@@ -27,7 +27,7 @@ from ssm_ssh.relay.reconnect import Recovery
 from ssm_ssh.relay.stdio import in_foreground, tell
 from ssm_ssh.relay.tasks import Task, Waker
 from ssm_ssh.ssh.disconnect import disconnect
-from ssm_ssh.text import LIMIT, printable, surprise
+from ssm_ssh.text import LIMIT, describe_unexpected, printable
 from ssm_ssh.tunnel import login_wait
 from ssm_ssh.tunnel.admission import Entrance
 from ssm_ssh.tunnel.login_outcome import Login
@@ -564,7 +564,7 @@ class Relay:
         """End all the same after an error that nobody foresaw: ssh is told, and no session is left behind."""
         self._log.failure(error)
         self._status = 1
-        sentence = f"unexpected error: {printable(surprise(error))}. The log has more"
+        sentence = f"unexpected error: {printable(describe_unexpected(error))}. The log has more"
         if self._gate.open:
             self._say(f"ssm-ssh: {sentence}")
         else:

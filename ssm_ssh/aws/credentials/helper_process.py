@@ -16,7 +16,7 @@ from ssm_ssh import errors
 from ssm_ssh.aws.credentials.access_key import Credentials
 from ssm_ssh.errors import CredentialsError, SsmSshError
 from ssm_ssh.installation import module
-from ssm_ssh.text import surprise
+from ssm_ssh.text import describe_unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ def _answer(line: bytes) -> dict[str, Any]:
     except SsmSshError as error:
         return {"error": error.message, "hint": error.hint, "kind": type(error).__name__}
     except Exception as error:
-        said = f"unexpected error while AWS credentials were looked for: {surprise(error)}"
+        said = f"unexpected error while AWS credentials were looked for: {describe_unexpected(error)}"
         return {"error": said, "hint": "", "kind": "CredentialsError"}
     return {name: getattr(found, name) for name in Credentials.__slots__}
 
