@@ -31,7 +31,12 @@ STEP = "gives up and names the culprit, inside SSH"
 
 BEFORE_LOGIN = (
     Wait("anything, before the login", _s(login_wait.TELL_AFTER), "says what is awaited, once", UNIT),
-    Wait("StartSession, ResumeSession, retries and all", _s(connection._ASK), "`… did not answer in time`", PEERS),
+    Wait(
+        "StartSession, ResumeSession, retries and all",
+        _s(connection._ASK),
+        "`… did not answer in time`",
+        "tests/e2e/test_slow_api.py",
+    ),
     Wait("the gateway: connection, TLS, upgrade", _s(gateway._PATIENCE), "tries again", "tests/session"),
     Wait("the gateway, all attempts", _s(login_wait.LIMIT), f"{STEP}: `no connection to the session …`", UNIT),
     Wait("the agent's handshake", _s(login_wait.LIMIT), f"{STEP}: `… no handshake for …`", PEERS),
@@ -105,7 +110,7 @@ OPEN_SESSION = (
         "a lost connection",
         _s(outage_notice.TELL_AFTER),
         "says so and how to leave, to a terminal",
-        "tests/relay/test_outage_notice.py",
+        "tests/e2e/test_outage_told.py",
     ),
     Wait(
         "a lost connection, in all",
