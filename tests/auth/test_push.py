@@ -208,7 +208,8 @@ def test_a_denial_without_a_code_is_a_denial(aws: Aws) -> None:
 
 @pytest.fixture
 def silence(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    monkeypatch.setattr(reachability, "PATIENCE", 0.05)
+    monkeypatch.setattr(reachability, "ASK_AFTER", 0.05)
+    monkeypatch.setattr(reachability, "CONNECT_PATIENCE", 0.05)
     aws.silence = threading.Event()
     yield aws.silence
     aws.silence.set()
@@ -253,7 +254,7 @@ def test_an_endpoint_that_has_taken_the_connection_may_deny_yet(aws: Aws, silenc
     threading.Timer(0.3, silence.set).start()
     with pytest.raises(AccessDenied):
         aws.authorize()
-    assert aws.called == ["eic"]
+    assert aws.called == ["eic", "ssm"]
 
 
 def test_a_connection_without_an_answer_falls_over_later(
