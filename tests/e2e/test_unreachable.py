@@ -25,6 +25,9 @@ EIC = "AWS_ENDPOINT_URL_EC2_INSTANCE_CONNECT"
 # Seconds from the first call to SendCommand: three, and what a busy machine makes of them.
 TAKEOVER = 3.0 * float(os.environ.get("SSM_SSH_TEST_SLOWNESS", "2"))
 
+# Endpoints that do not answer, which would keep a push by EC2 Instance Connect alone waiting.
+QUIET = ("silent", "mute")
+
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
@@ -82,6 +85,9 @@ def trouble(lab: Lab, kind: str) -> Iterator[dict[str, str]]:
     """Put EC2 Instance Connect's endpoint out of reach; yields the environment in which it is."""
     if kind == "unresolvable":
         yield {**lab.env, EIC: "https://ec2-instance-connect.invalid"}
+    elif kind == "mute":  # it accepts the request and does not answer
+        lab.fault("api", operation="SendSSHPublicKey", code="", delay=30.0)
+        yield dict(lab.env)
     elif kind.isdigit():
         port = urlsplit(lab.env[EIC]).port
         assert port
@@ -98,7 +104,7 @@ def ssh(lab: Lab, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("kind", ["closed", "silent", "untrusted", "unresolvable", "403", "407", "502"])
+@pytest.mark.parametrize("kind", ["closed", "silent", "mute", "untrusted", "unresolvable", "403", "407", "502"])
 def test_send_command_takes_over(lab: Lab, kind: str) -> None:
     with trouble(lab, kind) as env:
         before, began = len(lab.calls()), time.time()
@@ -110,8 +116,8 @@ def test_send_command_takes_over(lab: Lab, kind: str) -> None:
         took = commands[0]["arrived"] - began
         assert took < TAKEOVER, f"SendCommand came {took:.2f} s after ssh began"
         before = len(lab.calls("SendCommand"))
-        done = ssh(lab, {**env, "SSM_SSH_PUSH": "eic"}) if kind != "silent" else done
-        if kind != "silent":
+        done = ssh(lab, {**env, "SSM_SSH_PUSH": "eic"}) if kind not in QUIET else done
+        if kind not in QUIET:
             assert done.returncode == 255
             assert len(lab.calls("SendCommand")) == before
     lab.clear_faults()
