@@ -71,6 +71,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {
         "target": "PURE: an instance, a port and a user",
+        "values": "PURE: values from outside, read with the type that is wanted",
         "names": "PURE: what names of instances, users, regions and documents look like",
         "installation": "how this program is started by others",
         "install_hints": "how it was installed, for hints",

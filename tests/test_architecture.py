@@ -17,7 +17,7 @@ PACKAGE = Path(ssm_ssh.__file__).parent
 
 LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
 
-PURE_PACKAGES = {"channel", "ssh", "names", "target", "text"}
+PURE_PACKAGES = {"channel", "ssh", "names", "target", "text", "values"}
 PURE_MODULES = {
     *("ssm_ssh.tunnel.login_outcome", "ssm_ssh.tunnel.login_wait", "ssm_ssh.relay.keepalive"),
     "ssm_ssh.tunnel.watch",

@@ -108,9 +108,9 @@ def usual_user(question: Mapping[str, Any]) -> str:
         return known.user
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.aws.config.settings import load
-    from ssm_ssh.aws.services.inventory import knows
+    from ssm_ssh.aws.services.inventory import find_node
 
-    node = knows(Api(load(profile=question["profile"], region=question["region"])), question["instance"])
+    node = find_node(Api(load(profile=question["profile"], region=question["region"])), question["instance"])
     return node.user if node is not None else ""
 
 

@@ -74,8 +74,8 @@ def complain(answers: list[Answer]) -> int:
         if one.error is not None:
             failed += 1
             print(f"ssm-ssh: {printable(name, 80)}: {one.error.sentence()}", file=sys.stderr)
-        elif one.found is not None and one.found.nameless:
-            nameless.setdefault(one.found.nameless, []).append(name)
+        elif one.found is not None and one.found.names_error:
+            nameless.setdefault(one.found.names_error, []).append(name)
     for why, names in nameless.items():
         print(f"ssm-ssh: {printable(', '.join(names), 200)}: no names: {printable(why)}", file=sys.stderr)
     return failed

@@ -11,7 +11,7 @@ from ssm_ssh.errors import StateError, UsageError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from ssm_ssh.aws.services.inventory import Found, Node
+    from ssm_ssh.aws.services.inventory import Inventory, Node
     from ssm_ssh.cli.scope import Asked
     from ssm_ssh.sshconfig.locations import Place
     from ssm_ssh.sshconfig.managed_file import Alias
@@ -129,9 +129,9 @@ def plan(asked: Asked, before: tuple[Alias, ...], where: Place) -> Change:
     return Change({one.name: one for one in before}, ordered, sorted(skipped))
 
 
-def _named(asked: Asked) -> list[Found]:
+def _named(asked: Asked) -> list[Inventory]:
     """Return what the places told that told names."""
-    return [one.found for one in asked.answers if one.found is not None and not one.found.nameless]
+    return [one.found for one in asked.answers if one.found is not None and not one.found.names_error]
 
 
 def _kept(alias: Alias, asked: Asked) -> bool:
@@ -151,11 +151,11 @@ def _unasked(alias: Alias, asked: Asked) -> bool:
     return any(
         (not alias.profile or one.spot.profile in ("", alias.profile)) and one.spot.region in ("", alias.region)
         for one in asked.answers
-        if one.found is None or one.found.nameless
+        if one.found is None or one.found.names_error
     )
 
 
-def _profile_of(place: Node | Found, asked: Asked) -> str:
+def _profile_of(place: Node | Inventory, asked: Asked) -> str:
     """Return the profile to write down: the environment's credentials have no name, and decide at each connection."""
     from ssm_ssh.locate.selection import given_by
 

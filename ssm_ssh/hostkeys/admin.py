@@ -97,13 +97,13 @@ def prune(api: Api, origin: str) -> list[str]:
     only where its keys, and any that were refused, were met by the same `origin` as now: the place and the credentials.
     Raises what Api.call raises.
     """
-    from ssm_ssh.aws.services.instances import states
+    from ssm_ssh.aws.services.instances import instance_states
 
     origins: dict[str, set[str]] = {}
     for name, _, comment in [*of(""), *of("", REFUSED)]:
         if name.lstrip("[").startswith("i-"):
             origins.setdefault(instance_of(name), set()).add(comment)
-    seen = states(api, sorted(origins))
+    seen = instance_states(api, sorted(origins))
     gone = [
         one
         for one, comments in origins.items()

@@ -70,10 +70,10 @@ class Usual:
         return f"ssh logs in as {target.user}, {self._why}; the usual user is {user}: ssh {user}@{target.instance_id}"
 
     def _ask(self) -> None:
-        from ssm_ssh.aws.services.inventory import knows
+        from ssm_ssh.aws.services.inventory import find_node
 
         try:
-            node = knows(self._connect(), self._target.instance_id, deadline=self._until)
+            node = find_node(self._connect(), self._target.instance_id, deadline=self._until)
         except SsmSshError:
             return
         if node:

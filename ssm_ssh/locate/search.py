@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ssm_ssh.aws.api.client import Api
-    from ssm_ssh.aws.services.inventory import Found, Node
+    from ssm_ssh.aws.services.inventory import Inventory, Node
     from ssm_ssh.locate.selection import Spot
 
     T = TypeVar("T")
@@ -31,7 +31,7 @@ class Answer(NamedTuple):
     """What one place said: its instances, or why it could not tell."""
 
     spot: Spot
-    found: Found | None
+    found: Inventory | None
     error: SsmSshError | None
 
 
@@ -40,12 +40,12 @@ def find(spots: Sequence[Spot], instance_id: str, connect: Callable[[Spot], Api]
 
     Raises TargetNotConnected that names every place and what it said; where no place could tell, SsmSshError.
     """
-    from ssm_ssh.aws.services.inventory import knows
+    from ssm_ssh.aws.services.inventory import find_node
 
     deadline = time.monotonic() + _PATIENCE
     said: dict[Spot, str] = {}
     failures: list[SsmSshError] = []
-    for spot, node, error in _ask(spots, lambda one: knows(connect(one), instance_id, deadline=deadline), deadline):
+    for spot, node, error in _ask(spots, lambda one: find_node(connect(one), instance_id, deadline=deadline), deadline):
         if node is not None:
             return spot._replace(region=node.region), node
         said[spot] = printable(error.message, 200) if error else "not there"
@@ -66,11 +66,11 @@ def everything(
     spots: Sequence[Spot], tags: Sequence[tuple[str, Sequence[str]]], connect: Callable[[Spot], Api]
 ) -> list[Answer]:
     """Return what each of `spots` answers, in their order; a place that fails does not spoil the others."""
-    from ssm_ssh.aws.services.inventory import nodes
+    from ssm_ssh.aws.services.inventory import list_nodes
 
     answers = {
         spot: Answer(spot, found, error)
-        for spot, found, error in _ask(spots, lambda one: nodes(connect(one), tags=tags), None)
+        for spot, found, error in _ask(spots, lambda one: list_nodes(connect(one), tags=tags), None)
     }
     return [answers[one] for one in spots]
 

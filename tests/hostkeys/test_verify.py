@@ -678,7 +678,7 @@ def test_terminated_instances_are_pruned_and_those_of_others_are_not(monkeypatch
     HostFile(KNOWN).record([ids["hand"]], {KEY}, "somebody wrote this")
     know(KEY, name=NODE)
     states = {ids["running"]: "running", ids["terminated"]: "terminated"}
-    monkeypatch.setattr(instances, "states", lambda api, wanted: states)
+    monkeypatch.setattr(instances, "instance_states", lambda api, wanted: states)
     HostFile(REFUSED).record([f"[{ids['gone']}]:2222"], {KEY}, f"refused, 2026-01-01, {elsewhere}")
     assert admin.prune(None, here) == [ids["terminated"]], "the refused key was met elsewhere"
     HostFile(REFUSED).record([f"[{ids['gone']}]:2222"], {KEY}, f"refused, 2026-01-01, {here}")

@@ -20,6 +20,7 @@ from ssm_ssh.aws.config.endpoints import resolve
 from ssm_ssh.aws.credentials.source import CredentialSource
 from ssm_ssh.errors import NetworkError, NotTrusted, ProtocolError, ProxyRefused, SsmSshError
 from ssm_ssh.text import printable
+from ssm_ssh.values import json_object
 
 if TYPE_CHECKING:
     import socket
@@ -308,7 +309,7 @@ class _Attempt:
 
     def _decode(self, answer: http.Answer) -> dict[str, Any]:
         xml = self._service == "ec2"
-        decoded = ec2_query.decode(answer.body) if xml else _json_object(answer.body)
+        decoded = ec2_query.decode(answer.body) if xml else json_object(answer.body)
         if decoded is None:
             kind = "XML" if xml else "JSON"
             raise ProtocolError(
@@ -327,20 +328,12 @@ def _protocol_headers(service: str, operation: str) -> dict[str, str]:
 def _refusal(answer: http.Answer, service: str, operation: str, target: str) -> Refusal:
     if service == "ec2":
         return Refusal(operation, target, answer.status, *ec2_query.error(answer.body))
-    body = _json_object(answer.body) or {}
+    body = json_object(answer.body) or {}
     code = str(answer.headers.get("x-amzn-errortype") or body.get("__type") or body.get("code") or "")
     message = body.get("message") or body.get("Message") or body.get("errorMessage") or ""
     # Services write the code as Name, as namespace#Name and as Name:URL.
     name = code.partition(":")[0].rpartition("#")[2].strip()
     return Refusal(operation, target, answer.status, name, str(message))
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        found = json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _fraction() -> float:

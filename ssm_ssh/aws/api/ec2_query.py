@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.values import object_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,8 +75,8 @@ def _stand_in(found: re.Match[str]) -> str:
 
 def error(body: bytes) -> tuple[str, str]:
     """Return code and message of an error answer, both "" where it holds none."""
-    first = _member(_member(decode(body), "Errors"), "Error")  # AWS sends one
-    return _text(first, "Code"), _text(first, "Message")
+    first = object_member(object_member(decode(body) or {}, "Errors"), "Error")  # AWS sends one
+    return text_member(first, "Code"), text_member(first, "Message")
 
 
 def _value(element: Element, depth: int) -> Any:  # noqa: ANN401 -- nested dicts, lists and text
@@ -92,12 +93,3 @@ def _value(element: Element, depth: int) -> Any:  # noqa: ANN401 -- nested dicts
 
 def _name(element: Element) -> str:
     return element.tag.rpartition("}")[2]
-
-
-def _member(value: object, name: str) -> object:
-    return value.get(name) if isinstance(value, dict) else None
-
-
-def _text(value: object, name: str) -> str:
-    found = _member(value, name)
-    return found if isinstance(found, str) else ""

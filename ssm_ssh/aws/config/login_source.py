@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import UsageError
+from ssm_ssh.values import text_member
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.config.ini import SharedFiles, Values
@@ -134,5 +135,4 @@ def _complete(login: Login, where: str) -> Login:
 
 
 def _text(values: Values, name: str) -> str:
-    value = values.get(name)
-    return value.strip() if isinstance(value, str) else ""
+    return text_member(values, name).strip()

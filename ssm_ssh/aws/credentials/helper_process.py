@@ -17,6 +17,7 @@ from ssm_ssh.aws.credentials.access_key import Credentials
 from ssm_ssh.errors import CredentialsError, SsmSshError
 from ssm_ssh.installation import module
 from ssm_ssh.text import describe_unexpected
+from ssm_ssh.values import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,11 +65,13 @@ def _ask(settings: AwsSettings, *, may_ask: bool) -> Credentials:
                 timer.start()
             child.stdin.write(json.dumps({"settings": question, "may_ask": may_ask}).encode() + b"\n")
             child.stdin.flush()
-            answer: dict[str, Any] = json.loads(child.stdout.read() or b"{}")
+            answer = json_object(child.stdout.read())
             if timer is not None:
                 timer.cancel()
-    except (OSError, ValueError):
+    except OSError:
         raise _failed() from None
+    if answer is None:
+        raise _failed()
     if "error" in answer:
         kind = getattr(errors, answer["kind"], SsmSshError)
         raise kind(answer["error"], answer["hint"])

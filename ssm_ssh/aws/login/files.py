@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ssm_ssh.aws.config.ini import expand
 from ssm_ssh.errors import StateError
 from ssm_ssh.storage.private_dir import Folder
+from ssm_ssh.values import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,10 +30,9 @@ def sign_in_folder(env: Mapping[str, str]) -> Path:
 def read_document(folder: Path, name: str) -> dict[str, Any]:
     """Return the document `name`, empty where there is none or none that can be used."""
     try:
-        document = json.loads((folder / name).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return json_object((folder / name).read_bytes()) or {}
+    except OSError:
         return {}
-    return document if isinstance(document, dict) else {}
 
 
 def write_document(folder: Path, name: str, document: Mapping[str, Any]) -> None:

@@ -7,7 +7,6 @@ pasted code) is as in the AWS CLI v2.
 from __future__ import annotations
 
 import base64
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from ssm_ssh.aws.login.oauth import sign_in_authorize_url
 from ssm_ssh.aws.login.unsigned import Reply, Unsigned
 from ssm_ssh.errors import CredentialsError
 from ssm_ssh.text import printable
+from ssm_ssh.values import json_object, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,10 +119,10 @@ def _subject(token: str) -> str:
     """Return the ARN of who signed in. The token came over TLS from who made it, so its signature says no more."""
     parts = token.split(".")
     try:
-        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        subject = payload["sub"]
-    except (ValueError, LookupError, TypeError):
-        subject = None
-    if not isinstance(subject, str) or subject.count(":") < 5:
+        payload = json_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, LookupError):
+        payload = None
+    subject = text_member(payload or {}, "sub")
+    if subject.count(":") < 5:
         raise CredentialsError("the answer to the sign-in does not say who signed in", "Log in again")
     return subject

@@ -14,6 +14,7 @@ from ssm_ssh.aws.api import http
 from ssm_ssh.aws.config.endpoints import Endpoint, resolve
 from ssm_ssh.errors import ProtocolError
 from ssm_ssh.text import printable
+from ssm_ssh.values import json_object, text_member
 
 if TYPE_CHECKING:
     import ssl
@@ -92,13 +93,10 @@ class Unsigned:
 
 
 def _reply(answer: http.Answer, host: str, operation: str) -> Reply:
-    try:
-        values = json.loads(answer.body or b"{}")
-    except (ValueError, RecursionError):
-        values = None
-    if answer.status == 200 and isinstance(values, dict):
+    values = json_object(answer.body)
+    if answer.status == 200 and values is not None:
         return Reply(200, "", values)
-    if not isinstance(values, dict):
+    if values is None:
         if answer.status < 400:
             raise ProtocolError(
                 f"{host} answered {operation} with HTTP status {answer.status} and something that is not JSON",
@@ -106,5 +104,4 @@ def _reply(answer: http.Answer, host: str, operation: str) -> Reply:
             )
         values = {}
     header = answer.headers.get("x-amzn-errortype", "").partition(":")[0].rpartition("#")[2]
-    code = values.get("error")
-    return Reply(answer.status, code if isinstance(code, str) and code else header or "unknown_error", values)
+    return Reply(answer.status, text_member(values, "error") or header or "unknown_error", values)

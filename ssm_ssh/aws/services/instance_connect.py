@@ -1,4 +1,4 @@
-"""EC2 Instance Connect: a public key that an instance accepts for sixty seconds.
+"""EC2 Instance Connect: push a public key that an instance accepts for sixty seconds.
 
 https://docs.aws.amazon.com/ec2-instance-connect/latest/APIReference/API_SendSSHPublicKey.html
 """
@@ -18,33 +18,31 @@ if TYPE_CHECKING:
 
 # The limits and patterns of the service's model.
 _SHORTEST_KEY, _LONGEST_KEY, _LONGEST_USER = 80, 4096, 32
-_USER = re.compile(
-    r"[A-Za-z_][A-Za-z0-9@._-]{0,30}[A-Za-z0-9$_-]?|[0-9]{1,32}[A-Za-z@._-][A-Za-z0-9@._-]*[A-Za-z0-9$_-]?", re.ASCII
-)
+_USER = r"[A-Za-z_][A-Za-z0-9@._-]{0,30}[A-Za-z0-9$_-]?|[0-9]{1,32}[A-Za-z@._-][A-Za-z0-9@._-]*[A-Za-z0-9$_-]?"
 
 
 def push_payload(target: Target, public_key: str) -> dict[str, Any]:
-    """Return SendSSHPublicKey's input. Raises UsageError for what the service would refuse.
+    """Return the input of SendSSHPublicKey. Raises UsageError for input that the service would refuse.
 
-    The Availability Zone, which the call once needed, is optional.
+    The Availability Zone, once required, is optional.
     """
     key = public_key.strip()
     if target.hybrid:
         raise UsageError(
-            f"EC2 Instance Connect does not know {target.instance_id}",
-            'Managed nodes (mi-) need send-command: push = "auto" in the settings',
+            f"EC2 Instance Connect does not support {target.instance_id}",
+            'Managed nodes (mi-) need send-command: set push = "auto"',
         )
     if "\n" in key or "\r" in key:
         raise UsageError("the public key is more than one line", "Use one line as in id_ed25519.pub")
     if not _SHORTEST_KEY <= len(key) <= _LONGEST_KEY:
         raise UsageError(
-            f"the public key has {len(key)} characters; EC2 Instance Connect takes {_SHORTEST_KEY} to {_LONGEST_KEY}",
+            f"the public key has {len(key)} characters; EC2 Instance Connect accepts {_SHORTEST_KEY} to {_LONGEST_KEY}",
             "Use an ed25519 key, or RSA of at most 16384 bits",
         )
-    if len(target.user) > _LONGEST_USER or not _USER.fullmatch(target.user):
+    if len(target.user) > _LONGEST_USER or not re.fullmatch(_USER, target.user, re.ASCII):
         raise UsageError(
-            f"EC2 Instance Connect takes no user name such as '{target.user}'",
-            f"It takes at most {_LONGEST_USER} letters, digits and . _ - @, not digits alone",
+            f"EC2 Instance Connect does not accept the user name '{target.user}'",
+            f"Use at most {_LONGEST_USER} letters, digits and . _ - @, not only digits",
         )
     return {"InstanceId": target.instance_id, "InstanceOSUser": target.user, "SSHPublicKey": key}
 
@@ -59,9 +57,9 @@ def push_key(
 ) -> None:
     """Have `target` accept `public_key` (one line as in a .pub file) for its user, for sixty seconds.
 
-    Success says nothing of whether the instance's sshd asks for such keys. `deadline` is in time.monotonic()'s
-    seconds; `reached` is Api.call's. Raises UsageError and what Api.call raises. Repeating it starts the sixty
-    seconds anew.
+    Success does not mean that the instance's sshd looks such keys up. `deadline` is in seconds of time.monotonic();
+    `reached` is that of Api.call. Another push starts the sixty seconds again. Raises UsageError and what Api.call
+    raises.
     """
     answer = api.call(
         "ec2-instance-connect",
@@ -73,7 +71,7 @@ def push_key(
     )
     if answer.get("Success") is not True:
         raise AwsError(
-            f"EC2 Instance Connect did not take the key for {target.user} on {target.instance_id}",
+            f"EC2 Instance Connect did not accept the key for {target.user} on {target.instance_id}",
             "Try again in a minute",
             operation="SendSSHPublicKey",
             status=200,

@@ -1,4 +1,4 @@
-"""What EC2 says of instances: whether they are still there.
+"""EC2's DescribeInstances: every instance of a region, or the states of some.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
 """
@@ -7,49 +7,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ssm_ssh.errors import ProtocolError
+from ssm_ssh.aws.services.paging import items, pages
+from ssm_ssh.values import object_member, objects_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ssm_ssh.aws.api.client import Api
 
-# A filter takes 200 values. EC2 answers them in a page or two; a service with more pages is broken.
-_AT_ONCE, _PAGES = 200, 50
+# The most values in one filter, and the most instances on one page.
+_FILTER_VALUES, _PAGE_SIZE = 200, 1000
 
 
-def states(api: Api, instance_ids: Sequence[str]) -> dict[str, str]:
-    """Return EC2's word for the state of each of `instance_ids` (running, terminated, ...) that it knows here.
+def instance_pages(api: Api) -> Iterator[list[dict[str, Any]]]:
+    """Yield all instances of the region, one page at a time. Raises what Api.call raises, and ProtocolError."""
+    return _pages(api, {"MaxResults": _PAGE_SIZE})
 
-    Terminated instances are known for about an hour. Raises what Api.call raises, and ProtocolError for an answer
-    that is not whole: what is missing in one would count as gone.
+
+def instance_states(api: Api, instance_ids: Sequence[str]) -> dict[str, str]:
+    """Return EC2's word for the state of each of `instance_ids` that exists here: running, terminated, ...
+
+    EC2 keeps terminated instances for about an hour. Raises what Api.call raises, and ProtocolError for an answer
+    that is not complete: an instance missing from it would count as gone.
     """
-    seen = {}
-    for start in range(0, len(instance_ids), _AT_ONCE):
-        some = list(instance_ids[start : start + _AT_ONCE])
-        for instance in _described(api, {"Filter": [{"Name": "instance-id", "Value": some}]}):
-            state = instance.get("instanceState")
-            seen[str(instance.get("instanceId"))] = str(state.get("name")) if isinstance(state, dict) else ""
-    return {key: state for key, state in seen.items() if key in instance_ids}
+    states = {}
+    for start in range(0, len(instance_ids), _FILTER_VALUES):
+        wanted = list(instance_ids[start : start + _FILTER_VALUES])
+        for page in _pages(api, {"Filter": [{"Name": "instance-id", "Value": wanted}]}):
+            states.update({text_member(instance, "instanceId"): state_of(instance) for instance in page})
+    return {instance_id: state for instance_id, state in states.items() if instance_id in instance_ids}
 
 
-def _described(api: Api, payload: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for _ in range(_PAGES):
-        answer = api.call("ec2", "DescribeInstances", payload)
-        if not isinstance(answer.get("reservationSet"), list):
-            raise ProtocolError("the answer to DescribeInstances holds no reservationSet", "Check the endpoint URL")
-        yield from _instances(answer)
-        token = answer.get("nextToken")
-        if not token:
-            return
-        payload = {**payload, "NextToken": token}
-    raise ProtocolError("DescribeInstances gives pages without end", "Check the endpoint URL")
+def state_of(instance: dict[str, Any]) -> str:
+    """Return EC2's word for the state of a described instance, "" where there is none."""
+    return text_member(object_member(instance, "instanceState"), "name")
 
 
-def _instances(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for reservation in _list(answer.get("reservationSet")):
-        yield from _list(reservation.get("instancesSet"))
-
-
-def _list(value: object) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+def _pages(api: Api, payload: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    for answer in pages(api, "ec2", "DescribeInstances", payload, "nextToken"):
+        yield [
+            instance
+            for reservation in items(answer, "reservationSet", "DescribeInstances")
+            for instance in objects_member(reservation, "instancesSet")
+        ]

@@ -1,11 +1,11 @@
-"""PURE: which user a platform's images usually have, by the platform's name as Systems Manager tells it.
+"""PURE: the default user of a platform's images, by the platform's name in Systems Manager.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/managing-users.html
 """
 
 from __future__ import annotations
 
-# Beginnings of PlatformName (what /etc/os-release calls NAME), in lower case.
+# Prefixes of PlatformName (NAME in /etc/os-release), in lower case.
 _USERS = (
     ("amazon linux", "ec2-user"),
     ("ubuntu", "ubuntu"),
@@ -27,6 +27,6 @@ _USERS = (
 
 
 def default_user(platform: str) -> str:
-    """Return the user that images of `platform` come with, "" where there is no usual one."""
+    """Return the default user of images of `platform`, "" where there is none."""
     name = platform.strip().lower()
-    return next((user for beginning, user in _USERS if name.startswith(beginning)), "")
+    return next((user for prefix, user in _USERS if name.startswith(prefix)), "")

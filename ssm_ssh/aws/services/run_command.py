@@ -1,4 +1,4 @@
-"""Systems Manager's Run Command: a script on one instance, run as its root, and what it wrote.
+"""Systems Manager's Run Command: run a script as root on one instance and return its output.
 
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetCommandInvocation.html
@@ -23,6 +23,7 @@ from ssm_ssh.errors import (
     UsageError,
 )
 from ssm_ssh.text import printable
+from ssm_ssh.values import object_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,9 +43,9 @@ _NOT_YET = "InvocationDoesNotExist"
 
 
 class CommandOutput(NamedTuple):
-    """What a script that ran to its end left: its exit status, and the beginning of what it wrote.
+    """The exit status of a script that ran to its end, and the beginning of its output.
 
-    AWS keeps 24,000 characters of stdout and 8,000 of stderr. All of it is the instance's own word.
+    AWS keeps 24,000 characters of stdout and 8,000 of stderr. None of it can be trusted more than the instance.
     """
 
     exit_code: int
@@ -62,9 +63,10 @@ def run_script(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> CommandOutput:
-    """Run `script` by sh as root on `instance_id`, for at most `timeout` seconds, and return what came of it.
+    """Run `script` with sh as root on `instance_id`, for at most `timeout` seconds, and return its output.
 
-    Raises UsageError for a script that holds `{{`, which Systems Manager would replace; else what run_document raises.
+    Raises UsageError for a script that contains `{{`, which Systems Manager would replace, and what run_document
+    raises.
     """
     parameters = {"commands": script, "executionTimeout": str(max(1, math.ceil(timeout)))}
     return run_document(
@@ -83,10 +85,10 @@ def run_document(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> CommandOutput:
-    """Run the Command document `document` on `instance_id` and return what its one step left.
+    """Run the Command document `document` on `instance_id` and return the output of its only step.
 
-    `timeout` is in seconds, from now until the end has been heard of. Raises CommandTimedOut when that is later,
-    CommandFailed when the command never ran or was cut off, UsageError, and what Api.call raises (AccessDenied,
+    `timeout` is in seconds and includes learning of the end. Raises CommandTimedOut when it passes, CommandFailed
+    when the command never ran or was cut off, UsageError, and what Api.call raises (AccessDenied,
     TargetNotConnected, Throttled, ...). The command is sent once: a lost answer is an error, not a second command.
     """
     deadline = clock() + timeout
@@ -98,20 +100,19 @@ def run_document(
         deadline=time.monotonic() + timeout,
         repeatable=False,
     )
-    command = answer.get("Command")
-    command_id = command.get("CommandId") if isinstance(command, dict) else None
-    if not isinstance(command_id, str) or not command_id:
-        raise ProtocolError("SendCommand's answer lacks the command's id", "Check the endpoint URL")
+    command_id = text_member(object_member(answer, "Command"), "CommandId")
+    if not command_id:
+        raise ProtocolError("the answer to SendCommand has no CommandId", "Check the endpoint URL")
     pause = _FIRST_PAUSE
     while clock() + pause < deadline:
         sleep(pause)
         pause = min(_LONGEST_PAUSE, pause * _GROWTH)
-        invocation = _ask(api, command_id, instance_id, time.monotonic() + deadline - clock())
-        if invocation is not None and _text(invocation, "Status") not in _RUNNING:
+        invocation = _poll(api, command_id, instance_id, time.monotonic() + deadline - clock())
+        if invocation is not None and text_member(invocation, "Status") not in _RUNNING:
             return _output(invocation, instance_id)
     raise CommandTimedOut(
         f"the command on {instance_id} has not ended within {timeout:.0f} seconds",
-        "Is the instance busy, or its SSM Agent? Try again in a minute",
+        "Check whether the instance or its SSM Agent is busy, and try again in a minute",
     )
 
 
@@ -121,20 +122,20 @@ def _payload(
     if not names.is_document(document):
         raise UsageError(f"'{document[:80]}' is not the name of a command document", names.DOCUMENT_HINT)
     if any("{{" in value for value in parameters.values()):
-        raise UsageError("a command's parameter holds {{, which Systems Manager would replace", "Leave it out")
+        raise UsageError("a parameter of the command contains {{, which Systems Manager would replace", "Remove it")
     payload: dict[str, Any] = {
         "InstanceIds": [instance_id],
         "DocumentName": document,
         "Parameters": {name: [value] for name, value in parameters.items()},
         "TimeoutSeconds": max(_SHORTEST_DELIVERY, math.ceil(timeout)),
     }
-    if said := printable(comment, _LONGEST_COMMENT):
-        payload["Comment"] = said
+    if comment := printable(comment, _LONGEST_COMMENT):
+        payload["Comment"] = comment
     return payload
 
 
-def _ask(api: Api, command_id: str, instance_id: str, deadline: float) -> dict[str, Any] | None:
-    """Return the invocation as it is now; None where AWS cannot tell at the moment."""
+def _poll(api: Api, command_id: str, instance_id: str, deadline: float) -> dict[str, Any] | None:
+    """Return the current invocation; None where AWS cannot tell at the moment."""
     try:
         return api.call(
             "ssm",
@@ -147,7 +148,7 @@ def _ask(api: Api, command_id: str, instance_id: str, deadline: float) -> dict[s
         error.unsent = False  # the command was sent
         raise
     except (NetworkError, Throttled) as error:
-        api.say(f"not told about the command: {error}")
+        api.say(f"the state of the command is unknown: {error}")
     except AwsError as error:
         if error.code.partition("Exception")[0] != _NOT_YET and error.status < 500:
             raise
@@ -155,20 +156,17 @@ def _ask(api: Api, command_id: str, instance_id: str, deadline: float) -> dict[s
 
 
 def _output(invocation: dict[str, Any], instance_id: str) -> CommandOutput:
-    status = _text(invocation, "Status")
+    status = text_member(invocation, "Status")
     code = invocation.get("ResponseCode")
-    details = _text(invocation, "StatusDetails") or status
-    stderr = _text(invocation, "StandardErrorContent")
-    # A script that ended by itself: its own status counts, -1 is for one that did not (or could not be started).
+    details = text_member(invocation, "StatusDetails") or status
+    stderr = text_member(invocation, "StandardErrorContent")
+    # AWS reports -1 for a script that did not start or did not end by itself.
     if status in ("Success", "Failed") and isinstance(code, int) and code >= 0:
-        return CommandOutput(code, _text(invocation, "StandardOutputContent"), stderr)
-    said = printable(stderr, 160)
-    about = f"the command on {instance_id} ended as {printable(details, 40)}" + (f": {said}" if said else "")
+        return CommandOutput(code, text_member(invocation, "StandardOutputContent"), stderr)
+    reason = printable(stderr, 160)
+    message = f"the command on {instance_id} ended as {printable(details, 40)}" + (f": {reason}" if reason else "")
     if status == "TimedOut":
-        raise CommandTimedOut(about, "Is its SSM Agent running, and the instance not overloaded? Try again in a minute")
-    raise CommandFailed(about, "Look at it in the console: Systems Manager, Run Command, Command history")
-
-
-def _text(values: dict[str, Any], name: str) -> str:
-    value = values.get(name)
-    return value if isinstance(value, str) else ""
+        raise CommandTimedOut(
+            message, "Check that its SSM Agent runs and the instance is not overloaded, and try again in a minute"
+        )
+    raise CommandFailed(message, "See the Systems Manager console: Run Command, Command history")

@@ -37,7 +37,7 @@ def test_push(calls: Calls, aws: FakeAws, answer: object, target: Target) -> Non
 @pytest.mark.parametrize("success", [False, None, "true"])
 def test_not_taken(calls: Calls, aws: FakeAws, answer: object, target: Target, success: object) -> None:
     aws.answers = [answer(200, {"Success": success})]
-    with pytest.raises(AwsError, match="did not take the key"):
+    with pytest.raises(AwsError, match="did not accept the key"):
         push_key(calls.api, target, KEY)
 
 
@@ -67,13 +67,13 @@ def test_one_line(target: Target) -> None:
 
 
 def test_managed_nodes() -> None:
-    with pytest.raises(UsageError, match="does not know mi-"):
+    with pytest.raises(UsageError, match="does not support mi-"):
         push_payload(parse_target("mi-0123456789abcdef0", "22", "root"), KEY)
 
 
 @pytest.mark.parametrize("user", ["u" * 33, "user+x", "1", "-x", "a b"])
 def test_users_that_the_service_refuses(user: str) -> None:
-    with pytest.raises(UsageError, match="takes no user name"):
+    with pytest.raises(UsageError, match="does not accept the user name"):
         push_payload(Target("i-0123456789abcdef0", 22, user), KEY)
 
 
