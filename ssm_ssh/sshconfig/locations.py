@@ -11,7 +11,7 @@ from ssm_ssh.errors import UsageError
 from ssm_ssh.sshconfig.managed_file import check_path
 
 MANAGED = "ssm-ssh.config"
-# What platformdirs reads. A program that is started from cron or a desktop does not have the shell's values.
+# What decides on our folders. A program that is started from cron or a desktop does not have the shell's values.
 _FOLDERS = {
     "XDG_DATA_HOME": ".local/share",
     "XDG_STATE_HOME": ".local/state",
