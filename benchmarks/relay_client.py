@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ssm_ssh.channel.session import Channel
 from ssm_ssh.errors import SessionEnded
 from ssm_ssh.log import Log
-from ssm_ssh.relay.stdio import Pipes
+from ssm_ssh.relay.stdio import StandardStreams
 from ssm_ssh.transport.dial import dial
 from ssm_ssh.transport.stream import TlsStream
 from ssm_ssh.transport.streamurl import check_stream_url
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from ssm_ssh.transport.websocket import WebSocket
 
 
-class DirectLine:
+class DirectService:
     """The way to the peer."""
 
     def __init__(self, url: str, ca_file: str) -> None:
         self.session_id = ""
+        self.asking = False
         host = url.split("/")[2]
         self._url = check_stream_url(url, hosts=(), override=f"https://{host}")
         self._context = client_context(ca_file)
@@ -41,10 +42,10 @@ class DirectLine:
     def authorize(self) -> str:
         return ""
 
-    def authorized(self) -> bool:
+    def still_authorized(self) -> bool:
         return True
 
-    def explain_wait(self) -> str:
+    def explain_key_wait(self) -> str:
         return ""
 
     def ended(self, login: object) -> None: ...
@@ -75,13 +76,32 @@ class DirectLine:
     def explain_silence(self) -> SsmSshError:
         return SessionEnded("the peer is silent")
 
+    def explain_step(self, awaited: str) -> str:
+        return f"waiting for {awaited}"
+
+    def explain_overdue(self, awaited: str, last: SsmSshError | None) -> SsmSshError:
+        return SessionEnded(f"the peer has not taken the step: {awaited}")
+
+    def explain_no_session(self, reason: str) -> SsmSshError:
+        return SessionEnded(f"the peer has not begun: {reason}")
+
+    def explain_unanswered(self, seconds: float, *, unfinished: bool) -> SsmSshError:
+        return SessionEnded(f"the peer has acknowledged nothing for {seconds:.0f} s")
+
+    def explain_outside(self) -> SsmSshError:
+        return SessionEnded("the peer closed the session")
+
+    def record_outage(self, lost: bool) -> None: ...
+
+    def record_end(self, sentence: str, *, told: bool) -> None: ...
+
 
 def main() -> int:
     def channel() -> Channel:
         return Channel(client_id="benchmark", epoch=time.time() - time.monotonic())
 
-    line = DirectLine(*sys.argv[1:])
-    return Relay(line, Pipes(), channel, Log(None, debug=False), random=random.random).run()
+    service = DirectService(*sys.argv[1:])
+    return Relay(service, StandardStreams(), channel, Log(None, debug=False), random=random.random).run()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks take from the product is still there: they drive the relay by a Line of their own."""
+"""What the benchmarks take from the product is still there: they drive the relay by a TunnelService of their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ssm_ssh.ssh.gate import Gate
-from ssm_ssh.tunnel.service import Line
+from ssm_ssh.tunnel.service import TunnelService
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -20,11 +20,11 @@ def path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_line_of_the_benchmarks_is_one() -> None:
-    from relay_client import DirectLine
+    from relay_client import DirectService
 
-    for name, member in inspect.getmembers(Line, inspect.isfunction):
+    for name, member in inspect.getmembers(TunnelService, inspect.isfunction):
         if not name.startswith("_"):
-            assert list(inspect.signature(getattr(DirectLine, name)).parameters) == list(
+            assert list(inspect.signature(getattr(DirectService, name)).parameters) == list(
                 inspect.signature(member).parameters
             ), name
 

@@ -15,7 +15,7 @@ AFTER_SLEEP = 5.0
 JUMP = 15.0
 
 
-class Liveness:
+class Keepalive:
     """Deadlines of one connection; any bytes from the other side count as a sign of life."""
 
     def __init__(self, now: float, wall: float) -> None:

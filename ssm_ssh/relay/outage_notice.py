@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 QUIET, TELL, BACK = "", "tell", "back"
-"""What `Absence.look` decides: nothing, say that the connection is lost, say that it is back."""
+"""What `Outage.look` decides: nothing, say that the connection is lost, say that it is back."""
 
 # Seconds: most breaks are over by then, and a person has begun to wonder.
 TELL_AFTER = 10.0
 
 
-class Absence:
+class Outage:
     """Since when there has been no connection."""
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class Absence:
         self._told = False
 
     def look(self, now: float, *, online: bool) -> str:
-        """Return the verdict; each absence is told of once, and its end only if it was."""
+        """Return the verdict; each outage is told of once, and its end only if it was."""
         if online:
             told, self._told, self._since = self._told, False, None
             return BACK if told else QUIET

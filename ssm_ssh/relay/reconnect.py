@@ -19,7 +19,7 @@ _REAL, _FEW = 64, 4
 _FINAL = (SessionGone, AccessDenied, UsageError, ProtocolError)
 
 
-class Recovery:
+class Reconnect:
     """Since when there has been no useful connection, and when the next attempt is due (monotonic seconds)."""
 
     def __init__(self, limit: float, random: Callable[[], float]) -> None:

@@ -10,7 +10,7 @@ _STDERR = 2
 _READ = 65536
 
 
-class Pipes:
+class StandardStreams:
     """stdin and stdout of a ProxyCommand."""
 
     def __init__(self, stdin: int = 0, stdout: int = 1) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ssm_ssh.log import Log
     from ssm_ssh.relay.tasks import Waker
-    from ssm_ssh.tunnel.service import Line
+    from ssm_ssh.tunnel.service import TunnelService
 
 # How long the end of one task waits for the other to fail too, since that may say more.
 _SECOND_OPINION = 1.0
@@ -28,12 +28,12 @@ _UNTOLD = 1.5
 _UNTOLD_HOST_KEY = 4.0
 
 
-class Entrance:
+class Admission:
     """The gate, and the tasks that open it. `notify` is called with what the user should know."""
 
-    def __init__(self, line: Line, waker: Waker, log: Log, notify: Callable[[str], None]) -> None:
+    def __init__(self, service: TunnelService, waker: Waker, log: Log, notify: Callable[[str], None]) -> None:
         self.gate = Gate()
-        self._line = line
+        self._service = service
         self._waker = waker
         self._log = log
         self._notify = notify
@@ -45,7 +45,7 @@ class Entrance:
 
     def begin(self) -> None:
         """Have our key put in place."""
-        self._authorizing = Task(self._line.authorize, self._waker)
+        self._authorizing = Task(self._service.authorize, self._waker)
 
     def start_over(self, said: bytes) -> None:
         """Wait for another server, to which the client has `said` the same. Raises ProtocolError as the gate does."""
@@ -61,7 +61,7 @@ class Entrance:
             self._held_at = now
             self._log.debug(f"host key {key.kind} {key.fingerprint}")
             openssh = self.client_is_openssh
-            self._checking = Task(lambda: self._line.check_host_key(key, judged_by_ssh=openssh), self._waker)
+            self._checking = Task(lambda: self._service.check_host_key(key, judged_by_ssh=openssh), self._waker)
         return passing
 
     def settle(self, now: float) -> bytes:
@@ -77,7 +77,7 @@ class Entrance:
         self._tell(now)
         if not (self._judged and self._authorized and self.gate.held):
             return b""
-        if not self._line.authorized():  # its minute was over before the server came that far
+        if not self._service.still_authorized():  # its minute was over before the server came that far
             self._authorized = False
             self.begin()
             return b""
@@ -126,7 +126,7 @@ class Entrance:
             return
         self._held_at = None
         if self.gate.held and self._authorizing is not None:
-            self._notify(self._line.explain_wait())
+            self._notify(self._service.explain_key_wait())
         elif self.gate.held and self._checking is not None:
             self._notify("waiting until the server's host key has been looked up")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ssm_ssh.ssh.hostkey import HostKey
     from ssm_ssh.target import Target
     from ssm_ssh.transport.websocket import WebSocket
-    from ssm_ssh.tunnel.login_outcome import Login
+    from ssm_ssh.tunnel.login_outcome import LoginOutcome
 
 # AWS asks session clients for at least this plugin version; agents switch features on by it.
 CLIENT_VERSION = "1.2.764.0"
@@ -35,7 +35,7 @@ _LOGIN, _JUST_PUSHED = 12.0, 5.0
 
 
 class Connection:
-    """The way to one target: what the relay calls to open, resume and end it (relay.Line)."""
+    """The way to one target: what the relay calls to open, resume and end it (relay.TunnelService)."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Connection:
 
         from ssm_ssh.auth import identity
         from ssm_ssh.channel.session import Channel
-        from ssm_ssh.relay.stdio import Pipes
+        from ssm_ssh.relay.stdio import StandardStreams
         from ssm_ssh.tunnel.relay import Relay
 
         if self._wish.way != "none":
@@ -106,7 +106,12 @@ class Connection:
             return Channel(client_id=client_id, client_version=CLIENT_VERSION, epoch=time.time() - time.monotonic())
 
         relay = Relay(
-            self, Pipes(), make_channel, self._log, resume_limit=resume_limit, random=random.SystemRandom().random
+            self,
+            StandardStreams(),
+            make_channel,
+            self._log,
+            resume_limit=resume_limit,
+            random=random.SystemRandom().random,
         )
         return relay.run()
 
@@ -152,13 +157,13 @@ class Connection:
         self._log.debug(f"the key is in place ({pushed.way})")
         return pushed.notice
 
-    def authorized(self) -> bool:
+    def still_authorized(self) -> bool:
         """Whether the key that was pushed is accepted for long enough to log in."""
         if self._pushed is None or time.monotonic() < self._pushed_at + _JUST_PUSHED:
             return True
         return self._pushed.until - time.time() > _LOGIN
 
-    def explain_wait(self) -> str:
+    def explain_key_wait(self) -> str:
         """Say what is being waited for while the key is put in place."""
         return f"waiting until {self._target.instance_id} has taken the key"
 
@@ -227,7 +232,7 @@ class Connection:
         terminate_session(self._calls(), session_id, deadline=time.monotonic() + patience)
         self._log.info(f"session {session_id} terminated")
 
-    def ended(self, login: Login) -> None:
+    def ended(self, login: LoginOutcome) -> None:
         """Have somebody find out whether EC2 Instance Connect works there, where this login looks as if it did not."""
         import os
 
@@ -237,7 +242,7 @@ class Connection:
         if not login.looks_refused and not login.interrupted:
             got_in(self._target)
         pushed = self._pushed
-        if pushed is not None and pushed.way == "eic" and login.let_in:
+        if pushed is not None and pushed.way == "eic" and login.accepted:
             self._note_effective()
         by_eic = self._wish.way == "auto" and pushed is not None and pushed.way == "eic"
         if not by_eic or not login.looks_refused or os.environ.get(eic_probe.MARK):
@@ -306,7 +311,7 @@ class Connection:
             "An administrator (TerminateSession) or a process there may have ended it. Connect again",
         )
 
-    def note_absence(self, lost: bool) -> None:
+    def record_outage(self, lost: bool) -> None:
         """Note that the connection is lost and being looked for, or is so no more."""
         from ssm_ssh.tunnel import outcomes
 
@@ -315,7 +320,7 @@ class Connection:
         except StateError as error:
             self._log.info(f"not noted: {error.sentence()}")
 
-    def note_end(self, sentence: str, *, told: bool) -> None:
+    def record_end(self, sentence: str, *, told: bool) -> None:
         """Note how the connection ended, and whether the user was told."""
         from ssm_ssh.tunnel import outcomes
 

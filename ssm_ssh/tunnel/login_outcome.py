@@ -20,7 +20,7 @@ _BEFORE_KEYS, _MOST_TURNS = 2, 12
 _LONGEST, _MOST_SENT = 130.0, 16 * 1024
 
 
-class Login:
+class LoginOutcome:
     """What passed since the key exchange: turns, bytes and times."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Login:
         self._passed(now)
 
     @property
-    def let_in(self) -> bool:
+    def accepted(self) -> bool:
         """Whether the server has said more than it ever does to somebody whom it does not let in."""
         return self._turns > _BEFORE_KEYS and self._longest_answer > _FAILURE
 

@@ -5,9 +5,9 @@ the end of ssh is noticed at any moment, also before there is a session and whil
 
     opening --> open <--> offline
        |          |          |
-       `----------+----------+--> parting --> closing --> over
+       `----------+----------+--> lingering --> closing --> over
 
-In `parting` an error has been said inside SSH, and ssh is given the time to read it.
+In `lingering` an error has been said inside SSH, and ssh is given the time to read it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from ssm_ssh.channel.events import Closed, Established, Notice, Output, Refused,
 from ssm_ssh.errors import HostKeyChanged, NetworkError, ProtocolError, SessionEnded, SessionGone, SsmSshError
 from ssm_ssh.relay import outage_notice, unanswered
 from ssm_ssh.relay.backoff import Backoff
-from ssm_ssh.relay.keepalive import Liveness
-from ssm_ssh.relay.outage_notice import Absence
+from ssm_ssh.relay.keepalive import Keepalive
+from ssm_ssh.relay.outage_notice import Outage
 from ssm_ssh.relay.poller import BROKEN, GONE, READ, WRITE, Poller
-from ssm_ssh.relay.reconnect import Recovery
+from ssm_ssh.relay.reconnect import Reconnect
 from ssm_ssh.relay.stdio import in_foreground, tell
 from ssm_ssh.relay.tasks import Task, Waker
 from ssm_ssh.ssh.disconnect import disconnect
 from ssm_ssh.text import LIMIT, describe_unexpected, printable
 from ssm_ssh.tunnel import login_wait
-from ssm_ssh.tunnel.admission import Entrance
-from ssm_ssh.tunnel.login_outcome import Login
-from ssm_ssh.tunnel.shutdown import Ending
+from ssm_ssh.tunnel.admission import Admission
+from ssm_ssh.tunnel.login_outcome import LoginOutcome
+from ssm_ssh.tunnel.shutdown import Shutdown
 from ssm_ssh.tunnel.watch import Watch
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.log import Log
-    from ssm_ssh.relay.stdio import Pipes
+    from ssm_ssh.relay.stdio import StandardStreams
     from ssm_ssh.ssh.gate import Gate
     from ssm_ssh.transport.websocket import WebSocket
-    from ssm_ssh.tunnel.service import Line
+    from ssm_ssh.tunnel.service import TunnelService
 
 
 # What may wait for ssh before reading from the gateway stops.
@@ -59,7 +59,7 @@ _MOST_STDERR = 8192
 # As long as nothing has been passed on, somebody waits for a prompt: then a connection is given up sooner.
 _FIRST_LIMIT = 30.0
 # How long ssh may take to read an error: if we were gone before, it would report a broken pipe instead.
-_PART = 2.0
+_LINGER = 2.0
 # How long ssh may take to end by itself when the session has ended without a reason: it does so at once where sshd has
 # said goodbye, and never where the session was ended from outside.
 _LEAVE = 2.0
@@ -70,28 +70,28 @@ _INTERRUPT_GRACE = 0.2
 
 
 class Relay:
-    """Moves one SSH stream from `pipes` through a channel and back; `run` returns the exit status."""
+    """Moves one SSH stream from `streams` through a channel and back; `run` returns the exit status."""
 
     def __init__(
         self,
-        line: Line,
-        pipes: Pipes,
+        service: TunnelService,
+        streams: StandardStreams,
         make_channel: Callable[[], Channel],
         log: Log,
         *,
         resume_limit: float = 900.0,
         random: Callable[[], float],
     ) -> None:
-        self._line = line
-        self._pipes = pipes
+        self._service = service
+        self._streams = streams
         self._make_channel = make_channel
         self._log = log
         self._state = "opening"
         self._status = 0
         self._waker = Waker()
         self._channel = make_channel()
-        self._entrance = Entrance(line, self._waker, log, self._notify)
-        self._login = Login()
+        self._admission = Admission(service, self._waker, log, self._notify)
+        self._login = LoginOutcome()
         self._replay = bytearray()
         self._socket: WebSocket | None = None
         self._parent = os.getppid()
@@ -99,23 +99,23 @@ class Relay:
         self._attempt_at: float | None = None
         self._retry = Backoff(0.25, 8.0, random)
         self._resume_limit = resume_limit
-        self._recovery = Recovery(min(resume_limit, _FIRST_LIMIT), random)
+        self._reconnect = Reconnect(min(resume_limit, _FIRST_LIMIT), random)
         self._progress_before = 0
         self._ended: tuple[str, float] | None = None
         self._last_words: tuple[str, bool] | None = None
-        self._absence = Absence()
+        self._outage = Outage()
         self._opening: Task[WebSocket] | None = None
-        self._ending: Ending | None = None
-        self._parting_since = 0.0
+        self._shutdown: Shutdown | None = None
+        self._lingering_since = 0.0
         self._interrupted_at: float | None = None
         self._poller = Poller()
         now = time.monotonic()
-        self._liveness = Liveness(now, time.time())
-        self._watch = Watch(line, now)
+        self._keepalive = Keepalive(now, time.time())
+        self._watch = Watch(service, now)
 
     @property
     def _gate(self) -> Gate:
-        return self._entrance.gate
+        return self._admission.gate
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class Relay:
 
         with catching(self._waker):
             self._open()  # first, for it has the longest way to go
-            self._entrance.begin()
+            self._admission.begin()
             try:
                 while self._state != "over":
                     self._turn()
@@ -134,9 +134,9 @@ class Relay:
         if self._socket is not None:
             self._socket.close()
         if self._gate.open and not self._status:
-            self._line.ended(self._login)
+            self._service.ended(self._login)
         if self._last_words is not None:
-            self._line.note_end(self._last_words[0], told=self._last_words[1])
+            self._service.record_end(self._last_words[0], told=self._last_words[1])
         return self._status
 
     def _turn(self) -> None:
@@ -156,16 +156,16 @@ class Relay:
     def _wait(self) -> dict[int, int]:
         self._poller.watch(self._waker.fd, READ)
         if self._state != "closing":
-            if self._pipes.ended:
-                self._poller.forget(self._pipes.stdin)
+            if self._streams.ended:
+                self._poller.forget(self._streams.stdin)
             else:
-                self._poller.watch(self._pipes.stdin, READ if self._wants_input() else 0)
-            self._poller.watch(self._pipes.stdout, WRITE if self._pipes.backlog else 0)
+                self._poller.watch(self._streams.stdin, READ if self._wants_input() else 0)
+            self._poller.watch(self._streams.stdout, WRITE if self._streams.backlog else 0)
         socket = self._socket
         pending = False
         if socket is not None:
             wants = 0
-            if self._pipes.backlog < _MOST_BACKLOG and self._ended is None:
+            if self._streams.backlog < _MOST_BACKLOG and self._ended is None:
                 wants |= READ
                 pending = socket.has_pending()
             if socket.wants_write:
@@ -177,7 +177,7 @@ class Relay:
         return ready
 
     def _wants_input(self) -> bool:
-        if self._state == "parting":
+        if self._state == "lingering":
             return True
         if not self._gate.banner_seen:
             return len(self._replay) < _MOST_REPLAY
@@ -187,22 +187,22 @@ class Relay:
         now = time.monotonic()
         times = [now + 5.0]  # also how often the two clocks are compared
         if self._state == "open":
-            times.append(self._liveness.timer(self._waiting))
+            times.append(self._keepalive.timer(self._waiting))
             timer = self._channel.timer()
             if timer is not None and self._socket is not None and self._socket.backlog < _MOST_UNSENT:
                 times.append(timer)  # else the channel is not asked before the transport has room
-        if self._state == "parting":
-            return min(*times, self._parting_since + _PART)
+        if self._state == "lingering":
+            return min(*times, self._lingering_since + _LINGER)
         if self._state == "closing":
             return now + 0.05
-        others = [self._attempt_at, self._recovery.timer()]
+        others = [self._attempt_at, self._reconnect.timer()]
         if self._ended is None:
-            others += [self._absence.timer(), self._watch.timer(self._gate, self._channel)]
+            others += [self._outage.timer(), self._watch.timer(self._gate, self._channel)]
         elif now < self._ended[1] + _LEAVE:
             others.append(self._ended[1] + _LEAVE)
         times += [time for time in others if time is not None]
         if not self._gate.open:
-            times += self._entrance.timers()
+            times += self._admission.timers()
         if self._interrupted_at is not None:
             times.append(self._interrupted_at + _INTERRUPT_GRACE)
         return min(times)
@@ -234,37 +234,37 @@ class Relay:
                 self._connected(opening.result, now)
             else:
                 self._not_connected(opening.error, now)
-        if self._gate.open or self._state in ("parting", "closing"):
+        if self._gate.open or self._state in ("lingering", "closing"):
             return
         try:
-            data = self._entrance.settle(now)
+            data = self._admission.settle(now)
         except ProtocolError as error:
             self._fail(error, now)
             return
         if data:
-            self._recovery.limit = self._resume_limit
+            self._reconnect.limit = self._resume_limit
             self._pass(data, now)
 
     def _on_input(self, ready: dict[int, int], now: float) -> None:
         if self._state == "closing":
             return
-        event = ready.get(self._pipes.stdin, 0)
+        event = ready.get(self._streams.stdin, 0)
         if event & GONE and not self._wants_input():
             # ssh is gone and what it left cannot be taken now: a tunnel that still moves will, another never may.
-            if self._state != "open" or self._ended is not None or ready.get(self._pipes.stdout, 0) & BROKEN:
+            if self._state != "open" or self._ended is not None or ready.get(self._streams.stdout, 0) & BROKEN:
                 self._close(now)
             return
         if not event:
             return
-        if self._state == "parting":
-            self._pipes.read(_MOST_REPLAY)
-            if self._pipes.ended:
+        if self._state == "lingering":
+            self._streams.read(_MOST_REPLAY)
+            if self._streams.ended:
                 self._close(now)
             return
         room = _MOST_REPLAY - len(self._replay) if not self._gate.banner_seen else self._channel.room()
         if room <= 0:
             return
-        data = self._pipes.read(room)
+        data = self._streams.read(room)
         if data:
             if not self._gate.open:
                 try:
@@ -277,7 +277,7 @@ class Relay:
             else:
                 self._login.sent(len(data), now)
             self._channel.send(data, now)
-        elif self._pipes.ended:
+        elif self._streams.ended:
             self._log.debug("ssh has closed its end")
             self._close(now)
 
@@ -291,7 +291,7 @@ class Relay:
                 socket.flush()
             if mask & ~WRITE:
                 frames = socket.receive()
-                self._liveness.heard(now)
+                self._keepalive.heard(now)
                 output: list[bytes] = []
                 for frame in frames:
                     for event in self._channel.receive(frame, now):
@@ -301,7 +301,7 @@ class Relay:
                             self._on_event(event, now)
                 if output and self._state == "open":
                     data = b"".join(output)
-                    self._pass(self._entrance.heard(data, now), now)
+                    self._pass(self._admission.heard(data, now), now)
                     if self._gate.open:
                         self._login.heard(len(data), now)
         except NetworkError as error:
@@ -323,25 +323,25 @@ class Relay:
             self._fail(event.error, now)
 
     def _on_output(self, ready: dict[int, int], now: float) -> None:
-        event = ready.get(self._pipes.stdout, 0)
+        event = ready.get(self._streams.stdout, 0)
         if self._state == "closing" or not event:
             return
         if event & WRITE:
-            self._pipes.flush()
+            self._streams.flush()
         elif event & GONE:
-            self._pipes.broken = True
-        if self._pipes.broken:
+            self._streams.broken = True
+        if self._streams.broken:
             self._log.debug("ssh reads no more")
             self._close(now)
 
     def _on_time(self, now: float) -> None:
         if self._state == "closing":
             connected, opening = self._socket is not None, self._opening is not None
-            if self._ending is None or self._ending.over(self._channel, now, connected=connected, opening=opening):
+            if self._shutdown is None or self._shutdown.over(self._channel, now, connected=connected, opening=opening):
                 self._state = "over"
             return
-        if self._state == "parting":
-            if now >= self._parting_since + _PART:
+        if self._state == "lingering":
+            if now >= self._lingering_since + _LINGER:
                 self._close(now)
             return
         if self._interrupted_at is not None and now >= self._interrupted_at + _INTERRUPT_GRACE:
@@ -349,22 +349,22 @@ class Relay:
             if os.getppid() == self._parent:
                 self._close(now)
                 return
-        error = self._entrance.verdict(now, opening=self._opening is not None)
+        error = self._admission.verdict(now, opening=self._opening is not None)
         if error is not None:
             self._fail(error, now)
             return
-        if self._ended is not None and not self._pipes.backlog:
+        if self._ended is not None and not self._streams.backlog:
             self._session_over(*self._ended, now)
             return
         self._watch_over(now)
         if self._state == "open" and self._socket is not None:
             self._check_peer(self._socket, now)
-        given_up = self._recovery.exhausted(now)
+        given_up = self._reconnect.exhausted(now)
         if given_up is not None:
             self._fail(given_up, now)
-        elif self._opening is None and self._recovery.take(now):
+        elif self._opening is None and self._reconnect.take(now):
             channel = self._channel
-            self._opening = Task(lambda: self._line.resume(channel), self._waker)
+            self._opening = Task(lambda: self._service.resume(channel), self._waker)
         elif self._opening is None and self._attempt_at is not None and now >= self._attempt_at:
             self._attempt_at = None
             self._open()
@@ -383,19 +383,19 @@ class Relay:
         elif verdict == unanswered.RENEW:
             self._start_over(now, now)
         elif verdict:
-            self._fail(self._watch.error(verdict, self._recovery.last), now)
+            self._fail(self._watch.error(verdict, self._reconnect.last), now)
         if self._gate.open:
             self._look_absent(now)
 
     def _look_absent(self, now: float) -> None:
-        told = self._absence.look(now, online=self._state == "open")
+        told = self._outage.look(now, online=self._state == "open")
         if not told:
             return
         lost = told == outage_notice.TELL
         line = outage_notice.lost_sentence(self._resume_limit) if lost else "the connection is back"
         self._log.info(line)
-        Task(lambda: self._line.note_absence(lost), self._waker)
-        openssh, foreground = self._entrance.client_is_openssh, os.getppid() == self._parent
+        Task(lambda: self._service.record_outage(lost), self._waker)
+        openssh, foreground = self._admission.client_is_openssh, os.getppid() == self._parent
         if outage_notice.may_interject(openssh=openssh, foreground=foreground, terminal=in_foreground()):
             self._say(f"ssm-ssh: {line}")
 
@@ -406,12 +406,12 @@ class Relay:
 
     def _check_peer(self, socket: WebSocket, now: float) -> None:
         waiting = self._waiting
-        self._liveness.clock(now, time.time())
-        if self._pipes.backlog >= _MOST_BACKLOG:
-            self._liveness.heard(now)  # it is we who do not listen
-        elif self._liveness.dead(now):
+        self._keepalive.clock(now, time.time())
+        if self._streams.backlog >= _MOST_BACKLOG:
+            self._keepalive.heard(now)  # it is we who do not listen
+        elif self._keepalive.dead(now):
             self._lost(NetworkError("the gateway does not answer any more"), now)
-        elif self._liveness.ping_due(now, waiting):
+        elif self._keepalive.ping_due(now, waiting):
             try:
                 socket.ping(b"")
             except NetworkError as error:
@@ -436,50 +436,50 @@ class Relay:
     def _open(self) -> None:
         channel = self._channel
         self._attempts += 1
-        self._opening = Task(lambda: self._line.open(channel), self._waker)
+        self._opening = Task(lambda: self._service.open(channel), self._waker)
 
     def _connected(self, socket: WebSocket, now: float) -> None:
-        if self._state in ("parting", "closing"):
+        if self._state in ("lingering", "closing"):
             socket.close()
             return
         self._log.debug("connected")
         self._socket = socket
         self._state = "open"
-        self._recovery.connected()
+        self._reconnect.connected()
         self._progress_before = self._channel.progress
-        self._liveness = Liveness(now, time.time())
+        self._keepalive = Keepalive(now, time.time())
         self._channel.connected(now)
 
     def _not_connected(self, error: BaseException, now: float) -> None:
-        if self._state in ("parting", "closing"):
+        if self._state in ("lingering", "closing"):
             return
-        before = self._recovery.last
-        if isinstance(error, SsmSshError) and self._line.session_id and self._recovery.failed(now, error):
+        before = self._reconnect.last
+        if isinstance(error, SsmSshError) and self._service.session_id and self._reconnect.failed(now, error):
             self._log.info(f"not connected: {error.sentence()}")
         elif isinstance(error, SessionGone) and before is not None and not self._gate.open:
-            self._entrance.failed(before, now)  # the session has ended because of it
+            self._admission.failed(before, now)  # the session has ended because of it
         else:
-            self._entrance.failed(error, now)
+            self._admission.failed(error, now)
 
     def _lost(self, error: SsmSshError, now: float) -> None:
         if self._socket is not None:
             self._poller.forget(self._socket.fileno())
             self._socket.close()
             self._socket = None
-        if self._state in ("parting", "closing"):
+        if self._state in ("lingering", "closing"):
             return
         self._log.info(f"connection lost: {error.sentence()}")
-        self._channel.disconnected(self._liveness.last_heard)
+        self._channel.disconnected(self._keepalive.last_heard)
         if self._ended is not None:
             return
         self._state = "offline"
-        self._recovery.lost(now, error, self._channel.progress - self._progress_before)
+        self._reconnect.lost(now, error, self._channel.progress - self._progress_before)
 
     def _pass(self, data: bytes, now: float) -> None:
         if data:
             self._replay.clear()
-            self._pipes.write(data)
-            if self._pipes.broken:
+            self._streams.write(data)
+            if self._streams.broken:
                 self._close(now)
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -488,51 +488,51 @@ class Relay:
         if self._gate.held:
             why = f": {printable(reason)}" if reason else ""
             self._fail(
-                SessionEnded(f"sshd ended the connection while {self._entrance.waits_for}{why}", "Try again"), now
+                SessionEnded(f"sshd ended the connection while {self._admission.waits_for}{why}", "Try again"), now
             )
             return
         if self._gate.banner_seen:
             if reason:
                 self._fail(SessionEnded(f"the session was ended: {printable(reason)}"), now)
             elif now >= since + _LEAVE:
-                self._fail(self._line.explain_outside(), now)
+                self._fail(self._service.explain_outside(), now)
             return
         if not self._channel.established:  # that was the agent, and it would do the same again
-            self._fail(self._line.explain_no_session(reason), now)
+            self._fail(self._service.explain_no_session(reason), now)
             return
         said = self._gate.said
-        if self._attempts < _ATTEMPTS and self._line.refused_by_sshd(reason):
+        if self._attempts < _ATTEMPTS and self._service.refused_by_sshd(reason):
             delay = self._retry.delay()
             self._log.info(f"sshd refused ({printable(said) or 'without a word'}), next attempt in {delay:.1f} s")
             self._start_over(now + delay, now)
         else:
-            self._fail(self._line.explain_end(said or reason), now)
+            self._fail(self._service.explain_end(said or reason), now)
 
     def _start_over(self, when: float, now: float) -> None:
-        old = self._line.session_id
-        Task(lambda: self._line.terminate(old, _TERMINATE), self._waker)
+        old = self._service.session_id
+        Task(lambda: self._service.terminate(old, _TERMINATE), self._waker)
         if self._socket is not None:
             self._poller.forget(self._socket.fileno())
             self._socket.close()
             self._socket = None
-        self._line.session_id = ""
+        self._service.session_id = ""
         self._ended = None
         self._watch.restart(now)
         self._state = "opening"
         self._channel = self._make_channel()
         self._channel.send(bytes(self._replay), now)
-        self._entrance.start_over(bytes(self._replay))
+        self._admission.start_over(bytes(self._replay))
         self._attempt_at = when
 
     def _fail(self, error: SsmSshError, now: float) -> None:
-        if self._state in ("parting", "closing"):
+        if self._state in ("lingering", "closing"):
             return
         self._status = 1
         sentence = error.sentence()
         self._log.info(f"error: {sentence}")
         if self._gate.open:
             # asyncssh takes stderr for stream data, and an ssh in the background has left its terminal to others.
-            may = self._entrance.client_is_openssh and os.getppid() == self._parent
+            may = self._admission.client_is_openssh and os.getppid() == self._parent
             self._last_words = (sentence, may and self._say(f"ssm-ssh: {sentence}"))
             self._close(now)
             return
@@ -542,11 +542,11 @@ class Relay:
             # to the server's NEWKEYS and finds this in their place.
             self._notify(error.sentence(LIMIT))
             shown = self._gate.show()
-        self._pipes.write(shown + disconnect(sentence, begun=self._gate.banner_seen))
-        self._state = "parting"
-        self._parting_since = now
-        self._line.cancel()
-        if self._pipes.ended or self._pipes.broken:
+        self._streams.write(shown + disconnect(sentence, begun=self._gate.banner_seen))
+        self._state = "lingering"
+        self._lingering_since = now
+        self._service.cancel()
+        if self._streams.ended or self._streams.broken:
             self._close(now)
 
     def _notify(self, text: str) -> None:
@@ -557,7 +557,7 @@ class Relay:
         if not text:
             return
         self._log.info(f"notice: {text}")
-        if not self._gate.open and (self._entrance.client_is_openssh or not self._gate.banner_seen):
+        if not self._gate.open and (self._admission.client_is_openssh or not self._gate.banner_seen):
             self._say(f"ssm-ssh: {printable(text, 2 * LIMIT)}")
 
     def _crashed(self, error: Exception) -> None:
@@ -568,12 +568,12 @@ class Relay:
         if self._gate.open:
             self._say(f"ssm-ssh: {sentence}")
         else:
-            self._pipes.write(disconnect(sentence, begun=self._gate.banner_seen))
-        self._pipes.detach()
-        self._line.cancel()
-        if self._line.session_id:
+            self._streams.write(disconnect(sentence, begun=self._gate.banner_seen))
+        self._streams.detach()
+        self._service.cancel()
+        if self._service.session_id:
             try:
-                self._line.terminate(self._line.session_id, _TERMINATE_LAST)
+                self._service.terminate(self._service.session_id, _TERMINATE_LAST)
             except SsmSshError as failure:
                 self._log.info(f"not terminated: {failure.sentence()}")
 
@@ -587,9 +587,9 @@ class Relay:
         if self._state == "closing":
             return
         self._state = "closing"
-        self._ending = Ending(self._line, self._waker, self._log, now)
-        self._poller.forget(self._pipes.stdin)
-        self._poller.forget(self._pipes.stdout)
-        self._pipes.detach()
-        self._line.cancel()
+        self._shutdown = Shutdown(self._service, self._waker, self._log, now)
+        self._poller.forget(self._streams.stdin)
+        self._poller.forget(self._streams.stdout)
+        self._streams.detach()
+        self._service.cancel()
         self._channel.terminate(now)

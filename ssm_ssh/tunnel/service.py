@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from ssm_ssh.errors import SsmSshError
     from ssm_ssh.ssh.hostkey import HostKey
     from ssm_ssh.transport.websocket import WebSocket
-    from ssm_ssh.tunnel.login_outcome import Login
+    from ssm_ssh.tunnel.login_outcome import LoginOutcome
 
 
-class Line(Protocol):
+class TunnelService(Protocol):
     """The way to the instance. Every method blocks, and is called in a thread of its own."""
 
     session_id: str
@@ -23,10 +23,10 @@ class Line(Protocol):
     def authorize(self) -> str:
         """Make the instance accept our key. Returns a notice for the user, "" for none."""
 
-    def authorized(self) -> bool:
+    def still_authorized(self) -> bool:
         """Whether the instance still accepts our key for long enough to log in. Does not block."""
 
-    def explain_wait(self) -> str:
+    def explain_key_wait(self) -> str:
         """Say what is being waited for while our key is put in place. Does not block."""
 
     def check_host_key(self, key: HostKey, *, judged_by_ssh: bool) -> str:
@@ -48,7 +48,7 @@ class Line(Protocol):
     def cancel(self) -> None:
         """Make a running `open` or `resume` stop at its next step. Does not block."""
 
-    def ended(self, login: Login) -> None:
+    def ended(self, login: LoginOutcome) -> None:
         """Take note of how the connection looked, after all of it has ended and nothing of ssh's is held."""
 
     def explain_end(self, reason: str) -> SsmSshError:
@@ -72,10 +72,10 @@ class Line(Protocol):
     def explain_outside(self) -> SsmSshError:
         """Say that the session was ended, and not by us, for a reason that was not given. Does not block."""
 
-    def note_absence(self, lost: bool) -> None:
+    def record_outage(self, lost: bool) -> None:
         """Note for `ssm-ssh status` that the connection is lost and being looked for, or is so no more."""
 
-    def note_end(self, sentence: str, *, told: bool) -> None:
+    def record_end(self, sentence: str, *, told: bool) -> None:
         """Note how the connection ended, for `ssm-ssh status` and, where nobody was `told`, the next connection."""
 
     def explain_silence(self) -> SsmSshError:

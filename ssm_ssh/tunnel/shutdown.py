@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.log import Log
     from ssm_ssh.relay.tasks import Waker
-    from ssm_ssh.tunnel.service import Line
+    from ssm_ssh.tunnel.service import TunnelService
 
 # For what is still unsent, the flag that ends the session among it.
 _FLUSH = 0.4
@@ -23,11 +23,11 @@ _SPARE = 0.2
 _END_OPENING = 10.0
 
 
-class Ending:
+class Shutdown:
     """Begun when everything of ssh's has been let go."""
 
-    def __init__(self, line: Line, waker: Waker, log: Log, now: float) -> None:
-        self._line = line
+    def __init__(self, service: TunnelService, waker: Waker, log: Log, now: float) -> None:
+        self._service = service
         self._waker = waker
         self._log = log
         self._since = now
@@ -49,12 +49,12 @@ class Ending:
             return True
         if channel.closed:  # AWS itself has said that the session is over
             return True
-        if not self._line.session_id:
+        if not self._service.session_id:
             return not opening or elapsed >= _END_OPENING
         if not connected or channel.drained or elapsed >= _FLUSH:
-            session_id = self._line.session_id
+            session_id = self._service.session_id
             self._limit = _END_IN_REACH if connected else _END
             self._since = max(self._since, now - _FLUSH)
             patience = self._since + self._limit - _SPARE - now
-            self._terminating = Task(lambda: self._line.terminate(session_id, patience), self._waker)
+            self._terminating = Task(lambda: self._service.terminate(session_id, patience), self._waker)
         return False

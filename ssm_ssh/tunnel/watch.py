@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.errors import SsmSshError
     from ssm_ssh.ssh.gate import Gate
-    from ssm_ssh.tunnel.service import Line
+    from ssm_ssh.tunnel.service import TunnelService
 
 # Seconds between two looks: the clocks are of tens of seconds, and a look costs more than a message.
 INTERVAL = 0.5
 
 
 class Watch:
-    """The clocks of one connection. `line` has the words."""
+    """The clocks of one connection. `service` has the words."""
 
-    def __init__(self, line: Line, now: float) -> None:
-        self._line = line
+    def __init__(self, service: TunnelService, now: float) -> None:
+        self._service = service
         self._login = LoginWait(now)
         self._open = Unanswered(now)
         self._next = now
@@ -55,13 +55,13 @@ class Watch:
                 away=channel.away,
             )
         self._awaited = login_wait.step(
-            session=bool(self._line.session_id),
+            session=bool(self._service.session_id),
             connected=online,
             established=channel.established,
             gap=channel.gap,
             banner=gate.banner_seen,
             exchanging=gate.servers_turn,
-            asking=self._line.asking,
+            asking=self._service.asking,
         )
         return self._login.look(self._awaited, now, unacknowledged=waiting)
 
@@ -73,12 +73,12 @@ class Watch:
 
     def sentence(self) -> str:
         """Return what is awaited, for a TELL before the login."""
-        return self._line.explain_step(self._awaited)
+        return self._service.explain_step(self._awaited)
 
     def error(self, verdict: str, last: SsmSshError | None) -> SsmSshError:
         """Return the error of a FAIL, SILENT or END; `last`: what the connection broke of, if it did."""
         if verdict == login_wait.SILENT:
-            return self._line.explain_silence()
+            return self._service.explain_silence()
         if verdict == login_wait.FAIL:
-            return self._line.explain_overdue(self._awaited, last)
-        return self._line.explain_unanswered(self._open.waited, unfinished=self._open.unfinished)
+            return self._service.explain_overdue(self._awaited, last)
+        return self._service.explain_unanswered(self._open.waited, unfinished=self._open.unfinished)

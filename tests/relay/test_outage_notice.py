@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from itertools import product
 
-from ssm_ssh.relay.outage_notice import BACK, QUIET, TELL, TELL_AFTER, Absence, lost_sentence, may_interject
+from ssm_ssh.relay.outage_notice import BACK, QUIET, TELL, TELL_AFTER, Outage, lost_sentence, may_interject
 
 
 def test_it_is_told_once_after_ten_seconds_and_so_is_the_return() -> None:
-    absence = Absence()
-    assert absence.look(0.0, online=True) == QUIET
-    assert absence.look(1.0, online=False) == QUIET
-    assert absence.timer() == 1.0 + TELL_AFTER
-    assert absence.look(1.0 + TELL_AFTER, online=False) == TELL
-    assert absence.look(100.0, online=False) == QUIET
-    assert absence.timer() is None
-    assert absence.look(101.0, online=True) == BACK
-    assert absence.look(102.0, online=True) == QUIET
+    outage = Outage()
+    assert outage.look(0.0, online=True) == QUIET
+    assert outage.look(1.0, online=False) == QUIET
+    assert outage.timer() == 1.0 + TELL_AFTER
+    assert outage.look(1.0 + TELL_AFTER, online=False) == TELL
+    assert outage.look(100.0, online=False) == QUIET
+    assert outage.timer() is None
+    assert outage.look(101.0, online=True) == BACK
+    assert outage.look(102.0, online=True) == QUIET
 
 
 def test_a_short_absence_is_not_told() -> None:
-    absence = Absence()
-    absence.look(0.0, online=False)
-    assert absence.look(9.0, online=True) == QUIET
-    assert absence.look(10.0, online=False) == QUIET
+    outage = Outage()
+    outage.look(0.0, online=False)
+    assert outage.look(9.0, online=True) == QUIET
+    assert outage.look(10.0, online=False) == QUIET
 
 
 def test_only_a_person_in_front_of_a_foreground_openssh_is_told() -> None:

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from ssm_ssh.relay.stdio import Pipes, tell
+from ssm_ssh.relay.stdio import StandardStreams, tell
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def ends() -> tuple[int, int, int, int]:
 
 def test_bytes_pass_and_the_end_is_seen(ends: tuple[int, int, int, int]) -> None:
     stdin, ssh_writes, ssh_reads, stdout = ends
-    pipes = Pipes(stdin, stdout)
+    pipes = StandardStreams(stdin, stdout)
     os.write(ssh_writes, b"hello world")
     assert pipes.read(5) == b"hello"
     assert pipes.read(100) == b" world"
@@ -27,7 +27,7 @@ def test_bytes_pass_and_the_end_is_seen(ends: tuple[int, int, int, int]) -> None
 
 def test_what_ssh_does_not_take_waits_in_order(ends: tuple[int, int, int, int]) -> None:
     stdin, _, ssh_reads, stdout = ends
-    pipes = Pipes(stdin, stdout)
+    pipes = StandardStreams(stdin, stdout)
     sent = b""
     for number in range(300):
         piece = bytes([number % 256]) * 1000
@@ -44,7 +44,7 @@ def test_what_ssh_does_not_take_waits_in_order(ends: tuple[int, int, int, int]) 
 
 def test_a_reader_that_is_gone_is_noticed(ends: tuple[int, int, int, int]) -> None:
     stdin, _, ssh_reads, stdout = ends
-    pipes = Pipes(stdin, stdout)
+    pipes = StandardStreams(stdin, stdout)
     os.close(ssh_reads)
     pipes.write(b"x")
     assert pipes.broken
@@ -54,10 +54,11 @@ def test_a_reader_that_is_gone_is_noticed(ends: tuple[int, int, int, int]) -> No
 def test_detach_lets_every_inherited_descriptor_go() -> None:
     program = (
         "import os, sys\n"
-        "from ssm_ssh.relay.stdio import Pipes\n"
+        "from ssm_ssh.relay.stdio import StandardStreams\n"
         "r, w = os.pipe(); pid = os.fork()\n"
         "if pid == 0:\n"
-        "    Pipes().detach(); os.close(r); os.write(w, b'done'); os.read(os.open('/dev/zero', os.O_RDONLY), 1)\n"
+        "    StandardStreams().detach()\n"
+        "    os.close(r); os.write(w, b'done'); os.read(os.open('/dev/zero', os.O_RDONLY), 1)\n"
         "    import signal; signal.pause()\n"
         "os.close(w); os.read(r, 4); print(pid, flush=True); os._exit(0)\n"
     )

@@ -15,7 +15,7 @@ from ssm_ssh.log import Log
 from ssm_ssh.target import parse_target
 from ssm_ssh.tunnel import connection as connect
 from ssm_ssh.tunnel.connection import Connection
-from ssm_ssh.tunnel.login_outcome import Login
+from ssm_ssh.tunnel.login_outcome import LoginOutcome
 
 TARGET = parse_target("i-0123456789abcdef0", "22", "ec2-user")
 
@@ -58,7 +58,7 @@ def test_a_key_is_pushed_again_only_where_that_helps(
     """One that was pushed just now and is short-lived would be as short-lived again, and again."""
     connection = pushed(monkeypatch, "send-command", times.time() + lifetime)
     times.passed = passed
-    assert connection.authorized() == accepted
+    assert connection.still_authorized() == accepted
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_login_by_instance_connect_shows_that_it_works_there(
     monkeypatch: pytest.MonkeyPatch, times: Times, way: str, length: int, known: bool
 ) -> None:
     push_journal.learn(TARGET.instance_id, times.time(), effective=False)
-    login = Login()
+    login = LoginOutcome()
     for count in (60, 44, 68, 44, 140, length):
         (login.sent if count in (60, 68, 140) else login.heard)(count, 1.0)
     monkeypatch.setenv("SSM_SSH_PROBE", "1")

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_ssh.tunnel.login_outcome import Login
+from ssm_ssh.tunnel.login_outcome import LoginOutcome
 
 
-def login(*turns: int, seconds: float = 0.1) -> Login:
+def login(*turns: int, seconds: float = 0.1) -> LoginOutcome:
     """A login whose turns are the client's and the server's by turns, beginning with the client's."""
-    watched = Login()
+    watched = LoginOutcome()
     for number, count in enumerate(turns):
         (watched.heard if number % 2 else watched.sent)(count, 100.0 + number * seconds)
     return watched
@@ -39,12 +39,12 @@ def test_what_is_none(turns: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("turns", [IN, IN[:-2], (*REFUSED, 140, 200)])
 def test_who_was_let_in(turns: tuple[int, ...]) -> None:
-    assert login(*turns).let_in
+    assert login(*turns).accepted
 
 
 @pytest.mark.parametrize("turns", [(), (60, 3000), REFUSED, BANNER, REFUSED * 3])
 def test_who_was_not(turns: tuple[int, ...]) -> None:
-    assert not login(*turns).let_in
+    assert not login(*turns).accepted
 
 
 def test_ctrl_c_and_patience() -> None:
@@ -56,7 +56,7 @@ def test_ctrl_c_and_patience() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 5000)), max_size=60))
 def test_pieces_make_no_difference(steps: list[tuple[bool, int]]) -> None:
-    whole, pieces = Login(), Login()
+    whole, pieces = LoginOutcome(), LoginOutcome()
     for server, count in steps:
         (whole.heard if server else whole.sent)(count, 1.0)
         for part in (count // 2, count - count // 2):

@@ -23,7 +23,7 @@ from ssm_ssh.errors import (
     TargetNotConnected,
 )
 from ssm_ssh.log import Log
-from ssm_ssh.relay.stdio import Pipes
+from ssm_ssh.relay.stdio import StandardStreams
 from ssm_ssh.ssh.disconnect import BANNER, disconnect
 from ssm_ssh.ssh.gate import Gate
 from ssm_ssh.tunnel.relay import Relay
@@ -117,7 +117,7 @@ class FakeSocket:
 
 
 class FakeWorld:
-    """A Line whose calls do as they are told, and the ends that ssh holds."""
+    """A TunnelService whose calls do as they are told, and the ends that ssh holds."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
@@ -133,7 +133,7 @@ class FakeWorld:
         self.resuming: Callable[[], FakeSocket] = self.connection
         stdin, self.writes = os.pipe()
         self.reads, stdout = os.pipe()
-        self.pipes = Pipes(stdin, stdout)
+        self.pipes = StandardStreams(stdin, stdout)
         self.said = b""
         self.content = 0  # ssh hangs up when it has read so much
 
@@ -163,15 +163,15 @@ class FakeWorld:
         self.channels.append(FakeChannel(self))
         return self.channels[-1]
 
-    # the Line
+    # the TunnelService
 
     def authorize(self) -> str:
         return self.authorizing()
 
-    def authorized(self) -> bool:
+    def still_authorized(self) -> bool:
         return True
 
-    def explain_wait(self) -> str:
+    def explain_key_wait(self) -> str:
         return "waiting"
 
     def check_host_key(self, key: object, *, judged_by_ssh: bool) -> str:
@@ -213,10 +213,10 @@ class FakeWorld:
     def explain_outside(self) -> SsmSshError:
         return SsmSshError("from outside")
 
-    def note_absence(self, lost: bool) -> None:
+    def record_outage(self, lost: bool) -> None:
         pass
 
-    def note_end(self, sentence: str, *, told: bool) -> None:
+    def record_end(self, sentence: str, *, told: bool) -> None:
         self.ends.append((sentence, told))
 
     def explain_silence(self) -> SsmSshError:
@@ -230,7 +230,7 @@ class FakeWorld:
 def world(monkeypatch: pytest.MonkeyPatch) -> FakeWorld:
     made = FakeWorld()
     # The test's own stdin, stdout and stderr are to stay.
-    monkeypatch.setattr(Pipes, "detach", lambda pipes: (os.close(pipes.stdin), os.close(pipes.stdout)))
+    monkeypatch.setattr(StandardStreams, "detach", lambda pipes: (os.close(pipes.stdin), os.close(pipes.stdout)))
     return made
 
 

@@ -15,7 +15,7 @@ from tests.ssh.streams import recordings
 RECORDING = recordings()[0]
 
 
-class FakeLine:
+class FakeService:
     """Has a word for everything."""
 
     session_id = "session-1"
@@ -39,8 +39,8 @@ class Connection:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.line = FakeLine()
-        self.watch = Watch(self.line, self.now)  # type: ignore[arg-type]
+        self.service = FakeService()
+        self.watch = Watch(self.service, self.now)  # type: ignore[arg-type]
         self.channel = Channel(client_id="x", epoch=0.0)
         self.gate = Gate()
         self.online = True
