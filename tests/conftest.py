@@ -17,7 +17,11 @@ _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
 
 # How long an example takes says something of the machine and nothing of the program.
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("tests")
+# For tests/coverage_gate.py: few examples, and the same in each run.
+hypothesis.settings.register_profile(
+    "coverage", hypothesis.settings.get_profile("tests"), derandomize=True, max_examples=25
+)
+hypothesis.settings.load_profile(os.environ.get("SSM_SSH_TESTS_HYPOTHESIS", "tests"))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -12,19 +12,12 @@ import pytest
 
 import ssm_ssh
 from tests.layers import ARCHITECTURE, LAYERS, with_picture
+from tests.pure import PURE_MODULES, is_pure
 
 PACKAGE = Path(ssm_ssh.__file__).parent
 
 LEVEL = {unit: -depth for depth, units in enumerate(LAYERS) for unit in units}
 
-PURE_PACKAGES = {"channel", "ssh", "names", "target", "text", "values"}
-PURE_MODULES = {
-    *("ssm_ssh.tunnel.login_outcome", "ssm_ssh.tunnel.login_wait", "ssm_ssh.relay.keepalive"),
-    "ssm_ssh.tunnel.watch",
-    *("ssm_ssh.relay.reconnect", "ssm_ssh.relay.outage_notice", "ssm_ssh.relay.unanswered"),
-    *("ssm_ssh.locate.hostname", "ssm_ssh.locate.aliases", "ssm_ssh.locate.selection"),
-    "ssm_ssh.aws.services.platform_users",
-}
 # What would bring in the outside world: sockets, files, clocks, threads, programs.
 IMPURE_MODULES = {
     *("asyncio", "ctypes", "fcntl", "http", "io", "logging", "multiprocessing", "os", "pathlib", "select"),
@@ -58,10 +51,6 @@ def sources() -> dict[str, ast.Module]:
 def unit_of(module: str) -> str:
     parts = module.split(".")[1:]
     return ".".join(parts[: 2 if parts[0] in {"aws", "lab"} else 1]) if parts else "__init__"
-
-
-def is_pure(module: str) -> bool:
-    return unit_of(module) in PURE_PACKAGES or module in PURE_MODULES
 
 
 def imports(module: str, *, lazy: bool) -> set[str]:
@@ -133,6 +122,7 @@ def test_units_import_each_other_without_cycles() -> None:
 
 
 def test_the_pure_part_knows_no_outside_world() -> None:
+    assert set(sources()) >= PURE_MODULES
     for module in sources():
         if not is_pure(module):
             continue

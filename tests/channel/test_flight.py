@@ -230,3 +230,15 @@ def test_a_silence_of_hours_ends_in_no_overflow() -> None:
     sending.now += 0.1
     sending.acknowledge(*sent)
     assert sending.sender.drained
+
+
+def test_a_repeated_resumption_leaves_what_is_due_alone() -> None:
+    sending = Sending()
+    sent = sending.send(3)
+    flight = sending.sender.flight
+    for _ in range(2):
+        flight.pause(sending.now)
+        flight.unpause()
+        assert not flight.paused
+        assert flight.in_flight == 0
+    assert sending.numbers() == sent

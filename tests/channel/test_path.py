@@ -158,3 +158,20 @@ def test_reset_keeps_the_timeout_and_measures_the_round_trip_anew() -> None:
     for _ in range(8):
         pipe.round()
     assert pipe.path.base_rtt == pytest.approx(0.7)
+
+
+def test_the_round_trip_is_not_measured_anew_before_the_queue_has_drained() -> None:
+    pipe = Pipe(0.1, 200e3)
+    pipe.round(full=False, size=200)
+    for _ in range(12):
+        pipe.round()
+    pipe.rtt = 0.2
+    pipe.now += BASE_RTT_AGE
+    pipe.round(full=False, size=200)
+    drained = pipe.path.window
+    for _ in range(5):
+        pipe.round(full=False, size=drained + 1)
+        assert pipe.path.base_rtt == pytest.approx(0.1)
+    for _ in range(2):
+        pipe.round(full=False, size=200)
+    assert pipe.path.base_rtt == float("inf")

@@ -395,6 +395,30 @@ def test_acknowledgements_survive_a_lost_connection() -> None:
     assert repeated == [[queued, 0, 1, 2, *sent], [queued], []]
 
 
+def test_progress_counts_what_has_arrived_on_either_side() -> None:
+    peer = Peer().establish()
+    before = peer.channel.progress
+    peer.channel.send(b"x", peer.now)
+    peer.sent()
+    assert peer.channel.progress == before
+    peer.acknowledge(1)
+    peer.acknowledge(1)
+    peer.say(b"output")
+    peer.say(b"output", number=0)
+    assert peer.channel.progress == before + 2
+
+
+def test_a_connection_is_lost_only_once() -> None:
+    peer = Peer().establish()
+    peer.say(b"x")
+    peer.sent()
+    peer.channel.disconnected(peer.now)
+    repeats = list(peer.channel._receiver.repeats)
+    assert repeats
+    peer.channel.disconnected(peer.now)
+    assert list(peer.channel._receiver.repeats) == repeats
+
+
 def test_new_input_goes_before_acknowledgements_that_are_repeated() -> None:
     peer = Peer().establish()
     for _ in range(200):

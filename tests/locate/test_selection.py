@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ssm_ssh.locate.history import Learned
 from ssm_ssh.locate.hostname import HostName
-from ssm_ssh.locate.selection import Choice, Spot, choose
+from ssm_ssh.locate.selection import Choice, Spot, choose, narrow
 from ssm_ssh.settings.schema import SETTINGS, Origin, Settings
 
 WEB = "i-0123456789abcdef0"
@@ -222,3 +222,26 @@ def test_credentials_that_the_shell_was_given_come_before_defaults_memory_and_se
         found = choose(settings(default_profile="prod"), env, name=HostName(WEB, WEB, name))
         assert found.profile == "dev"
     assert not choose(settings(), {variable: ""}).by_environment
+
+
+ALL = [("prod", "eu-west-1"), ("prod", "us-east-1"), ("dev", "")]
+
+
+@pytest.mark.parametrize(
+    ("values", "env", "spots"),
+    [
+        ({}, {}, []),
+        ({}, {"AWS_PROFILE": "dev"}, []),
+        ({"search": SEARCH}, {}, ALL),
+        ({"search": SEARCH, "default_profile": "ours"}, {}, [("ours", ""), *ALL]),
+        ({"search": SEARCH}, {"AWS_REGION": "us-west-1"}, [("prod", "us-west-1"), ("dev", "us-west-1")]),
+        # The environment names the profile for every tool, so it is left to the environment.
+        ({"search": SEARCH}, {"AWS_PROFILE": "prod"}, [("", "eu-west-1"), ("", "us-east-1")]),
+        ({"search": SEARCH}, {"AWS_PROFILE": "other"}, []),
+        ({"search": SEARCH}, {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"}, []),
+    ],
+)
+def test_the_environment_narrows_where_to_look_for_everything(
+    values: dict[str, str | tuple[str, ...]], env: dict[str, str], spots: list[tuple[str, str]]
+) -> None:
+    assert narrow(settings(**values), env) == tuple(Spot(*spot) for spot in spots)

@@ -49,3 +49,11 @@ def test_silence_always_ends_and_a_heard_line_never_dies(steps: list[tuple[float
         keepalive.ping_due(now, waiting)
         assert not keepalive.dead(now) or now - heard >= WAITING + AFTER_SLEEP
         assert keepalive.timer(waiting) <= heard + IDLE + PATIENCE
+
+
+def test_the_last_sign_of_life_is_known() -> None:
+    keepalive = Keepalive(5.0, 1000.0)
+    assert keepalive.last_heard == 5.0
+    keepalive.heard(7.0)
+    assert keepalive.ping_due(7.0 + IDLE, waiting=False)
+    assert keepalive.last_heard == 7.0

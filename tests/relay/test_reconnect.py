@@ -99,3 +99,10 @@ def test_connections_that_carry_nothing_do_not_extend_the_limit() -> None:
             reconnect.lost(now, LOST, arrived=0)
         now = reconnect.timer() or now
     assert now <= 48.0
+
+
+def test_a_first_attempt_that_fails_begins_the_limit() -> None:
+    reconnect = Reconnect(60.0, lambda: 0.5)
+    assert reconnect.failed(5.0, LOST)
+    assert reconnect.exhausted(5.0 + 59.0) is None
+    assert reconnect.exhausted(5.0 + 60.0) is not None

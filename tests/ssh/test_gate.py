@@ -269,6 +269,16 @@ def test_messages_that_may_come_anywhere_pass() -> None:
     assert held.open
 
 
+def test_the_held_packet_can_be_shown_and_stays_held() -> None:
+    shown = gate()
+    assert shown.show() == b""
+    shown.feed(SERVER)
+    assert shown.show() == shown.show() == reply(ed25519().blob)
+    assert shown.held
+    shown.release()
+    assert shown.show() == b""
+
+
 # --- the client -------------------------------------------------------------------------------------------------------
 
 
@@ -292,6 +302,19 @@ def test_the_client_is_not_looked_at_behind_its_kexinit() -> None:
     held = gate(CLIENT + b"whatever")
     held.feed_client(b"\xff" * 100)
     assert held.feed(SERVER) == BANNER + kexinit()
+
+
+def test_the_client_may_send_messages_before_its_kexinit() -> None:
+    assert gate(BANNER + IGNORE + kexinit()).feed(SERVER) == BANNER + kexinit()
+
+
+def test_the_client_is_not_looked_at_once_the_gate_is_open() -> None:
+    opened = gate()
+    opened.feed(SERVER)
+    opened.release()
+    assert opened.open
+    opened.feed_client(b"\xff" * 100)
+    assert opened.feed(b"encrypted") == b"encrypted"
 
 
 # --- bounds -----------------------------------------------------------------------------------------------------------

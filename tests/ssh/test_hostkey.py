@@ -95,6 +95,20 @@ def test_of_a_certificate_of_an_unknown_type_the_plain_key_counts(fields: tuple[
 
 
 @pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("sk-ssh-ed25519@openssh.com", (bytes(32), b"ssh:")),
+        ("sk-ecdsa-sha2-nistp256@openssh.com", (b"nistp256", b"\x04" + bytes(64), b"ssh:")),
+    ],
+)
+def test_of_a_security_keys_certificate_the_plain_key_counts(kind: str, fields: tuple[bytes, ...]) -> None:
+    certified = kind.replace("@", "-cert-v01@").encode()
+    key = from_blob(certificate(certified, fields))
+    assert key == HostKey(kind, string(kind.encode()) + b"".join(map(string, fields)))
+    assert from_line(key.line) == key
+
+
+@pytest.mark.parametrize(
     "blob",
     [
         certificate(b"ssh-new-cert-v01@openssh.com", (b"k",), role=1),

@@ -107,3 +107,15 @@ def test_the_host_key_is_the_first_of_three_strings() -> None:
     for wrong in (b"", string(blob), string(blob) * 2, string(blob) * 4, string(b"x") * 3, string(blob) * 3 + b"\0"):
         with pytest.raises(ProtocolError):
             reply_host_key(b"\x1f" + wrong)
+
+
+@pytest.mark.parametrize("exchanges", ["a,,b", "a,", ",a", ""])
+def test_a_kexinit_with_an_empty_name_is_refused(exchanges: str) -> None:
+    with pytest.raises(ProtocolError, match="no name"):
+        read_kexinit(payload_of(kexinit(exchanges)))
+
+
+@pytest.mark.parametrize("lists", [string(b"a") * 9, string(b"a") * 11, string(b"a\0b") + string(b"a") * 9])
+def test_a_kexinit_without_ten_proper_lists_is_refused(lists: bytes) -> None:
+    with pytest.raises(ProtocolError, match="ten lists"):
+        read_kexinit(bytes([20]) + bytes(16) + lists + bytes(5))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import importlib.machinery
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -24,6 +26,7 @@ from ssm_ssh.transport.frames import (
     Broken,
     Frame,
     Parser,
+    close_payload,
     encode,
     mask_by_integers,
     mask_in_c,
@@ -148,6 +151,42 @@ def test_both_ways_of_masking_agree(data: bytes, mask: bytes) -> None:
 
 def test_without_the_extension_module_masking_is_done_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.machinery.PathFinder, "find_spec", lambda *_: None)
+    assert mask_in_c() is None
+
+
+@pytest.mark.parametrize(("size", "head"), [(125, 2), (126, 4), (65535, 4), (65536, 10)])
+def test_the_length_takes_as_few_bytes_as_it_can(size: int, head: int) -> None:
+    encoded = encode(BINARY, [bytes(size)])
+    assert len(encoded) == head + 4 + size
+    assert len(encode(BINARY, [bytes(size)] * 2)) == 2 * len(encoded)
+
+
+def test_a_frame_is_incomplete_until_its_last_byte() -> None:
+    parser = Parser(LIMIT)
+    assert not parser.incomplete
+    for byte in from_server(BINARY, b"xy")[:-1]:
+        parser.feed(bytes((byte,)))
+        assert parser.incomplete
+    assert parser.feed(b"y") == [Frame(BINARY, True, b"xy")]
+    assert not parser.incomplete
+
+
+@pytest.mark.parametrize("code", [1000, 1002, 1009, 4999])
+def test_a_close_payload_is_parsed_to_the_same_code(code: int) -> None:
+    assert parse_close(close_payload(code)) == (code, "")
+
+
+@pytest.mark.parametrize(
+    "body", ["raise ImportError", "x = 1", "apply_mask = 1", "def apply_mask(data, mask): return data"]
+)
+def test_an_extension_module_that_does_not_work_is_not_used(
+    body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "websockets" / "speedups.py"
+    module.parent.mkdir()
+    (module.parent / "__init__.py").touch()
+    module.write_text(body)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert mask_in_c() is None
 
 

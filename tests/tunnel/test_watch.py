@@ -116,3 +116,25 @@ def test_an_idle_open_session_is_left_alone(connection: Connection) -> None:
     for verdict in (unanswered.RESUME, unanswered.PROBE):
         with pytest.raises(AssertionError):
             connection.until(verdict, 600)
+
+
+def test_another_session_is_waited_for_as_long_as_the_first(connection: Connection) -> None:
+    first = connection.until(login_wait.FAIL)
+    connection.watch.restart(connection.now)
+    assert connection.until(login_wait.FAIL) == pytest.approx(first, abs=1.0)
+
+
+def test_a_server_that_says_nothing_is_called_silent(connection: Connection) -> None:
+    connection.channel._established = True
+    connection.gate.feed_client(RECORDING.client)
+    connection.channel.send(RECORDING.client, connection.now)
+    connection.until(login_wait.SILENT)
+    assert connection.watch.error(login_wait.SILENT, None).message == "silence"
+
+
+def test_there_is_nothing_to_look_at_while_an_open_session_is_idle(connection: Connection) -> None:
+    assert connection.watch.timer(connection.gate, connection.channel) == connection.now
+    connection.open()
+    assert connection.watch.timer(connection.gate, connection.channel) is None
+    connection.channel.send(b"x", connection.now)
+    assert connection.watch.timer(connection.gate, connection.channel) == connection.now
