@@ -24,8 +24,11 @@ from ssm_ssh.transport.websocket import open_websocket
 from ssm_ssh.tunnel.relay import Relay
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from ssm_ssh.errors import SsmSshError
     from ssm_ssh.ssh.hostkey import HostKey
+    from ssm_ssh.transport.streamurl import StreamUrl
     from ssm_ssh.transport.websocket import WebSocket
 
 
@@ -33,7 +36,6 @@ class DirectService:
     """The way to the peer."""
 
     def __init__(self, url: str, ca_file: str) -> None:
-        self.session_id = ""
         self.asking = False
         host = url.split("/")[2]
         self._url = check_stream_url(url, hosts=(), override=f"https://{host}")
@@ -53,17 +55,8 @@ class DirectService:
     def check_host_key(self, key: HostKey, *, judged_by_ssh: bool) -> str:
         return ""
 
-    def open(self, channel: Channel) -> WebSocket:
-        deadline = time.monotonic() + 15
-        sock = dial(self._url.host, self._url.port, timeout=15)
-        stream = TlsStream(sock, self._context, self._url.host, deadline)
-        socket = open_websocket(self._url, stream, {}, deadline)
-        socket.send_text(channel.open_message("token"))
-        return socket
-
-    resume = open
-
-    def terminate(self, session_id: str, patience: float) -> None: ...
+    def start(self) -> DirectSession:
+        return DirectSession(self._url, self._context)
 
     def cancel(self) -> None: ...
 
@@ -94,6 +87,27 @@ class DirectService:
     def record_outage(self, lost: bool) -> None: ...
 
     def record_end(self, sentence: str, *, told: bool) -> None: ...
+
+
+class DirectSession:
+    """The peer's data channel."""
+
+    def __init__(self, url: StreamUrl, context: SSLContext) -> None:
+        self.id = "benchmark"
+        self._url = url
+        self._context = context
+
+    def connect(self, channel: Channel) -> WebSocket:
+        deadline = time.monotonic() + 15
+        sock = dial(self._url.host, self._url.port, timeout=15)
+        stream = TlsStream(sock, self._context, self._url.host, deadline)
+        socket = open_websocket(self._url, stream, {}, deadline)
+        socket.send_text(channel.open_message("token"))
+        return socket
+
+    resume = connect
+
+    def terminate(self, patience: float) -> None: ...
 
 
 def main() -> int:

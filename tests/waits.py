@@ -8,8 +8,8 @@ from ssm_ssh.auth import push
 from ssm_ssh.aws.api import client
 from ssm_ssh.aws.credentials import helper_process, mfa, relogin
 from ssm_ssh.relay import keepalive, outage_notice, unanswered
-from ssm_ssh.session import gateway
-from ssm_ssh.tunnel import admission, connection, login_wait, relay, shutdown
+from ssm_ssh.session import gateway, managed
+from ssm_ssh.tunnel import admission, login_wait, relay, shutdown
 
 
 class Wait(NamedTuple):
@@ -33,7 +33,7 @@ BEFORE_LOGIN = (
     Wait("anything, before the login", _s(login_wait.TELL_AFTER), "says what is awaited, once", UNIT),
     Wait(
         "StartSession, ResumeSession, retries and all",
-        _s(connection._ASK),
+        _s(managed._CALL_LIMIT),
         "`… did not answer in time`",
         "tests/e2e/test_slow_api.py",
     ),

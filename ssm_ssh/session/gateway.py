@@ -12,7 +12,7 @@ from ssm_ssh.errors import AccessDenied, Disconnected, SsmSshError
 if TYPE_CHECKING:
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.aws.config.settings import AwsSettings
-    from ssm_ssh.aws.services.sessions import Session
+    from ssm_ssh.aws.services.sessions import StartedSession
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.log import Log
     from ssm_ssh.transport.stream import Stream
@@ -35,7 +35,7 @@ class Gateway:
         self._thread = threading.Thread(target=self._ahead, daemon=True)
         self._thread.start()
 
-    def enter(self, session: Session, channel: Channel, until: float) -> WebSocket:
+    def enter(self, session: StartedSession, channel: Channel, until: float) -> WebSocket:
         """Open the data channel of `session` and send the opening message; blocks, until `until` (monotonic) at most.
 
         Raises ProtocolError for a StreamUrl that leads elsewhere, NetworkError, UpgradeRefused, AccessDenied.
@@ -67,7 +67,7 @@ class Gateway:
         except AccessDenied as error:
             from ssm_ssh.aws.api.errors import Refusal, explain
 
-            refusal = Refusal(error.operation, session.session_id, error.status, error.code, error.message)
+            refusal = Refusal(error.operation, session.id, error.status, error.code, error.message)
             raise explain(refusal, settings) from None
         socket.send_text(channel.open_message(session.token))
         return socket

@@ -6,9 +6,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from ssm_ssh.errors import NetworkError, SessionEnded, SsmSshError, StateError
+from ssm_ssh.errors import SessionEnded, SsmSshError, StateError
 from ssm_ssh.text import printable
 from ssm_ssh.tunnel import login_wait
+from ssm_ssh.tunnel.destination import SSH_DOCUMENT, session_parameters
 
 if TYPE_CHECKING:
     from ssm_ssh.auth.identity import UserKey
@@ -19,16 +20,13 @@ if TYPE_CHECKING:
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.log import Log
     from ssm_ssh.session.gateway import Gateway
+    from ssm_ssh.session.managed import ManagedSession
     from ssm_ssh.ssh.hostkey import HostKey
     from ssm_ssh.target import Target
-    from ssm_ssh.transport.websocket import WebSocket
     from ssm_ssh.tunnel.login_outcome import LoginOutcome
 
 # AWS asks session clients for at least this plugin version; agents switch features on by it.
 CLIENT_VERSION = "1.2.764.0"
-# Seconds, retries and all, for StartSession or ResumeSession and then for the gateway: what has not answered by then
-# is tried anew, or given up, by whoever waits.
-_ASK = 25.0
 # Seconds that a key has to be accepted for yet when ssh is let on: a login on a slow network. One that has only just
 # been pushed will not be accepted for longer by being pushed again.
 _LOGIN, _JUST_PUSHED = 12.0, 5.0
@@ -42,7 +40,7 @@ class Connection:
         target: Target,
         settings: AwsSettings,
         *,
-        document: str = "AWS-StartSSHSession",
+        document: str = SSH_DOCUMENT,
         wish: Wish | None = None,
         key: str = "",
         key_age: float = 86400.0,
@@ -57,7 +55,6 @@ class Connection:
         """
         from ssm_ssh.auth.push import Wish
 
-        self.session_id = ""
         self.asking = False
         self._target = target
         self._document = document
@@ -188,49 +185,29 @@ class Connection:
         finally:
             self._calls().drop_ahead("ec2")  # another connection may have asked meanwhile
 
-    def open(self, channel: Channel) -> WebSocket:
-        """Start a session and connect to its data channel; the TLS connection is made meanwhile."""
-        from ssm_ssh.aws.services.sessions import start_session
+    def start(self) -> ManagedSession:
+        """Start a session; the TLS connection to its gateway is made meanwhile."""
+        from ssm_ssh.session import managed
 
         gateway = self._gateway()
         api = self._calls()
         api.credentials.get()  # a person may be asked for them, and has all the time there is
         self.asking = True
         try:
-            session = start_session(
+            session = managed.start(
                 api,
-                self._target,
-                document=self._document,
+                gateway,
+                self._target.instance_id,
+                self._document,
+                session_parameters(self._target.port),
                 reason=_reason(self._target),
-                deadline=time.monotonic() + _ASK,
+                log=self._log,
+                on_connected=self._remember,
             )
         finally:
             self.asking = False
-        self.session_id = session.session_id
-        self._log.info(f"session {session.session_id} started as {self._target.user}")
-        if self._cancelled:
-            raise NetworkError("given up, for ssh has ended")
-        socket = gateway.enter(session, channel, time.monotonic() + _ASK)
-        self._remember()
-        return socket
-
-    def resume(self, channel: Channel) -> WebSocket:
-        """Connect to the session again, with a new token and the same numbers."""
-        from ssm_ssh.aws.services.sessions import resume_session
-
-        gateway = self._gateway()
-        session = resume_session(self._calls(), self.session_id, deadline=time.monotonic() + _ASK)
-        self._log.info(f"session {session.session_id} resumed")
-        if self._cancelled:
-            raise NetworkError("given up, for ssh has ended")
-        return gateway.enter(session, channel, time.monotonic() + _ASK)
-
-    def terminate(self, session_id: str, patience: float) -> None:
-        """End that session at AWS, within `patience` seconds or not at all."""
-        from ssm_ssh.aws.services.sessions import terminate_session
-
-        terminate_session(self._calls(), session_id, deadline=time.monotonic() + patience)
-        self._log.info(f"session {session_id} terminated")
+        self._log.info(f"session {session.id} started as {self._target.user}")
+        return session
 
     def ended(self, login: LoginOutcome) -> None:
         """Have somebody find out whether EC2 Instance Connect works there, where this login looks as if it did not."""
@@ -254,7 +231,7 @@ class Connection:
             self._log.info(f"not found out: {error}")
 
     def cancel(self) -> None:
-        """Stop a running `open` or `resume` at its next step."""
+        """Ask AWS nothing more on behalf of this connection."""
         self._cancelled = True
 
     # --- what an end means --------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ssm_ssh.aws.config.endpoints import resolve
 from ssm_ssh.aws.services.instance_connect import push_payload
 from ssm_ssh.aws.services.run_command import SHELL_DOCUMENT
-from ssm_ssh.aws.services.sessions import SSH_DOCUMENT, start_payload
+from ssm_ssh.aws.services.sessions import start_payload
 from ssm_ssh.text import printable
+from ssm_ssh.tunnel.destination import SSH_DOCUMENT, session_parameters
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.config.settings import AwsSettings
@@ -33,13 +34,14 @@ def describe(
     `push_document` as the command document. Needs no credentials and shows none. Raises UsageError for whatever the
     real calls would refuse before they are sent.
     """
+    start = start_payload(target.instance_id, document, session_parameters(target.port))
     lines = [f"profile {settings.profile_name}, region {settings.region}"]
     if way == "eic":
         parameters = push_payload(target, _SOME_KEY) | {"SSHPublicKey": "(our public key)"}
         lines.append(_call(settings, "ec2-instance-connect", "SendSSHPublicKey", parameters))
     elif way == "send-command":
         lines.append(_command(settings, target, push_document, "(puts our public key in place)"))
-    lines.append(_call(settings, "ssm", "StartSession", start_payload(target, document)))
+    lines.append(_call(settings, "ssm", "StartSession", start))
     gateway = resolve(settings, "ssmmessages")
     lines.append(f"ssmmessages:OpenDataChannel at {gateway.authority}: the WebSocket that carries the session")
     lines += _host_key_calls(settings, target, way, push_document)

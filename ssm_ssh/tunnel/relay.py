@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ssm_ssh.relay.stdio import StandardStreams
     from ssm_ssh.ssh.gate import Gate
     from ssm_ssh.transport.websocket import WebSocket
-    from ssm_ssh.tunnel.service import TunnelService
+    from ssm_ssh.tunnel.service import Session, TunnelService
 
 
 # What may wait for ssh before reading from the gateway stops.
@@ -104,6 +104,8 @@ class Relay:
         self._ended: tuple[str, float] | None = None
         self._last_words: tuple[str, bool] | None = None
         self._outage = Outage()
+        self._session: Session | None = None
+        self._starting: Task[Session] | None = None
         self._opening: Task[WebSocket] | None = None
         self._shutdown: Shutdown | None = None
         self._lingering_since = 0.0
@@ -227,7 +229,13 @@ class Relay:
                 self._close(now)
 
     def _on_tasks(self, now: float) -> None:
-        opening = self._opening
+        starting, opening = self._starting, self._opening
+        if starting is not None and starting.done:
+            self._starting = None
+            if starting.error is None:
+                self._started(starting.result)
+            else:
+                self._not_connected(starting.error, now)
         if opening is not None and opening.done:
             self._opening = None
             if opening.error is None:
@@ -336,8 +344,10 @@ class Relay:
 
     def _on_time(self, now: float) -> None:
         if self._state == "closing":
-            connected, opening = self._socket is not None, self._opening is not None
-            if self._shutdown is None or self._shutdown.over(self._channel, now, connected=connected, opening=opening):
+            connected, starting = self._socket is not None, self._starting is not None
+            if self._shutdown is None or self._shutdown.over(
+                self._session, self._channel, now, connected=connected, starting=starting
+            ):
                 self._state = "over"
             return
         if self._state == "lingering":
@@ -349,7 +359,7 @@ class Relay:
             if os.getppid() == self._parent:
                 self._close(now)
                 return
-        error = self._admission.verdict(now, opening=self._opening is not None)
+        error = self._admission.verdict(now, opening=self._busy)
         if error is not None:
             self._fail(error, now)
             return
@@ -362,17 +372,24 @@ class Relay:
         given_up = self._reconnect.exhausted(now)
         if given_up is not None:
             self._fail(given_up, now)
-        elif self._opening is None and self._reconnect.take(now):
-            channel = self._channel
-            self._opening = Task(lambda: self._service.resume(channel), self._waker)
-        elif self._opening is None and self._attempt_at is not None and now >= self._attempt_at:
+        elif self._session is not None and not self._busy and self._reconnect.take(now):
+            session, channel = self._session, self._channel
+            self._opening = Task(lambda: session.resume(channel), self._waker)
+        elif not self._busy and self._attempt_at is not None and now >= self._attempt_at:
             self._attempt_at = None
             self._open()
 
     def _watch_over(self, now: float) -> None:
         socket = self._socket
         incomplete = socket is not None and socket.incomplete
-        verdict = self._watch.look(now, self._channel, self._gate, online=socket is not None, incomplete=incomplete)
+        verdict = self._watch.look(
+            now,
+            self._channel,
+            self._gate,
+            session=self._session is not None,
+            online=socket is not None,
+            incomplete=incomplete,
+        )
         if verdict == login_wait.TELL:
             self._notify(self._watch.sentence())
         elif verdict == unanswered.PROBE:
@@ -433,10 +450,20 @@ class Relay:
 
     # --- the connection -----------------------------------------------------------------------------------------------
 
+    @property
+    def _busy(self) -> bool:
+        """Whether a session is being started or connected to."""
+        return self._starting is not None or self._opening is not None
+
     def _open(self) -> None:
-        channel = self._channel
         self._attempts += 1
-        self._opening = Task(lambda: self._service.open(channel), self._waker)
+        self._starting = Task(self._service.start, self._waker)
+
+    def _started(self, session: Session) -> None:
+        self._session = session
+        if self._state not in ("lingering", "closing"):
+            channel = self._channel
+            self._opening = Task(lambda: session.connect(channel), self._waker)
 
     def _connected(self, socket: WebSocket, now: float) -> None:
         if self._state in ("lingering", "closing"):
@@ -454,7 +481,7 @@ class Relay:
         if self._state in ("lingering", "closing"):
             return
         before = self._reconnect.last
-        if isinstance(error, SsmSshError) and self._service.session_id and self._reconnect.failed(now, error):
+        if isinstance(error, SsmSshError) and self._session is not None and self._reconnect.failed(now, error):
             self._log.info(f"not connected: {error.sentence()}")
         elif isinstance(error, SessionGone) and before is not None and not self._gate.open:
             self._admission.failed(before, now)  # the session has ended because of it
@@ -509,13 +536,13 @@ class Relay:
             self._fail(self._service.explain_end(said or reason), now)
 
     def _start_over(self, when: float, now: float) -> None:
-        old = self._service.session_id
-        Task(lambda: self._service.terminate(old, _TERMINATE), self._waker)
+        old, self._session = self._session, None
+        if old is not None:
+            Task(lambda: old.terminate(_TERMINATE), self._waker)
         if self._socket is not None:
             self._poller.forget(self._socket.fileno())
             self._socket.close()
             self._socket = None
-        self._service.session_id = ""
         self._ended = None
         self._watch.restart(now)
         self._state = "opening"
@@ -571,9 +598,9 @@ class Relay:
             self._streams.write(disconnect(sentence, begun=self._gate.banner_seen))
         self._streams.detach()
         self._service.cancel()
-        if self._service.session_id:
+        if self._session is not None:
             try:
-                self._service.terminate(self._service.session_id, _TERMINATE_LAST)
+                self._session.terminate(_TERMINATE_LAST)
             except SsmSshError as failure:
                 self._log.info(f"not terminated: {failure.sentence()}")
 
@@ -587,7 +614,7 @@ class Relay:
         if self._state == "closing":
             return
         self._state = "closing"
-        self._shutdown = Shutdown(self._service, self._waker, self._log, now)
+        self._shutdown = Shutdown(self._waker, self._log, now)
         self._poller.forget(self._streams.stdin)
         self._poller.forget(self._streams.stdout)
         self._streams.detach()

@@ -12,13 +12,26 @@ if TYPE_CHECKING:
     from ssm_ssh.tunnel.login_outcome import LoginOutcome
 
 
+class Session(Protocol):
+    """A session that AWS has started (session.managed.ManagedSession). Every method blocks, in a thread of its own."""
+
+    id: str
+
+    def connect(self, channel: Channel) -> WebSocket:
+        """Open the data channel; the opening message has been sent. After a failure, `resume` comes next."""
+
+    def resume(self, channel: Channel) -> WebSocket:
+        """Open the data channel again. Raises SessionGone when the session has ended."""
+
+    def terminate(self, patience: float) -> None:
+        """End the session at AWS, within `patience` seconds or not at all."""
+
+
 class TunnelService(Protocol):
     """The way to the instance. Every method blocks, and is called in a thread of its own."""
 
-    session_id: str
-    """The session that `open` started, "" before."""
     asking: bool
-    """Whether `open` waits for AWS to start a session, and for no person."""
+    """Whether `start` waits for AWS to start a session, and for no person."""
 
     def authorize(self) -> str:
         """Make the instance accept our key. Returns a notice for the user, "" for none."""
@@ -36,17 +49,11 @@ class TunnelService(Protocol):
         known_hosts itself and warns in its own words.
         """
 
-    def open(self, channel: Channel) -> WebSocket:
-        """Start a session and connect to it; the opening message has been sent."""
-
-    def resume(self, channel: Channel) -> WebSocket:
-        """Connect to the session again."""
-
-    def terminate(self, session_id: str, patience: float) -> None:
-        """End that session at AWS, within `patience` seconds or not at all."""
+    def start(self) -> Session:
+        """Start a session at AWS. The caller terminates what it returns."""
 
     def cancel(self) -> None:
-        """Make a running `open` or `resume` stop at its next step. Does not block."""
+        """Ask AWS nothing more on behalf of this connection. Does not block."""
 
     def ended(self, login: LoginOutcome) -> None:
         """Take note of how the connection looked, after all of it has ended and nothing of ssh's is held."""

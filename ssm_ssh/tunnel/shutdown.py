@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.log import Log
     from ssm_ssh.relay.tasks import Waker
-    from ssm_ssh.tunnel.service import TunnelService
+    from ssm_ssh.tunnel.service import Session
 
 # For what is still unsent, the flag that ends the session among it.
 _FLUSH = 0.4
@@ -20,24 +20,23 @@ _END, _END_IN_REACH = 2.0, 12.0
 # Between the end of the call's own time and ours.
 _SPARE = 0.2
 # A session that is just being started cannot be ended before AWS has told its id. Nobody waits for us any more.
-_END_OPENING = 10.0
+_END_STARTING = 10.0
 
 
 class Shutdown:
     """Begun when everything of ssh's has been let go."""
 
-    def __init__(self, service: TunnelService, waker: Waker, log: Log, now: float) -> None:
-        self._service = service
+    def __init__(self, waker: Waker, log: Log, now: float) -> None:
         self._waker = waker
         self._log = log
         self._since = now
         self._limit = _END
         self._terminating: Task[None] | None = None
 
-    def over(self, channel: Channel, now: float, *, connected: bool, opening: bool) -> bool:
+    def over(self, session: Session | None, channel: Channel, now: float, *, connected: bool, starting: bool) -> bool:
         """Take the next step; returns True when nothing is left to be done.
 
-        `connected`: the channel has a connection; `opening`: a session or connection is being opened.
+        `connected`: the channel has a connection; `starting`: a session is being started.
         """
         elapsed = now - self._since
         task = self._terminating
@@ -49,12 +48,11 @@ class Shutdown:
             return True
         if channel.closed:  # AWS itself has said that the session is over
             return True
-        if not self._service.session_id:
-            return not opening or elapsed >= _END_OPENING
+        if session is None:
+            return not starting or elapsed >= _END_STARTING
         if not connected or channel.drained or elapsed >= _FLUSH:
-            session_id = self._service.session_id
             self._limit = _END_IN_REACH if connected else _END
             self._since = max(self._since, now - _FLUSH)
             patience = self._since + self._limit - _SPARE - now
-            self._terminating = Task(lambda: self._service.terminate(session_id, patience), self._waker)
+            self._terminating = Task(lambda: session.terminate(patience), self._waker)
         return False

@@ -38,8 +38,11 @@ class Watch:
         self._login.restart(now)
         self._open = Unanswered(now)
 
-    def look(self, now: float, channel: Channel, gate: Gate, *, online: bool, incomplete: bool) -> str:
-        """Return a verdict of login_wait's or of unanswered's; `incomplete`: a message has begun and not ended."""
+    def look(self, now: float, channel: Channel, gate: Gate, *, session: bool, online: bool, incomplete: bool) -> str:
+        """Return a verdict of login_wait's or of unanswered's.
+
+        `session`: a session was started; `incomplete`: a message has begun and not ended.
+        """
         if now < self._next:
             return unanswered.WAIT
         self._next = now + INTERVAL
@@ -55,7 +58,7 @@ class Watch:
                 away=channel.away,
             )
         self._awaited = login_wait.step(
-            session=bool(self._service.session_id),
+            session=session,
             connected=online,
             established=channel.established,
             gap=channel.gap,

@@ -67,7 +67,7 @@ def test_calls_say_no_secret(
     said: list[str] = []
     api = Api(load(env=secret_env), debug=said.append, sleep=lambda _: None)
     for call in (
-        lambda: start_session(api, target),
+        lambda: start_session(api, target.instance_id, "AWS-StartSSHSession", {}),
         lambda: resume_session(api, "s"),
         lambda: terminate_session(api, "s"),
         lambda: push_key(api, target, KEY),
@@ -99,7 +99,7 @@ def test_the_proxys_password(secret_env: dict[str, str], target: Target, proxy: 
     secret_env["HTTPS_PROXY"] = proxy
     api = Api(load(env=secret_env), debug=said.append, sleep=lambda _: None)
     with pytest.raises(SsmSshError) as caught:
-        start_session(api, target)
+        start_session(api, target.instance_id, "AWS-StartSSHSession", {})
     said += [caught.value.sentence(), "".join(traceback.format_exception(caught.value))]
     assert "CANARY" not in "\n".join(said)
 
@@ -107,7 +107,7 @@ def test_the_proxys_password(secret_env: dict[str, str], target: Target, proxy: 
 def test_endpoint_urls_with_a_password(secret_env: dict[str, str], target: Target) -> None:
     secret_env["AWS_ENDPOINT_URL_SSM"] = "https://me:CANARY@h"
     with pytest.raises(SsmSshError) as caught:
-        start_session(Api(load(env=secret_env)), target)
+        start_session(Api(load(env=secret_env)), target.instance_id, "AWS-StartSSHSession", {})
     assert "CANARY" not in caught.value.sentence() + "".join(traceback.format_exception(caught.value))
 
 

@@ -14,7 +14,6 @@ from ssm_ssh.locate import history
 from ssm_ssh.locate.history import Learned
 from ssm_ssh.locate.resolver import Located, locate
 from ssm_ssh.settings.schema import load
-from ssm_ssh.target import parse_target
 from tests.fleet import Fleet, Instance, an_id, running
 
 REGIONS = ("eu-west-1", "us-east-1", "ap-south-1")
@@ -119,7 +118,7 @@ def test_a_wrong_choice_says_what_was_tried(home: Home, env: dict[str, str], hos
     home.fleet.answers["StartSession"] = lambda _: (400, "TargetNotConnected")
     found = home.locate(an_id(99) + host, **env)
     with pytest.raises(TargetNotConnected) as error:
-        start_session(Api(found.aws), parse_target(found.name.instance_id, "22", "ubuntu"))
+        start_session(Api(found.aws), found.name.instance_id, "AWS-StartSSHSession", {})
     assert said in error.value.sentence()
     assert "region and profile" in error.value.sentence()
 

@@ -9,7 +9,7 @@ import pytest
 
 from ssm_ssh.aws.api.client import Api
 from ssm_ssh.aws.config.settings import load
-from ssm_ssh.aws.services.sessions import Session
+from ssm_ssh.aws.services.sessions import StartedSession
 from ssm_ssh.errors import AccessDenied
 from ssm_ssh.log import Log
 from ssm_ssh.session.gateway import Gateway
@@ -52,7 +52,7 @@ def test_an_upgrade_that_a_policy_denies_names_the_action_and_what_to_grant(monk
     gateway = Gateway(load(region="eu-central-1", env={"HOME": "/nowhere"}), api, Log(None))
     url = "wss://ssmmessages.eu-central-1.amazonaws.com/v1/data-channel/me-0123456789abcdef0?role=publish_subscribe"
     with pytest.raises(AccessDenied) as caught:
-        gateway.enter(Session("me-0123456789abcdef0", "token", url), cast("Any", None), time.monotonic() + 10)
+        gateway.enter(StartedSession("me-0123456789abcdef0", "token", url), cast("Any", None), time.monotonic() + 10)
     assert caught.value.sentence() == (
         f"ssmmessages:OpenDataChannel is not allowed on {arn}: no identity-based policy allows it, in eu-central-1 "
         "(profile 'default'). "

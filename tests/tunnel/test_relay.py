@@ -116,12 +116,29 @@ class FakeSocket:
         self.closed = True
 
 
+class FakeSession:
+    """Connects as the world says."""
+
+    def __init__(self, world: FakeWorld) -> None:
+        self.world = world
+        self.id = f"session-{world.opened}"
+
+    def connect(self, channel: object) -> FakeSocket:
+        return self.world.opening.pop(0)()
+
+    def resume(self, channel: object) -> FakeSocket:
+        self.world.resumed += 1
+        return self.world.resuming()
+
+    def terminate(self, patience: float) -> None:
+        self.world.terminated.append(self.id)
+
+
 class FakeWorld:
     """A TunnelService whose calls do as they are told, and the ends that ssh holds."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
-        self.session_id = ""
         self.asking = False
         self.opened = 0
         self.ends: list[tuple[str, bool]] = []
@@ -177,17 +194,9 @@ class FakeWorld:
     def check_host_key(self, key: object, *, judged_by_ssh: bool) -> str:
         return ""
 
-    def open(self, channel: object) -> FakeSocket:
+    def start(self) -> FakeSession:
         self.opened += 1
-        self.session_id = f"session-{self.opened}"
-        return self.opening.pop(0)()
-
-    def resume(self, channel: object) -> FakeSocket:
-        self.resumed += 1
-        return self.resuming()
-
-    def terminate(self, session_id: str, patience: float) -> None:
-        self.terminated.append(session_id)
+        return FakeSession(self)
 
     def cancel(self) -> None:
         pass

@@ -18,7 +18,6 @@ RECORDING = recordings()[0]
 class FakeService:
     """Has a word for everything."""
 
-    session_id = "session-1"
     asking = False
 
     def explain_step(self, awaited: str) -> str:
@@ -50,7 +49,9 @@ class Connection:
         """Seconds until that verdict; other verdicts are passed over."""
         began = self.now
         while self.now < began + limit:
-            verdict = self.watch.look(self.now, self.channel, self.gate, online=self.online, incomplete=self.incomplete)
+            verdict = self.watch.look(
+                self.now, self.channel, self.gate, session=True, online=self.online, incomplete=self.incomplete
+            )
             if verdict == wanted:
                 return self.now - began
             self.now += 0.1

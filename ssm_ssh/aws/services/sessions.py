@@ -12,66 +12,73 @@ from ssm_ssh.errors import AwsError, ProtocolError, SessionGone, UsageError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from ssm_ssh.aws.api.client import Api
-    from ssm_ssh.target import Target
+    from collections.abc import Mapping, Sequence
 
-SSH_DOCUMENT = "AWS-StartSSHSession"
+    from ssm_ssh.aws.api.client import Api
+
 # The limit of StartSession's model.
 _MAX_REASON = 256
 
 
-class Session:
+class StartedSession:
     """A started or resumed session. Token and URL open its data channel, so the repr shows the id alone."""
 
-    __slots__ = ("session_id", "stream_url", "token")
+    __slots__ = ("id", "stream_url", "token")
 
     def __init__(self, session_id: str, token: str, stream_url: str) -> None:
-        self.session_id = session_id
+        self.id = session_id
         self.token = token
         self.stream_url = stream_url
 
     def __repr__(self) -> str:
-        return f"Session({self.session_id!r})"
+        return f"StartedSession({self.id!r})"
 
 
-def start_payload(target: Target, document: str = SSH_DOCUMENT, reason: str = "") -> dict[str, Any]:
-    """Return StartSession's input. Raises UsageError for what cannot be a document's name."""
-    if not names.is_document(document):
+def start_payload(
+    target: str, document: str, parameters: Mapping[str, Sequence[str]], reason: str = ""
+) -> dict[str, Any]:
+    """Return StartSession's input. Raises UsageError for what cannot be a document's name.
+
+    `target`: an instance id, or `ecs:CLUSTER_TASK_RUNTIME`; `document`: "" for the account's shell session;
+    `parameters`: those of the document.
+    """
+    if document and not names.is_document(document):
         raise UsageError(f"'{document[:80]}' is not the name of a session document", names.DOCUMENT_HINT)
-    payload: dict[str, Any] = {
-        "Target": target.instance_id,
-        "DocumentName": document,
-        "Parameters": {"portNumber": [str(target.port)]},
-    }
-    if said := printable(reason, _MAX_REASON):
-        payload["Reason"] = said
+    payload: dict[str, Any] = {"Target": target}
+    if document:
+        payload["DocumentName"] = document
+    if parameters:
+        payload["Parameters"] = {name: list(values) for name, values in parameters.items()}
+    if shown := printable(reason, _MAX_REASON):
+        payload["Reason"] = shown
     return payload
 
 
 def start_session(
-    api: Api, target: Target, document: str = SSH_DOCUMENT, *, reason: str = "", deadline: float | None = None
-) -> Session:
-    """Start a session to `target`'s port; `reason` (at most 256 characters) shows in the audit trail.
+    api: Api,
+    target: str,
+    document: str,
+    parameters: Mapping[str, Sequence[str]],
+    *,
+    reason: str = "",
+    deadline: float | None = None,
+) -> StartedSession:
+    """Start a session with `target`; the first 256 characters of `reason` show in the audit trail.
 
     `deadline` is in time.monotonic()'s seconds. Raises what Api.call raises, and UsageError. The call is repeated
     after a lost answer: the session that may have been started without our knowing has no data channel, does nothing
     on the instance, and Systems Manager ends it when it idles out.
     """
-    answer = api.call(
-        "ssm",
-        "StartSession",
-        start_payload(target, document, reason),
-        target=target.instance_id,
-        deadline=deadline,
-    )
+    payload = start_payload(target, document, parameters, reason)
+    answer = api.call("ssm", "StartSession", payload, target=target, deadline=deadline)
     session_id = _text(answer, "SessionId")
     token, url = _text(answer, "TokenValue"), _text(answer, "StreamUrl")
     if not session_id or not token or not url:
         raise ProtocolError("StartSession's answer lacks SessionId, TokenValue or StreamUrl", "Check the endpoint URL")
-    return Session(session_id, token, url)
+    return StartedSession(session_id, token, url)
 
 
-def resume_session(api: Api, session_id: str, *, deadline: float | None = None) -> Session:
+def resume_session(api: Api, session_id: str, *, deadline: float | None = None) -> StartedSession:
     """Return `session_id` with the new token that opens its data channel again. Repeating it yields another token.
 
     Raises SessionGone when the session has timed out or was terminated, else what Api.call raises.
@@ -82,7 +89,7 @@ def resume_session(api: Api, session_id: str, *, deadline: float | None = None) 
         raise SessionGone("the session has ended and cannot be resumed", "Connect again", operation="ResumeSession")
     if _text(answer, "SessionId") not in ("", session_id):
         raise ProtocolError("ResumeSession answered with another session", "Check the endpoint URL")
-    return Session(_text(answer, "SessionId") or session_id, token, url)
+    return StartedSession(_text(answer, "SessionId") or session_id, token, url)
 
 
 def terminate_session(api: Api, session_id: str, *, deadline: float | None = None) -> None:
