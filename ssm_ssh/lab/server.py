@@ -151,7 +151,7 @@ class Server:
         environment = {**self.environment, "PATH": self._system_path}
         if os.geteuid() == 0:
             del environment["TMPDIR"]
-        command = module("ssm_ssh.lab.machines.instances")
+        command = module("ssm_ssh.lab.machines")
         with theirs:
             process = await asyncio.create_subprocess_exec(*command, stdin=theirs.fileno(), stdout=2, env=environment)
         stack.push_async_callback(_end_process, process)

@@ -16,10 +16,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ssm_ssh.lab.accounts.userland import Userland
+from typing import Any, NamedTuple
 
 # Names the passwd file whose first line is the user that a program runs as, as NSS_WRAPPER_PASSWD does.
 VARIABLE = "SSM_SSH_LAB_PASSWD"
@@ -119,22 +116,36 @@ exec {program} "$@"
 """
 
 
-def programs(land: Userland) -> dict[str, str]:
-    """Return the text of each program for the folder `land.tools`, by name."""
+class Account(NamedTuple):
+    """What the programs need to know of an instance.
+
+    `tools` is the folder they are put into. `passwd` is the passwd file of the user that has none named in the
+    environment. `other_uid` holds the arguments of subprocess.Popen for the instance's users, None where they share
+    the uid of the lab.
+    """
+
+    tools: Path
+    passwd: Path
+    group: Path
+    other_uid: dict[str, Any] | None
+
+
+def programs(account: Account) -> dict[str, str]:
+    """Return the text of each program for the folder `account.tools`, by name."""
     words = {
         "variable": VARIABLE,
-        "passwd": shlex.quote(str(land.passwd(land.users[0]))),
-        "group": shlex.quote(str(land.etc / "group")),
+        "passwd": shlex.quote(str(account.passwd)),
+        "group": shlex.quote(str(account.group)),
     }
     made = {
         "id": _ID.format(program=_real("id"), uid='"$program" -u', **words),
         "getent": _GETENT.format(program=_real("getent"), **words),
     }
-    own = shlex.quote(str(land.tools / "id"))
+    own = shlex.quote(str(account.tools / "id"))
     for name, option in (("whoami", "-un"), ("logname", "-un"), ("groups", "-Gn")):
         made[name] = f'#!/bin/sh\nexec {own} {option} "$@"\n'
-    if land.as_root and (python := _readable_python(land)):
-        rcp = land.tools / "rcp.py"
+    if account.other_uid is not None and (python := _readable_python(account.other_uid)):
+        rcp = account.tools / "rcp.py"
         made[rcp.name] = Path(__file__).parent.parent.joinpath("sshd", "rcp.py").read_text()
         made["scp"] = _SCP.format(python=shlex.quote(python), rcp=shlex.quote(str(rcp)), program=_real("scp"))
     return made
@@ -144,13 +155,13 @@ def _real(name: str) -> str:
     return shlex.quote(shutil.which(name, path=_SYSTEM) or f"/usr/bin/{name}")
 
 
-def _readable_python(land: Userland) -> str:
+def _readable_python(other_uid: dict[str, Any]) -> str:
     """Return a Python that the instance's users can run: root's own may be in root's home. "" where there is none."""
     for python in (os.path.realpath(sys.executable), shutil.which("python3", path=_SYSTEM)):
         if python:
             try:
                 command = [python, "-I", "-S", "-c", ""]
-                subprocess.run(command, check=True, capture_output=True, timeout=20, cwd="/", **land.identity(""))
+                subprocess.run(command, check=True, capture_output=True, timeout=20, cwd="/", **other_uid)
             except (OSError, subprocess.SubprocessError):
                 continue
             return python

@@ -131,7 +131,13 @@ class Userland:
         groups = "".join(f"{user}:*:{self.gid}:\n" for user in self.users)
         self.write(self.etc / "group", f"{groups}root:*:{0 if self.as_root else self.gid}:\n")
         if not self.nss_wrapper:
-            for name, text in programs.programs(self).items():
+            account = programs.Account(
+                tools=self.tools,
+                passwd=self.passwd(self.users[0]),
+                group=self.etc / "group",
+                other_uid=self.identity("") if self.as_root else None,
+            )
+            for name, text in programs.programs(account).items():
                 self.write(self.tools / name, text, executable=True)
             for user in self.users:
                 self._profile(self.home(user) / ".profile")

@@ -14,7 +14,6 @@ import base64
 import json
 import secrets
 import ssl
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,18 +21,20 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from ssm_ssh.lab.faults.faults import Faults
 from ssm_ssh.lab.faults.plan import Rule
+from ssm_ssh.lab.gateway.control_channel import ControlChannels, Presence
 from ssm_ssh.lab.gateway.http import Accept, Answer, Door, error_body
-from ssm_ssh.lab.gateway.owners import Control, Opening, Presence, close_unopened
-from ssm_ssh.lab.gateway.session import Session, SessionOrder, SessionView, Token, job_parameters, new_token
+from ssm_ssh.lab.gateway.pending import PendingSocket, close_if_pending
+from ssm_ssh.lab.gateway.session import Session, SessionOrder, SessionView, job_parameters
 from ssm_ssh.lab.gateway.socket import GatewaySocket
+from ssm_ssh.lab.gateway.tokens import Tokens
 from ssm_ssh.lab.identity.verify import SignatureRefused
 from ssm_ssh.lab.wire import message as am
 
 __all__ = ["Gateway", "GatewayOptions", "NotOnline", "Presence", "SessionOrder", "SessionView"]
 
-# A socket that has not shown its token by then is closed.
-OPENING_PATIENCE = 10.0
-# Ended sessions are kept for those who ask how they ended; the oldest go when there are more sessions than this.
+# Seconds after which a socket that has not shown its token is closed.
+TOKEN_TIMEOUT = 10.0
+# Ended sessions stay visible; beyond this number the oldest are dropped.
 SESSIONS_KEPT = 10_000
 
 
@@ -96,9 +97,13 @@ class Gateway:
         self._log = log
         self._server: asyncio.Server | None = None
         self._sessions: dict[str, Session] = {}
-        self._tokens: dict[str, Token] = {}
-        self._controls: dict[str, tuple[GatewaySocket, Control]] = {}
-        self._links: set[GatewaySocket] = set()
+        self._tokens = Tokens()
+        self._control_channels = ControlChannels(
+            presence_changed=self._presence_changed,
+            task_complete=self._task_complete,
+            message_received=self._agent_message,
+        )
+        self._sockets: set[GatewaySocket] = set()
         self.faults.listen(self._fault)
 
     async def start(self, port: int = 0) -> int:
@@ -112,8 +117,8 @@ class Gateway:
         """Close every socket and stop listening."""
         for session in self._sessions.values():
             session.stop()
-        for link in list(self._links):
-            link.cut("eof")
+        for socket in list(self._sockets):
+            socket.cut("eof")
         if self._server is not None:
             self._server.close()
             await asyncio.sleep(0)
@@ -129,24 +134,19 @@ class Gateway:
 
     def presence(self, instance_id: str) -> Presence | None:
         """Return the agent's presence, None when it is not online."""
-        control = self._controls.get(instance_id)
-        return control[1].presence if control else None
+        return self._control_channels.presence(instance_id)
 
     def open_session(self, order: SessionOrder) -> str:
         """Open a session: send the job to the agent and return the client's token. Raises NotOnline."""
-        control = self._controls.get(order.instance_id)
-        if control is None:
+        if self._control_channels.presence(order.instance_id) is None:
             raise NotOnline(order.instance_id)
-        while len(self._sessions) >= SESSIONS_KEPT:
-            del self._sessions[
-                next((key for key, one in self._sessions.items() if one.over), next(iter(self._sessions)))
-            ]
+        self._drop_old_sessions()
         self._sessions[order.session_id] = Session(
             order,
             faults=self.faults,
             idle_timeout=self.options.idle_timeout,
             changed=self._session_changed,
-            tell_agent=lambda frame: self._tell_agent(order.instance_id, frame),
+            tell_agent=lambda frame: self._control_channels.send(order.instance_id, frame),
             early_frames=self.options.early_frames,
         )
         content = {
@@ -163,13 +163,18 @@ class Gateway:
             "Topic": "aws.ssm.startSession",
             "SchemaVersion": 1,
         }
-        control[0].send([am.encode_json(am.START_SESSION, job)])
-        return self._give(order.session_id, "client")
+        self._control_channels.send(order.instance_id, am.encode_json(am.START_SESSION, job))
+        return self._issue(order.session_id, "client")
+
+    def _drop_old_sessions(self) -> None:
+        while len(self._sessions) >= SESSIONS_KEPT:
+            ended = (key for key, session in self._sessions.items() if session.over)
+            del self._sessions[next(ended, next(iter(self._sessions)))]
 
     def resume_session(self, session_id: str) -> str | None:
         """Return a new token for a session, None when it has ended."""
         session = self._sessions.get(session_id)
-        return None if session is None or session.over else self._give(session_id, "client")
+        return None if session is None or session.over else self._issue(session_id, "client")
 
     def terminate_session(self, session_id: str) -> bool:
         """End a session on behalf of TerminateSession; False when it was not there or over already."""
@@ -186,40 +191,19 @@ class Gateway:
 
     def sessions(self) -> list[SessionView]:
         """Return all sessions, ended ones too, in the order in which they were opened."""
-        return [one.view() for one in self._sessions.values()]
+        return [session.view() for session in self._sessions.values()]
 
     def send_to_agent(self, instance_id: str, kind: str, values: object) -> None:
         """Send one JSON message on an agent's control channel (agent_job, for instance). Raises NotOnline."""
-        if not self._tell_agent(instance_id, am.encode_json(kind.encode(), values)):
+        if not self._control_channels.send(instance_id, am.encode_json(kind.encode(), values)):
             raise NotOnline(instance_id)
-
-    def _tell_agent(self, instance_id: str, frame: bytes) -> bool:
-        control = self._controls.get(instance_id)
-        if control is not None:
-            control[0].send([frame])
-        return control is not None
 
     def _session_changed(self, session: Session) -> None:
         if self.on_session is not None:
             self.on_session(session.view())
 
-    # Tokens
-
-    def _give(self, session_id: str, side: str) -> str:
-        now = time.monotonic()
-        self._tokens = {key: one for key, one in self._tokens.items() if one.until > now}
-        token = new_token()
-        self._tokens[token] = Token(session_id, side, now + self.options.token_lifetime)
-        return token
-
-    def _redeem(self, token: object, session_id: str, side: str) -> bool:
-        """True when `token` was given for this purpose and is still good; it is used up by that."""
-        if not isinstance(token, str) or (found := self._tokens.get(token)) is None:
-            return False
-        if (found.session_id, found.side) != (session_id, side) or found.until < time.monotonic():
-            return False
-        del self._tokens[token]
-        return True
+    def _issue(self, channel: str, side: str) -> str:
+        return self._tokens.issue(channel, side, self.options.token_lifetime)
 
     # Behind the door
 
@@ -243,7 +227,7 @@ class Gateway:
         if session is not None and session.over:
             return self._refuse(operation, name, (400, "BadRequest", "Session is already terminated"), principal.name)
         self._note(operation, name, 201, "", principal.name)
-        token = self._give(name, "control" if kind == "control-channel" else "agent")
+        token = self._issue(name, "control" if kind == "control-channel" else "agent")
         return Answer(
             201,
             f"<{operation}Output><MessageSchemaVersion>1.0</MessageSchemaVersion>"
@@ -274,15 +258,21 @@ class Gateway:
             return self._refuse(operation, name, (status, "ServiceUnavailable", "refused"), principal.name)
         self._note(operation, name, 101, "", principal.name)
         who = "" if principal.kind == "anonymous" else principal.name
-        return Accept(Opening(self, kind, name), side, who)
 
-    def upgraded(self, link: GatewaySocket) -> None:
-        """Start the clocks of a new WebSocket."""
-        self._links = {one for one in self._links if not one.gone}
-        self._links.add(link)
+        def admit(socket: GatewaySocket, opening: dict[str, Any]) -> bool:
+            if kind == "control-channel":
+                return self._admit_agent(socket, name, opening)
+            return self._admit_to_session(socket, name, opening)
+
+        return Accept(PendingSocket(admit), side, who)
+
+    def upgraded(self, socket: GatewaySocket) -> None:
+        """Start the timers of a new WebSocket."""
+        self._sockets = {other for other in self._sockets if not other.gone}
+        self._sockets.add(socket)
         loop = asyncio.get_running_loop()
-        link.timers.append(loop.call_later(OPENING_PATIENCE, close_unopened, link))
-        link.timers.append(loop.call_later(self.options.connection_lifetime, link.close, 1000, "Bye"))
+        socket.timers.append(loop.call_later(TOKEN_TIMEOUT, close_if_pending, socket))
+        socket.timers.append(loop.call_later(self.options.connection_lifetime, socket.close, 1000, "Bye"))
 
     def _refuse(self, operation: str, name: str, answer: tuple[int, str, str], who: str = "") -> Answer:
         status, code, message = answer
@@ -294,57 +284,48 @@ class Gateway:
             key = "InstanceId" if "Control" in operation else "SessionId"
             self._log(operation, {key: name}, status, error, who)
 
-    # Opened sockets
+    # Sockets that have shown a token
 
-    def opened(self, link: GatewaySocket, kind: str, name: str, opening: dict[str, Any]) -> bool:
-        """Check the token in a socket's first frame and give the socket to its owner; False when it is no good."""
-        token = opening.get("TokenValue")
-        if kind == "control-channel":
-            if not self._redeem(token, name, "control"):
-                return False
-            self._control(link, name, opening)
-            return True
-        session = self._sessions.get(name)
-        if session is None or session.over or not self._redeem(token, name, link.side):
+    def _admit_agent(self, socket: GatewaySocket, instance_id: str, opening: dict[str, Any]) -> bool:
+        valid = self._tokens.redeem(opening.get("TokenValue"), instance_id, "control")
+        if valid:
+            self._control_channels.join(socket, instance_id, opening)
+        return valid
+
+    def _admit_to_session(self, socket: GatewaySocket, session_id: str, opening: dict[str, Any]) -> bool:
+        session = self._sessions.get(session_id)
+        if session is None or session.over:
             return False
-        if link.side == "agent":
-            session.join_agent(link)
+        if not self._tokens.redeem(opening.get("TokenValue"), session_id, socket.side):
+            return False
+        if socket.side == "agent":
+            session.join_agent(socket)
             return True
         if session.connections and opening.get("ClientId") != session.client_id:
             return False
-        session.join_client(link, opening)
+        session.join_client(socket, opening)
         return True
 
-    def _control(self, link: GatewaySocket, instance_id: str, opening: dict[str, Any]) -> None:
-        presence = Presence(str(opening.get("AgentVersion")), str(opening.get("PlatformType")), time.time())
-        old = self._controls.get(instance_id)
-        control = Control(self, instance_id, presence)
-        self._controls[instance_id] = (link, control)
-        link.owner = control
-        if old is not None:
-            old[0].close(1000, "Bye")
+    # Reports of agents
+
+    def _presence_changed(self, instance_id: str, presence: Presence | None) -> None:
         if self.on_presence is not None:
             self.on_presence(instance_id, presence)
 
-    def control_lost(self, instance_id: str, link: GatewaySocket) -> None:
-        """An agent's control channel is gone."""
-        control = self._controls.get(instance_id)
-        if control is not None and control[0] is link:
-            del self._controls[instance_id]
-            if self.on_presence is not None:
-                self.on_presence(instance_id, None)
-
-    def task_complete(self, instance_id: str, values: dict[str, Any]) -> None:
-        """An agent says that the task of a session is over."""
+    def _task_complete(self, instance_id: str, values: dict[str, Any]) -> None:
         session = self._sessions.get(str(values.get("TaskId")))
         if session is not None and session.order.instance_id == instance_id:
             session.task_complete(str(values.get("FinalTaskStatus")), str(values.get("Output") or ""))
+
+    def _agent_message(self, instance_id: str, kind: str, values: object) -> None:
+        if self.on_agent_message is not None:
+            self.on_agent_message(instance_id, kind, values)
 
     # Faults
 
     def _fault(self, rule: Rule) -> None:
         if rule.name == "expire_tokens":
-            self._tokens.clear()
+            self._tokens.revoke_all()
         elif rule.name == "clear":
             for session in self._sessions.values():
                 for link in (session.client, session.agent):

@@ -8,8 +8,6 @@ for that); the end of a session is the agent's task result on its control channe
 from __future__ import annotations
 
 import asyncio
-import base64
-import secrets
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -59,19 +57,6 @@ class SessionView(NamedTuple):
     connections: int
     bytes_up: int
     bytes_down: int
-
-
-class Token(NamedTuple):
-    """A token that was given out: for whom, and until when (monotonic seconds)."""
-
-    session_id: str
-    side: str
-    until: float
-
-
-def new_token() -> str:
-    """Return a random token. Like AWS's it holds `+`, `/` and `=`, which a client must not take apart."""
-    return base64.b64encode(secrets.token_bytes(100)).decode()
 
 
 def job_parameters(order: SessionOrder) -> dict[str, Any]:

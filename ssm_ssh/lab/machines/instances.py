@@ -1,14 +1,9 @@
-"""All instances of a lab: who they are, the ways to them, and what is done to them by name.
-
-`python -m ssm_ssh.lab.machines.instances` is the lab's second process, see host.py.
-"""
+"""All instances of a lab, by id: starting and stopping them, connecting to them, and what services do to them."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -196,17 +191,3 @@ def _made_up(machine: Machine) -> tuple[str, ...]:
     folder = machine.land.run / "forged"
     folder.mkdir(mode=0o700, exist_ok=True)
     return tuple(make_host_keys(folder, "forged", owner))
-
-
-def main() -> int:
-    """Be the lab's instances process: serve on fd 0 until its end."""
-    from ssm_ssh.lab.machines import host
-    from ssm_ssh.lab.wire import link
-
-    with contextlib.suppress(KeyboardInterrupt):
-        return link.run_child(host.start)
-    return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -416,7 +416,7 @@ async def test_the_agent_gives_up_after_six_attempts_and_keeps_silent(monkeypatc
 @asynchronous
 async def test_the_control_channel_comes_back() -> None:
     async with World() as world:
-        world.gateway._controls[INSTANCE][0].cut("eof")
+        world.gateway._control_channels._channels[INSTANCE].socket.cut("eof")
         await world.until(lambda: world.gateway.presence(INSTANCE) is None)
         await world.until(lambda: world.gateway.presence(INSTANCE) is not None)
         client = await world.ready()

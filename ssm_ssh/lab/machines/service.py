@@ -20,7 +20,7 @@ from ssm_ssh.lab.wire.link import Failed
 _EXECUTION_SECONDS = 3600.0
 
 
-async def start(config: dict[str, Any]) -> Host:
+async def start(config: dict[str, Any]) -> InstanceService:
     """Boot the machines and start their agents, as the server's `config` says (see server.py).
 
     Raises Failed or OSError; then nothing is left.
@@ -38,9 +38,9 @@ async def start(config: dict[str, Any]) -> Host:
     except BaseException:
         await instances.stop()
         raise
-    host = Host(instances, _agents(config, options, instances))
-    await host.start_agents()
-    return host
+    service = InstanceService(instances, _agents(config, options, instances))
+    await service.start_agents()
+    return service
 
 
 def _agents(config: dict[str, Any], options: LabOptions, instances: Instances) -> dict[str, Callable[[], Agent]]:
@@ -64,7 +64,7 @@ def _agents(config: dict[str, Any], options: LabOptions, instances: Instances) -
     return {one["instance_id"]: maker(one) for one in config["instances"]}
 
 
-class Host:
+class InstanceService:
     """What runs behind the link: see link.Child. `agents` makes an agent for each instance id."""
 
     def __init__(self, instances: Instances, agents: dict[str, Callable[[], Agent]]) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from ssm_ssh.lab.agent.quirk import Quirk
 from ssm_ssh.lab.machines.faults import FAULTS
-from ssm_ssh.lab.machines.host import Host
 from ssm_ssh.lab.machines.instances import Instances
+from ssm_ssh.lab.machines.service import InstanceService
 from ssm_ssh.lab.options import InstanceOptions
 from ssm_ssh.lab.wire.link import Failed
 
@@ -47,10 +47,10 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.log: list[str] = []
         self.instances = Instances(folder, MEMBERS, sshd="embedded")
-        self.host: Host
+        self.host: InstanceService
 
     async def play(self, scene: Coroutine[object, object, None]) -> None:
-        self.host = Host(self.instances, dict.fromkeys((WEB, OFF), lambda: FakeAgent(self.log)))  # type: ignore[arg-type]
+        self.host = InstanceService(self.instances, dict.fromkeys((WEB, OFF), lambda: FakeAgent(self.log)))  # type: ignore[arg-type]
         await self.instances.start()
         await self.host.start_agents()
         try:
