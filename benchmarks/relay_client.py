@@ -18,7 +18,7 @@ from ssm_ssh.log import Log
 from ssm_ssh.relay.stdio import StandardStreams
 from ssm_ssh.transport.dial import dial
 from ssm_ssh.transport.stream import TlsStream
-from ssm_ssh.transport.streamurl import check_stream_url
+from ssm_ssh.transport.stream_url import check_stream_url
 from ssm_ssh.transport.tls import client_context
 from ssm_ssh.transport.websocket import open_websocket
 from ssm_ssh.tunnel.relay import Relay
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ssm_ssh.errors import SsmSshError
     from ssm_ssh.ssh.hostkey import HostKey
-    from ssm_ssh.transport.streamurl import StreamUrl
+    from ssm_ssh.transport.stream_url import StreamUrl
     from ssm_ssh.transport.websocket import WebSocket
 
 

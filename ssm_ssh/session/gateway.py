@@ -40,7 +40,7 @@ class Gateway:
 
         Raises ProtocolError for a StreamUrl that leads elsewhere, NetworkError, UpgradeRefused, AccessDenied.
         """
-        from ssm_ssh.transport.streamurl import check_stream_url
+        from ssm_ssh.transport.stream_url import check_stream_url
         from ssm_ssh.transport.websocket import open_websocket
 
         settings = self._settings

@@ -1,1 +1,1 @@
-"""Bytes over the network: TLS, proxies, WebSocket."""
+"""Connections over the network: TCP, proxies, TLS and WebSocket."""

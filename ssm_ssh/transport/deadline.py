@@ -1,4 +1,4 @@
-"""Points in time by which something must have happened, as `time.monotonic()` counts them."""
+"""Deadlines in seconds of `time.monotonic()`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ssm_ssh.errors import NetworkError
 
 
 def remaining(deadline: float, what: str) -> float:
-    """Return the seconds left until `deadline` (monotonic seconds), always above zero.
+    """Return the seconds left until `deadline` (monotonic), always more than zero.
 
-    Raises NetworkError when there are none: `what` names what was waited for.
+    Raises NetworkError when none are left; `what` names what the caller waits for.
     """
     seconds = deadline - time.monotonic()
     if seconds <= 0:
@@ -19,7 +19,7 @@ def remaining(deadline: float, what: str) -> float:
 
 
 def timed_out(what: str) -> NetworkError:
-    """Return the error that says that `what` did not happen in time."""
+    """Return the error for `what` not having happened in time."""
     return NetworkError(
         f"no answer in time: {what}",
         "Check the network, VPN, firewall and HTTPS_PROXY; outbound TCP port 443 must be open",

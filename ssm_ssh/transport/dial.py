@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from ssm_ssh.transport.proxy import Proxy
 
-# How long an address may stay silent before the next one is tried beside it: the recommendation of RFC 8305, section 5.
+# Seconds that an address may stay silent before the next one is tried in parallel: RFC 8305, section 5.
 _STAGGER = 0.25
-# The kernel takes no more than this much that it has not sent yet. Without a limit it queues up to 4 MiB, behind
-# which acknowledgements, pings and the close would wait for seconds on a slow uplink; 128 KiB is eight TLS records,
-# enough to keep 30 MB/s busy over 4 ms between two turns of the loop that fills it.
+# Bytes that the kernel queues before it has sent them. Its default of up to 4 MiB would delay acknowledgements, pings
+# and the close by seconds on a slow uplink. 128 KiB are eight TLS records: enough for 30 MB/s when the loop that
+# refills the queue comes around every 4 ms.
 _NOT_SENT_LOW_WATER = 128 * 1024
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", {"linux": 25, "darwin": 0x201}.get(sys.platform))
-# A silent peer is asked after one minute, and given up after two: NAT gateways of AWS forget a flow after 350 s.
+# Seconds: a silent peer is probed after one minute and given up after two. AWS's NAT gateways drop a flow after 350 s.
 _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 60, 15, 4
 
 
@@ -40,10 +40,9 @@ def dial(
 ) -> socket.socket:
     """Return a socket connected to `host`:`port`, through `proxy` if given, after at most `timeout` seconds.
 
-    `context` gives what verifies the certificate of a proxy that is spoken to over TLS, the
-    system's roots where it is None.
-    It has `timeout` set, sends without delay (TCP_NODELAY), keeps alive and is closed on exec. All addresses of a
-    name are tried, the next one beside a silent one. Raises NetworkError or ProxyRefused.
+    `context` verifies the certificate of a proxy that uses TLS; None: with the system's roots. The socket has
+    `timeout` set, sends without delay (TCP_NODELAY), keeps alive and is closed on exec. All addresses of a name are
+    tried, the next one in parallel with a silent one. Raises NetworkError or ProxyRefused.
     """
     deadline = time.monotonic() + timeout
     near, near_port = (proxy.host, proxy.port) if proxy else (host, port)
@@ -52,17 +51,17 @@ def dial(
     try:
         _configure(sock)
         if proxy:
-            from ssm_ssh.transport.tunnel import open_tunnel
+            from ssm_ssh.transport.http_connect import request_tunnel
 
             if proxy.secure:
                 from ssm_ssh.transport.tls import client_context
-                from ssm_ssh.transport.tlsproxy import bridge, handshake
+                from ssm_ssh.transport.tls_proxy import bridge, handshake
 
                 sock = outer = handshake(sock, (context or client_context)(), proxy, deadline)
-                open_tunnel(sock, host, port, proxy, deadline)
+                request_tunnel(sock, host, port, proxy, deadline)
                 sock = bridge(outer)
             else:
-                open_tunnel(sock, host, port, proxy, deadline)
+                request_tunnel(sock, host, port, proxy, deadline)
         sock.settimeout(timeout)
     except BaseException:
         sock.close()
@@ -73,7 +72,7 @@ def dial(
 def _resolve(host: str, port: int, label: str, deadline: float) -> list[tuple[int, tuple[str, int]]]:
     """Return (family, address) pairs, in the resolver's order of preference (RFC 6724).
 
-    A name is looked up in a thread of its own, for getaddrinfo knows no time limit.
+    A thread looks the name up, because getaddrinfo has no timeout.
     """
     try:
         return _lookup(host, port, socket.AI_NUMERICHOST)
@@ -92,10 +91,10 @@ def _resolve(host: str, port: int, label: str, deadline: float) -> list[tuple[in
     thread.join(remaining(deadline, f"the address of {label}"))
     if not outcome:
         raise timed_out(f"the address of {label}")
-    if isinstance(found := outcome[0], list):
-        return found
-    if isinstance(found, socket.gaierror) and found.errno == socket.EAI_AGAIN:
-        raise NetworkError(f"the name service has no answer for {label} now", "Check DNS and the network or VPN")
+    if isinstance(result := outcome[0], list):
+        return result
+    if isinstance(result, socket.gaierror) and result.errno == socket.EAI_AGAIN:
+        raise NetworkError(f"the name service cannot resolve {label} now", "Check DNS and the network or VPN")
     raise NetworkError(
         f"the name of {label} does not resolve",
         "Check HTTPS_PROXY"
@@ -106,16 +105,16 @@ def _resolve(host: str, port: int, label: str, deadline: float) -> list[tuple[in
 
 def _lookup(host: str, port: int, flags: int) -> list[tuple[int, tuple[str, int]]]:
     infos = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags)
-    found: list[tuple[int, tuple[str, int]]] = []
+    entries: list[tuple[int, tuple[str, int]]] = []
     for family, _, _, _, address in infos:
         entry = (int(family), address)
-        if entry not in found:
-            found.append(entry)  # type: ignore[arg-type] # an IPv6 address has two more members
-    return found
+        if entry not in entries:
+            entries.append(entry)  # type: ignore[arg-type] # an IPv6 address has two more members
+    return entries
 
 
 def _connect_any(addresses: list[tuple[int, tuple[str, int]]], label: str, deadline: float) -> socket.socket:
-    """Return the first socket that connects; the next address is tried as soon as one fails or _STAGGER passes."""
+    """Return the first socket that connects; try the next address as soon as one fails or _STAGGER passes."""
     waiting = list(_alternate(addresses))
     pending: dict[int, socket.socket] = {}
     poll = select.poll()
@@ -131,7 +130,7 @@ def _connect_any(addresses: list[tuple[int, tuple[str, int]]], label: str, deadl
                 elif waiting:
                     continue
             if not pending:
-                raise _explained(failures, label)
+                raise _connect_error(failures, label)
             left = remaining(deadline, label)
             wait = min(left, _STAGGER) if waiting else left
             for descriptor, _ in poll.poll(max(1, int(wait * 1000))):
@@ -168,7 +167,7 @@ def _begin(family: int, address: tuple[str, int], failures: list[OSError]) -> so
 
 
 def _alternate(addresses: list[tuple[int, tuple[str, int]]]) -> list[tuple[int, tuple[str, int]]]:
-    """Order `addresses` so that the two families take turns, the preferred one first (RFC 8305, section 4)."""
+    """Return `addresses` with the two families alternating, the preferred one first (RFC 8305, section 4)."""
     first = [entry for entry in addresses if entry[0] == addresses[0][0]]
     other = [entry for entry in addresses if entry[0] != addresses[0][0]]
     ordered = []
@@ -177,8 +176,8 @@ def _alternate(addresses: list[tuple[int, tuple[str, int]]]) -> list[tuple[int, 
     return ordered
 
 
-def _explained(failures: list[OSError], label: str) -> NetworkError:
-    """Return the error for the most telling of `failures`: a refusal says more than a missing route."""
+def _connect_error(failures: list[OSError], label: str) -> NetworkError:
+    """Return the error for the most informative of `failures`: a refusal says more than a missing route."""
     codes = {failure.errno for failure in failures}
     if errno.ECONNREFUSED in codes:
         return NetworkError(f"{label} refuses connections", "Check the address, and HTTPS_PROXY if a proxy is needed")
@@ -203,5 +202,5 @@ def _configure(sock: socket.socket) -> None:
         if option is not None:
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
-            except OSError:  # an older kernel: these only help
+            except OSError:  # older kernels lack some, and a connection works without them
                 continue

@@ -1,4 +1,4 @@
-"""The head of an HTTP/1.1 response (status line and headers): what a CONNECT and a WebSocket upgrade are answered with.
+"""The head of an HTTP/1.1 response: status line and headers.
 
 https://www.rfc-editor.org/rfc/rfc9112#section-2
 """
@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from ssm_ssh.errors import ProtocolError
 
-# AWS and the usual proxies send a few hundred bytes; squid's longest denial has a 2 KiB header block. 16 KiB is
-# what Apache and nginx accept in total, so nothing real is refused, and a hostile peer cannot fill the memory.
+# Bytes. AWS and common proxies send a few hundred; squid's longest denial has a 2 KiB header block. 16 KiB is what
+# Apache and nginx accept in total, so nothing real is refused, and a hostile peer cannot fill the memory.
 MAX_HEAD = 16 * 1024
 
 _END = re.compile(rb"\r?\n\r?\n")
@@ -19,22 +19,22 @@ _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([^\r\n]*))?")
 
 
 class Head(NamedTuple):
-    """Status code, reason phrase (not printable yet) and the headers, names in lower case, in the order they came."""
+    """Status code, reason phrase (unprintable characters included) and headers in order, names in lower case."""
 
     status: int
     reason: str
     headers: list[tuple[str, str]]
 
     def get_all(self, name: str) -> list[str]:
-        """Return the values of every header called `name` (lower case)."""
+        """Return the values of all headers called `name` (lower case)."""
         return [value for key, value in self.headers if key == name]
 
 
 def head_length(data: bytes | bytearray, searched: int = 0) -> int:
     """Return the length of the head at the start of `data`, its empty line included, or 0 while it is incomplete.
 
-    `searched`: how many bytes an earlier call has been given; they are not searched again. Raises ProtocolError when it
-    is longer than MAX_HEAD bytes, or cannot become an HTTP response.
+    `searched` is the number of bytes that an earlier call has searched already. Raises ProtocolError when the head is
+    longer than MAX_HEAD bytes or cannot become an HTTP response.
     """
     end = _END.search(data, max(0, searched - 3), MAX_HEAD + 4)
     if end and end.end() <= MAX_HEAD:
@@ -47,7 +47,7 @@ def head_length(data: bytes | bytearray, searched: int = 0) -> int:
 
 
 def parse_head(data: bytes | bytearray) -> Head:
-    """Return the Head that `data`, a whole head with its empty line, stands for; ProtocolError if it is malformed."""
+    """Parse `data`, a complete head with its empty line. Raises ProtocolError if it is malformed."""
     lines = bytes(data).replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
     status = _STATUS.fullmatch(lines[0])
     if not status:

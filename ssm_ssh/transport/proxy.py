@@ -1,4 +1,4 @@
-"""Which HTTPS proxy, if any, leads to a host: HTTPS_PROXY and NO_PROXY, as botocore and requests read them."""
+"""The HTTPS proxy for a host, from HTTPS_PROXY and NO_PROXY as botocore and requests read them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ from ssm_ssh.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
-_FORM = (
-    "Use http(s)://HOST:PORT or http(s)://USER:PASSWORD@HOST:PORT, special characters of the password percent-encoded"
-)
+# Compiled when a proxy is set, which most connections have not.
+_SCHEME = r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)"
+_HOST_PORT = r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?"
+_FORM = "Use http(s)://HOST:PORT or http(s)://USER:PASSWORD@HOST:PORT, with special characters percent-encoded"
 
 
 class Proxy:
-    """An HTTP proxy that understands CONNECT; `authorization` is the value of Proxy-Authorization, or empty.
+    """An HTTP proxy that supports CONNECT; `authorization` is the value of Proxy-Authorization, or empty.
 
-    `secure`: the connection to the proxy itself is TLS.
-
-    Not a NamedTuple, so that no repr shows the password.
+    `secure`: the connection to the proxy itself uses TLS. The repr does not show the password.
     """
 
     __slots__ = ("authorization", "host", "port", "secure")
@@ -38,11 +35,11 @@ class Proxy:
 
 
 def proxy_for(host: str, port: int, env: Mapping[str, str]) -> Proxy | None:
-    """Return the Proxy that `env` names for https connections to `host`:`port`, or None for a direct one.
+    """Return the Proxy that `env` names for HTTPS connections to `host`:`port`, or None for a direct connection.
 
-    As in urllib, requests and botocore: the lower-case variable wins (empty, it switches the upper-case one off),
-    ALL_PROXY does not count, and loopback addresses are no exception. Raises UsageError if the variable is
-    malformed, or names a kind of proxy that is not supported (SOCKS); the value never shows in the message.
+    As in urllib, requests and botocore, the lower-case variable wins (empty, it disables the upper-case one),
+    ALL_PROXY is ignored, and loopback addresses are no exception. Raises UsageError if the variable is malformed or
+    names an unsupported kind of proxy (SOCKS); the message never shows the value.
     """
     value = _variable(env, "https_proxy")
     if not value or _bypassed(host, port, _variable(env, "no_proxy")):
@@ -55,28 +52,28 @@ def _variable(env: Mapping[str, str], name: str) -> str:
 
 
 def _parse(value: str) -> Proxy:
-    match = _SCHEME.fullmatch(value)
+    match = re.fullmatch(_SCHEME, value, re.DOTALL)
     scheme, rest = (match[1].lower(), match[2]) if match else ("http", value.removeprefix("//"))
     if scheme.startswith("socks"):
         raise UsageError(
-            "HTTPS_PROXY names a SOCKS proxy, which is not supported",
+            "HTTPS_PROXY names a SOCKS proxy, which ssm-ssh does not support",
             "Run an HTTP proxy that forwards to it, such as privoxy, and set HTTPS_PROXY=http://127.0.0.1:8118",
         )
     if scheme not in ("http", "https"):
-        raise UsageError("HTTPS_PROXY names a kind of proxy that is not supported", _FORM)
+        raise UsageError("HTTPS_PROXY names an unsupported kind of proxy", _FORM)
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in rest[len(authority) :]:
-        raise UsageError("HTTPS_PROXY has a / ? or # in its user name or password", _FORM)
+        raise UsageError("HTTPS_PROXY has a /, ? or # in its user name or password", _FORM)
     credentials, at, address = authority.rpartition("@")
-    found = _HOST_PORT.fullmatch(address)
-    number = int(found[3] or (443 if scheme == "https" else 80)) if found else 0
-    if not found or not 1 <= number <= 65535:
+    parts = re.fullmatch(_HOST_PORT, address)
+    port = int(parts[3] or (443 if scheme == "https" else 80)) if parts else 0
+    if not parts or not 1 <= port <= 65535:
         raise UsageError("HTTPS_PROXY is not a usable proxy address", _FORM)
-    return Proxy(found[1] or found[2], number, _basic(credentials) if at else "", secure=scheme == "https")
+    return Proxy(parts[1] or parts[2], port, _basic(credentials) if at else "", secure=scheme == "https")
 
 
 def _basic(credentials: str) -> str:
-    """Return the Basic credentials (RFC 7617) for percent-encoded `user:password`."""
+    """Return the Basic credentials (RFC 7617) of the percent-encoded `user:password`."""
     import binascii
     from urllib.parse import unquote
 
@@ -103,14 +100,14 @@ def _matches(entry: str, host: str, port: int) -> bool:
 
 
 def _address_matches(entry: str, host: str, port: int) -> bool:
-    """Compare where `host` is an IP address: with an address, an address and port, or a network as in 10.0.0.0/8."""
+    """Return whether `entry` matches the IP address `host`: an address, an address and port, or 10.0.0.0/8."""
     import ipaddress
 
-    found = _HOST_PORT.fullmatch(entry)
-    if found and found[3]:
-        if int(found[3]) != port:
+    parts = re.fullmatch(_HOST_PORT, entry)
+    if parts and parts[3]:
+        if int(parts[3]) != port:
             return False
-        entry = found[1] or found[2]
+        entry = parts[1] or parts[2]
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Bytes over a connected socket without blocking: plain, or through TLS held in memory.
+"""Nonblocking byte streams over a connected socket: plain, or TLS in memory.
 
-TLS goes through ssl.MemoryBIO and not through a wrapped socket, so that one system call takes or brings many TLS
-records: two to four times as many bytes a second.
+TLS uses ssl.MemoryBIO instead of a wrapped socket, so that one system call moves many TLS records. This doubles to
+quadruples the throughput.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from ssm_ssh.transport.tls import tls_error
 if TYPE_CHECKING:
     import socket
 
-# What one receive takes from the kernel at most, in bytes: the largest WebSocket frame that is accepted.
+# The most bytes of one receive: the largest WebSocket frame that is accepted.
 READ_SIZE = 256 * 1024
-_RECORD = 16 * 1024  # no TLS record holds more, and no read returns more than one
-_LAST_READS = 16  # more than a kernel's receive buffer holds: who still sends is not waited for
-_CLOSED = "the connection was closed by the other side"
+_RECORD = 16 * 1024  # the most bytes of a TLS record; a read returns at most one record
+_LAST_READS = 16  # more than a kernel's receive buffer holds; a peer that goes on sending is not waited for
+_CLOSED = "the other side closed the connection"
 
 
 class Stream:
-    """Plain TCP: the bytes are what the socket carries.
+    """Plain TCP.
 
-    Writing never raises: what goes wrong there is raised by the next recv(), after what had still been received,
-    for the reason of a hang-up often lies there.
+    Writing never raises. The next recv() raises the error of a failed write, after the bytes received before it,
+    which often explain why the peer hung up.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
-        # One for all receives: a new one of this size would cost the kernel more than the bytes that arrive.
+        # All receives share one buffer: allocating one of this size costs more than the bytes that arrive.
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._unsent = bytearray()
         self._ended: Disconnected | None = None
@@ -48,20 +48,20 @@ class Stream:
 
     @property
     def backlog(self) -> int:
-        """Bytes that were given to send() and not yet taken by the kernel."""
+        """Bytes passed to send() that the kernel has not taken yet."""
         return len(self._unsent)
 
     @property
     def wants_write(self) -> bool:
-        """True while flush() has something to do once the socket is writable."""
+        """Whether flush() has something to do once the socket is writable."""
         return bool(self._unsent)
 
     def has_pending(self) -> bool:
-        """Return True if recv() has something to return or raise although the socket may not be readable."""
+        """Return whether recv() has something to return or raise even if the socket is not readable."""
         return self._ended is not None or self._broken is not None
 
     def recv(self) -> bytes:
-        """Return what can be read now, about READ_SIZE bytes at most; empty if nothing. Raises Disconnected."""
+        """Return the bytes that can be read now, about READ_SIZE at most; empty for none. Raises Disconnected."""
         if self._ended:
             raise self._ended
         try:
@@ -77,11 +77,11 @@ class Stream:
         return self._decode(raw)
 
     def send(self, data: bytes) -> None:
-        """Queue `data` and hand over as much as the kernel takes now."""
+        """Queue `data` and write as much as the kernel takes now."""
         self._queue(self._encode(data))
 
     def flush(self) -> None:
-        """Hand over as much of the backlog as the kernel takes now."""
+        """Write as much of the backlog as the kernel takes now."""
         while self._unsent:
             sent = self._write(self._unsent)
             if sent == 0:
@@ -89,7 +89,7 @@ class Stream:
             del self._unsent[:sent]
 
     def wait(self, deadline: float, what: str) -> None:
-        """Block until flush(), or recv() if there is no backlog, can do something; NetworkError at `deadline`."""
+        """Block until flush(), or without a backlog recv(), can do something. Raises NetworkError at `deadline`."""
         if self.has_pending():
             return
         poll = select.poll()
@@ -98,13 +98,13 @@ class Stream:
             raise timed_out(what)
 
     def close(self) -> None:
-        """Say goodbye as far as that goes without blocking, and close the socket. May be called twice."""
+        """End the stream as far as possible without blocking, and close the socket. May be called twice."""
         if self._sock.fileno() < 0:
             return
         self._finish()
         try:
             self._sock.shutdown(1)  # SHUT_WR
-            # Unread bytes would make close() send a reset, which can overtake what was sent last.
+            # With unread bytes close() sends a reset, which can overtake the last bytes sent.
             for _ in range(_LAST_READS):
                 if not self._sock.recv(READ_SIZE):
                     break
@@ -113,7 +113,7 @@ class Stream:
         self._sock.close()
 
     def _decode(self, raw: memoryview | None) -> bytes:
-        """Return the plain text of what was read: None nothing, empty the end."""
+        """Return the plaintext of what was read; None means that nothing was, empty that the stream has ended."""
         if raw is None:
             return b""
         if not raw:
@@ -125,7 +125,7 @@ class Stream:
         return data
 
     def _finish(self) -> None:
-        """Send what ends the stream."""
+        """Send the bytes that end the stream."""
 
     def _queue(self, raw: bytes) -> None:
         if self._broken:
@@ -152,10 +152,10 @@ class Stream:
 
 
 class TlsStream(Stream):
-    """TLS over TCP. Made by blocking until the handshake is complete, at most until `deadline` (monotonic)."""
+    """TLS over TCP. The constructor blocks until the handshake is complete, at most until `deadline` (monotonic)."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str, deadline: float) -> None:
-        """Take over `sock`, which is closed if this fails with NetworkError or NotTrusted."""
+        """Take over `sock`, and close it on failure. Raises NetworkError and NotTrusted."""
         super().__init__(sock)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -168,7 +168,7 @@ class TlsStream(Stream):
             raise
 
     def has_pending(self) -> bool:
-        """Return True if recv() has something to return or raise although the socket may not be readable."""
+        """Return whether recv() has something to return or raise even if the socket is not readable."""
         return self._early or super().has_pending()
 
     def _handshake(self, host: str, what: str, deadline: float) -> None:
@@ -180,7 +180,7 @@ class TlsStream(Stream):
             except ssl.SSLWantReadError:
                 pass
             except OSError as error:
-                self._queue(self._outgoing.read())  # the alert that tells the other side why
+                self._queue(self._outgoing.read())  # the alert tells the peer why
                 raise tls_error(error, host) from None
             self._queue(self._outgoing.read())
             while self._unsent:
@@ -188,7 +188,7 @@ class TlsStream(Stream):
                 self.flush()
             if not complete:
                 self._incoming.write(self._next_flight(host, what, deadline))
-        # The last flight can bring the first data with it, which no poll will announce.
+        # The last flight can carry the first data, which no poll will announce.
         self._early = self._incoming.pending > 0
 
     def _next_flight(self, host: str, what: str, deadline: float) -> bytes:
@@ -201,7 +201,7 @@ class TlsStream(Stream):
             except OSError as error:
                 raise tls_error(error, host) from None
             if not raw:
-                raise Disconnected(f"{what} was cut off by the other side", "Check the network and HTTPS_PROXY")
+                raise Disconnected(f"the other side cut off {what}", "Check the network and HTTPS_PROXY")
             return raw
 
     def _decode(self, raw: memoryview | None) -> bytes:
@@ -216,12 +216,12 @@ class TlsStream(Stream):
         try:
             while True:
                 part = self._tls.read(_RECORD)
-                if not part:  # how SSLObject tells of a close_notify
+                if not part:  # SSLObject reports a close_notify like this
                     self._ended = self._broken or Disconnected(_CLOSED)
                     break
                 parts.append(part)
                 if raw and not self._incoming.pending and not self._tls.pending():
-                    break  # as another read would say, by an exception
+                    break  # another read would only raise SSLWantReadError
         except ssl.SSLWantReadError:
             pass
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):

@@ -1,4 +1,4 @@
-"""The WebSocket upgrade: the request, and what a refusal of it says.
+"""The WebSocket upgrade: its request, its answer and its refusals.
 
 https://www.rfc-editor.org/rfc/rfc6455#section-4.1
 """
@@ -20,32 +20,33 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ssm_ssh.transport.stream import Stream
-    from ssm_ssh.transport.streamurl import StreamUrl
+    from ssm_ssh.transport.stream_url import StreamUrl
 
-# The gateway's frames have 1.2 KiB; the MiB that others allow, times the messages that a session may hold back, would
-# be gigabytes.
+# Bytes. The gateway's frames have 1.2 KiB; the usual MiB, times the messages that a session may hold back, would be
+# gigabytes.
 MAX_FRAME = 256 * 1024
-# Of the body that comes with a refusal, so many bytes are read, for so many seconds, at most: it is only quoted.
+# The most bytes, and the most seconds, to read of the body of a refusal: it is only quoted.
 _MAX_BODY = 4096
 _BODY_PATIENCE = 1.0
-# Characters of a denial: the ARNs of a user and a session, either of which may be 150 long, and the reason.
+# Characters of a denial: the ARNs of a user and a session, each up to 150 long, and the reason.
 _MAX_DENIAL = 600
-_DENIED = re.compile(r"\bAccessDenied(?:Exception)?\b")
-_XML = re.compile(r"\s*(?:<\?[^<>]*>\s*)?<([A-Za-z]{1,80})[\s>]")
-_TAG = re.compile(r"<[^<>]*>")
+# Compiled only for a refusal.
+_DENIED = r"\bAccessDenied(?:Exception)?\b"
+_XML = r"\s*(?:<\?[^<>]*>\s*)?<([A-Za-z]{1,80})[\s>]"
+_TAG = r"<[^<>]*>"
 # RFC 6455, section 1.3.
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 def upgrade(url: StreamUrl, stream: Stream, headers: Mapping[str, str], deadline: float) -> bytes:
-    """Ask for `url` over `stream`, with `headers` in the request, and return what came behind the answer.
+    """Request `url` over `stream`, with `headers` in the request, and return the bytes that followed the answer.
 
-    Blocks until `deadline` (monotonic) at most. Raises AccessDenied where a policy is the reason, else UpgradeRefused,
+    Blocks until `deadline` (monotonic) at most. Raises AccessDenied if a policy is the reason, else UpgradeRefused,
     NetworkError or ProtocolError, and UsageError for a header that cannot be sent.
     """
     key = b2a_base64(os.urandom(16), newline=False).decode()
     stream.send(_request(url, headers, key))
-    what = f"the WebSocket upgrade by {url.host}"
+    what = f"the WebSocket upgrade of {url.host}"
     data = bytearray()
     searched = 0
     while not (length := _head_length(data, searched, url)):
@@ -54,10 +55,10 @@ def upgrade(url: StreamUrl, stream: Stream, headers: Mapping[str, str], deadline
     head = parse_head(data[:length])
     if head.status != 101:
         raise _refused(head, _body(stream, head, data[length:], deadline, what), url, headers)
-    if wrong := _wrong(head, key):
+    if violation := _violation(head, key):
         raise ProtocolError(
-            f"the gateway {url.host} broke the WebSocket handshake: {wrong}",
-            "Something between here and AWS may not let WebSockets pass: check HTTPS_PROXY and the firewall",
+            f"the gateway {url.host} broke the WebSocket handshake: {violation}",
+            "Check HTTPS_PROXY and the firewall: one of them may not let WebSockets pass",
         )
     return bytes(data[length:])
 
@@ -74,25 +75,25 @@ def _request(url: StreamUrl, headers: Mapping[str, str], key: str) -> bytes:
     fields = {**{name: value for name, value in own.items() if name.lower() not in given}, **headers}
     for name, value in fields.items():
         if not (value.isascii() and value.isprintable()):
-            raise UsageError(f"the header {printable(name, 40)} of the upgrade request is not printable ASCII")
+            raise UsageError(f"the header {printable(name, 40)} for the upgrade is not printable ASCII")
     target = f"{url.path}?{url.query}" if url.query else url.path
     lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
     return "\r\n".join(lines).encode("ascii")
 
 
-def _wrong(head: Head, key: str) -> str:
-    """Return what is wrong with the answer to an upgrade with `key`, "" if nothing is (RFC 6455, section 4.1)."""
+def _violation(head: Head, key: str) -> str:
+    """Return the rule that the answer to an upgrade with `key` breaks, "" for none (RFC 6455, section 4.1)."""
 
     def tokens(name: str) -> list[str]:
         return [token.strip().lower() for value in head.get_all(name) for token in value.split(",")]
 
     proof = b2a_base64(sha1(key.encode() + _GUID, usedforsecurity=False).digest(), newline=False).decode()
     if tokens("upgrade") != ["websocket"] or "upgrade" not in tokens("connection"):
-        return "the answer is no upgrade to WebSocket"
+        return "the answer does not upgrade to WebSocket"
     if head.get_all("sec-websocket-accept") != [proof]:
-        return "the proof (Sec-WebSocket-Accept) is wrong"
+        return "Sec-WebSocket-Accept is wrong"
     if head.get_all("sec-websocket-extensions") or head.get_all("sec-websocket-protocol"):
-        return "the answer brings an extension or subprotocol that was not offered"
+        return "the answer has an extension or subprotocol that was not offered"
     return ""
 
 
@@ -110,7 +111,7 @@ def _read(stream: Stream, deadline: float, what: str) -> bytes:
 
 
 def _body(stream: Stream, head: Head, body: bytearray, deadline: float, what: str) -> bytes:
-    """Return what can be had of the body of a refusal; that nothing comes any more is no second error."""
+    """Return as much of a refusal's body as arrives; a body cut short is not a second error."""
     length = "".join(head.get_all("content-length")[:1])
     if not re.fullmatch(r"[0-9]{1,9}", length):
         return b""
@@ -126,8 +127,9 @@ def _body(stream: Stream, head: Head, body: bytearray, deadline: float, what: st
 
 def _refused(head: Head, body: bytes, url: StreamUrl, headers: Mapping[str, str]) -> AccessDenied | UpgradeRefused:
     text = body.decode("utf-8", "replace")
-    # An expired or unknown token has another code, and a new token may help; what a policy says stays.
-    denied = _DENIED.search(" ".join([*head.get_all("x-amzn-errortype"), text])) if head.status == 403 else None
+    # An expired or unknown token has another code, and a new token may help. A policy's denial stays.
+    codes = " ".join([*head.get_all("x-amzn-errortype"), text])
+    denied = re.search(_DENIED, codes) if head.status == 403 else None
     # AWS answers a wrong signature with the request that it expected, session token included.
     secrets = re.findall(r"[A-Za-z0-9+/=_-]{12,}", " ".join([url.query, *headers.values()]))
     if any(secret in text for secret in secrets) or "<html" in text.lower():
@@ -135,35 +137,35 @@ def _refused(head: Head, body: bytes, url: StreamUrl, headers: Mapping[str, str]
     answered = f"{url.host} answered the WebSocket upgrade with {head.status} {printable(head.reason, 60)}"
     if denied:
         return AccessDenied(
-            f"{answered} {printable(_words(text), _MAX_DENIAL)}".strip(),
-            "The policy must allow ssmmessages:OpenDataChannel",
+            f"{answered} {printable(_without_tags(text), _MAX_DENIAL)}".strip(),
+            "Allow ssmmessages:OpenDataChannel in the policy",
             code=denied[0],
             operation="OpenDataChannel",
             status=head.status,
         )
     hints = {
-        401: "The credentials may have expired",
-        403: "The policy must allow ssmmessages:OpenDataChannel, and the credentials must not have expired",
-        404: "The session may have ended",
+        401: "Connect again: the credentials may have expired",
+        403: "Allow ssmmessages:OpenDataChannel in the policy, and check that the credentials have not expired",
+        404: "Connect again: the session may have ended",
         407: "Check HTTPS_PROXY",
         429: "Try again in a moment",
     }
     hint = hints.get(head.status, "Try again in a moment" if head.status >= 500 else "")
     if 300 <= head.status <= 399:
-        hint = "Redirects are not followed: check HTTPS_PROXY and the endpoint settings"
+        hint = "Check HTTPS_PROXY and the endpoint settings; ssm-ssh does not follow redirects"
     return UpgradeRefused(
-        f"{answered} {printable(_words(text), 160)}".strip(),
+        f"{answered} {printable(_without_tags(text), 160)}".strip(),
         hint or "Check HTTPS_PROXY and the firewall",
         status=head.status,
     )
 
 
-def _words(text: str) -> str:
-    """Return `text` without the tags around it, if it is the gateway's `<Code xmlns=""><message>...` or other XML."""
-    found = _XML.match(text)
-    if not found:
+def _without_tags(text: str) -> str:
+    """Return `text` without its tags if it is XML, such as the gateway's `<Code xmlns=""><message>...`."""
+    root = re.match(_XML, text)
+    if not root:
         return text
-    inside = " ".join(_TAG.sub(" ", text).split())
+    inside = " ".join(re.sub(_TAG, " ", text).split())
     for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&")):
         inside = inside.replace(entity, character)
-    return f"{found[1]}: {inside}"
+    return f"{root[1]}: {inside}"

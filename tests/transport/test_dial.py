@@ -166,7 +166,7 @@ def test_other_failures_say_what_they_are(monkeypatch: pytest.MonkeyPatch, code:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(socket.EAI_NONAME, "does not resolve"), (socket.EAI_AGAIN, "name service has no answer")]
+    ("code", "words"), [(socket.EAI_NONAME, "does not resolve"), (socket.EAI_AGAIN, "name service cannot resolve")]
 )
 def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch, code: int, words: str) -> None:
     def fail(*_: object) -> None:

@@ -23,9 +23,9 @@ from ssm_ssh.transport.frames import (
     PING,
     PONG,
     TEXT,
-    Broken,
     Frame,
     Parser,
+    Violation,
     close_payload,
     encode,
     mask_by_integers,
@@ -71,7 +71,7 @@ def test_what_websockets_sends_is_parsed_however_it_is_cut(sent: list[tuple[int,
     places = sorted({0, len(stream), *(min(cut, len(stream)) for cut in cuts)})
     parser = Parser(LIMIT)
     parsed = [frame for start, end in pairwise(places) for frame in parser.feed(stream[start:end])]
-    assert parser.broken is None
+    assert parser.violation is None
     assert parsed == expected
 
 
@@ -103,8 +103,8 @@ def test_of_any_bytes_websockets_takes_the_same_frames_or_fewer(pieces: list[byt
 def test_a_broken_rule_is_found_in_the_head_and_ends_the_parsing(start: bytes, code: int) -> None:
     parser = Parser(LIMIT)
     assert parser.feed(from_server(BINARY, b"good") + start) == [Frame(BINARY, True, b"good")]
-    assert parser.broken is not None
-    assert parser.broken.code == code
+    assert parser.violation is not None
+    assert parser.violation.code == code
     assert parser.feed(from_server(BINARY, b"more")) == []
 
 
@@ -139,7 +139,7 @@ def test_a_close_frame_has_a_code_and_a_printable_reason(payload: bytes, parsed:
 
 @pytest.mark.parametrize("payload", [b"\x03", b"\x03\xed", b"\x00\x00", b"\x13\x88", b"\x03\xe8\xff"])
 def test_a_close_frame_that_cannot_be_breaks_a_rule(payload: bytes) -> None:
-    assert isinstance(parse_close(payload), Broken)
+    assert isinstance(parse_close(payload), Violation)
 
 
 @given(data=st.binary(max_size=300), mask=st.binary(min_size=4, max_size=4))

@@ -99,7 +99,7 @@ def test_the_end_is_raised_after_the_last_bytes_and_then_always(pair: tuple[Stre
     peer.close()
     assert stream.recv() == b"last words"
     for _ in range(2):
-        with pytest.raises(Disconnected, match="closed by the other side"):
+        with pytest.raises(Disconnected, match="the other side closed"):
             stream.recv()
     assert stream.has_pending()
 

@@ -12,7 +12,7 @@ from ssm_ssh.errors import AccessDenied, NetworkError, ProtocolError, SsmSshErro
 from ssm_ssh.transport.dial import dial
 from ssm_ssh.transport.http import MAX_HEAD
 from ssm_ssh.transport.stream import Stream, TlsStream
-from ssm_ssh.transport.streamurl import StreamUrl
+from ssm_ssh.transport.stream_url import StreamUrl
 from ssm_ssh.transport.tls import client_context
 from ssm_ssh.transport.websocket import WebSocket, open_websocket
 
@@ -122,7 +122,7 @@ def test_no_redirect_is_followed(loopback: Loopback) -> None:
     reached = threading.Event()
     elsewhere = loopback.serve(lambda _: reached.set())
     head = f"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:{elsewhere}/\r\nContent-Length: 0\r\n\r\n"
-    assert "Redirects are not followed" in refused(loopback, head.encode()).hint
+    assert "does not follow redirects" in refused(loopback, head.encode()).hint
     loopback.stop()
     assert not reached.is_set()
 
@@ -250,12 +250,12 @@ def test_a_malformed_head_is_a_protocol_error(loopback: Loopback) -> None:
 
 
 def test_a_server_that_hangs_up(loopback: Loopback) -> None:
-    with pytest.raises(NetworkError, match="closed by the other side"):
+    with pytest.raises(NetworkError, match="the other side closed"):
         upgrade(loopback, lambda _, connection: connection.sendall(b"HTTP/1.1 101 Swi"))
 
 
 def test_a_server_that_stalls(loopback: Loopback) -> None:
-    with pytest.raises(NetworkError, match=r"no answer in time: the WebSocket upgrade by gateway\.example"):
+    with pytest.raises(NetworkError, match=r"no answer in time: the WebSocket upgrade of gateway\.example"):
         upgrade(loopback, lambda _, connection: loopback.stall(connection), seconds=0.05)
 
 

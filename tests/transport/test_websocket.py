@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ssm_ssh.errors import Disconnected, ProtocolError
 from ssm_ssh.transport.stream import Stream
-from ssm_ssh.transport.streamurl import StreamUrl
+from ssm_ssh.transport.stream_url import StreamUrl
 from ssm_ssh.transport.upgrade import MAX_FRAME
 from ssm_ssh.transport.websocket import WebSocket, open_websocket
 

@@ -137,6 +137,6 @@ def parse_override(url: str, service: str) -> Endpoint:
 
 def loopback(name: str) -> bool:
     """Return whether `name` is a literal loopback address (a name such as localhost is not)."""
-    from ssm_ssh.transport.streamurl import is_loopback
+    from ssm_ssh.transport.stream_url import is_loopback
 
     return is_loopback(name)

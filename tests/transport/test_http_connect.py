@@ -69,7 +69,7 @@ def test_user_and_password_go_as_basic_credentials(loopback: Loopback) -> None:
 
 def test_authentication_asked_for(loopback: Loopback) -> None:
     head = b'HTTP/1.1 407 Auth\r\nProxy-Authenticate: Basic realm="x"\r\n\r\n'
-    assert "asks for a user name and password" in refusal(loopback, head).message
+    assert "requires a user name and password" in refusal(loopback, head).message
 
 
 def test_authentication_refused_without_showing_the_password(loopback: Loopback) -> None:
@@ -108,7 +108,7 @@ def test_an_endless_head_is_cut_off(loopback: Loopback) -> None:
 
 @pytest.mark.parametrize("part", [b"", b"HTTP/1.1 200 OK\r\nHalf: wri"])
 def test_a_proxy_that_hangs_up_within_the_head(loopback: Loopback, part: bytes) -> None:
-    with pytest.raises(Disconnected, match="instead of an answer"):
+    with pytest.raises(Disconnected, match="closed without an answer"):
         dial("example.com", 443, proxy=answer(loopback, part), timeout=60)
 
 

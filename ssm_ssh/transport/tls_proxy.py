@@ -1,6 +1,6 @@
-"""A proxy that is spoken to over TLS: what goes through it is often TLS again, which Python's sockets cannot nest.
+"""A proxy that uses TLS: the connection through it is often TLS again, which Python's sockets cannot nest.
 
-The caller gets one end of a socket pair, as plain as a connection of its own. A thread moves the bytes between its
+The caller gets one end of a socket pair, which behaves like a plain connection. A thread moves bytes between the
 other end and the proxy. Only users of https:// proxies pay for it.
 """
 
@@ -20,17 +20,17 @@ from ssm_ssh.transport.tls import tls_error
 if TYPE_CHECKING:
     from ssm_ssh.transport.proxy import Proxy
 
-# Bytes on their way in each direction: as many as the kernel is given of a connection without a proxy (dial).
+# Bytes buffered in each direction: as many as the kernel queues for a connection without a proxy (see dial).
 _WINDOW = 128 * 1024
 _RECORD = 16 * 1024
-# Seconds that the proxy may still take to send, once the caller has said that it sends no more.
+# Seconds that the proxy may go on sending after the caller has ended its side.
 _LINGER = 10.0
 
 
 def handshake(sock: socket.socket, context: ssl.SSLContext, proxy: Proxy, deadline: float) -> ssl.SSLSocket:
-    """Return `sock`, connected to `proxy`, as TLS verified for the proxy's name, before `deadline` (monotonic).
+    """Wrap `sock`, connected to `proxy`, in TLS verified for the proxy's name, before `deadline` (monotonic).
 
-    Raises NetworkError, and NotTrusted where the certificate does not verify.
+    Raises NetworkError, and NotTrusted if the certificate does not verify.
     """
     waiting = f"TLS with the proxy {proxy.host}:{proxy.port}"
     try:
@@ -43,7 +43,7 @@ def handshake(sock: socket.socket, context: ssl.SSLContext, proxy: Proxy, deadli
 
 
 def bridge(outer: ssl.SSLSocket) -> socket.socket:
-    """Return a socket whose bytes go through `outer`; closing it closes `outer`."""
+    """Return a socket that sends and receives through `outer`; closing it closes `outer`."""
     near, far = socket.socketpair()
     for end in (near, far):
         with suppress(OSError):
@@ -54,13 +54,13 @@ def bridge(outer: ssl.SSLSocket) -> socket.socket:
 
 
 class _Pump:
-    """Moves bytes both ways until one side has ended and what it had sent has arrived."""
+    """Moves bytes both ways until one side has ended and the bytes that it sent have arrived."""
 
     def __init__(self, outer: ssl.SSLSocket, far: socket.socket) -> None:
         self._outer, self._far = outer, far
         self._up, self._down = bytearray(), bytearray()
         self._caller_ended = self._proxy_ended = False
-        # What the TLS layer waits for, whichever direction asked: a renewal of keys turns them round.
+        # The poll events that TLS waits for. A key update makes it read in order to write, and the reverse.
         self._needs = 0
 
     def run(self) -> None:
@@ -74,7 +74,7 @@ class _Pump:
         until: float | None = None
         while not (self._proxy_ended and not self._down):
             self._needs = 0
-            # Each must have its turn.
+            # A list, not a generator: each direction must have its turn.
             if any([self._from_proxy(), self._to_caller(), self._from_caller(), self._to_proxy()]):
                 continue
             if self._caller_ended and not self._up and until is None:
@@ -82,7 +82,7 @@ class _Pump:
             if self._needs:
                 poll.register(self._outer, self._needs)
             else:
-                # A hang-up would be told again and again while the caller does not read.
+                # poll would report a hang-up again and again while the caller does not read.
                 with suppress(KeyError):
                     poll.unregister(self._outer)
             far = select.POLLOUT if self._down else 0
@@ -94,11 +94,11 @@ class _Pump:
                 return
             for descriptor, event in poll.poll(left):
                 if descriptor == self._far.fileno() and event & (select.POLLHUP | select.POLLERR):
-                    self._last_words()
+                    self._send_rest()
                     return
 
-    def _last_words(self) -> None:
-        """Send what the caller had written before it closed its end."""
+    def _send_rest(self) -> None:
+        """Send the bytes that the caller wrote before it closed its end."""
         self._outer.settimeout(_LINGER)
         while True:
             self._outer.sendall(self._up)
@@ -114,7 +114,7 @@ class _Pump:
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
             self._needs |= _needed(error)
             return False
-        except OSError:  # a connection that breaks has ended, for whoever reads the other end
+        except OSError:  # the caller sees a broken connection as one that has ended
             received = b""
         self._proxy_ended = not received
         self._down += received
@@ -128,7 +128,7 @@ class _Pump:
         except BlockingIOError:
             return False
         except OSError:
-            self._last_words()
+            self._send_rest()
             raise
         return True
 

@@ -1,6 +1,6 @@
-r"""The StreamUrl that StartSession answers with: where it may lead, decided before anything is sent there.
+r"""The StreamUrl in StartSession's answer, and where it may lead, decided before anything is sent there.
 
-It is parsed here, by one pattern, and not by urllib: `urlsplit('wss://good\\@evil.com/')` has the host evil.com.
+One pattern parses it instead of urllib: `urlsplit('wss://good\\@evil.com/')` has the host evil.com.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import NamedTuple
 
 from ssm_ssh.errors import ProtocolError, UsageError
 
-# A real one has about 400 bytes, a presigned one with a session token up to 3 KiB; proxies and gateways take 8 KiB.
+# Bytes. A real URL has about 400, a presigned one with a session token up to 3 KiB; proxies and gateways accept 8 KiB.
 _MAX_LENGTH = 8192
-# RFC 3986, without user information and fragment: a host of letters, digits, dots and hyphens or an IPv6 literal.
+# RFC 3986 without user information and fragment. A host has letters, digits, dots and hyphens, or is an IPv6 literal.
 _CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2}"
 _URL = re.compile(
     r"(wss|ws|https|http)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?"
     rf"(/(?:{_CHARACTER})*)?(?:\?((?:{_CHARACTER}|\?)*))?",
     re.ASCII,
 )
-_LOOPBACK = re.compile(r"127(?:\.(?:0|[1-9][0-9]{0,2})){3}|::1", re.ASCII)
+_LOOPBACK = r"127(?:\.(?:0|[1-9][0-9]{0,2})){3}|::1"
 _DEFAULT_PORTS = {"wss": 443, "https": 443, "ws": 80, "http": 80}
 
 
 class StreamUrl(NamedTuple):
-    """Where the data channel is opened: only `check_stream_url` makes one. The query is a secret."""
+    """Where the data channel is opened. Only `check_stream_url` creates one. The query is a secret."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class StreamUrl(NamedTuple):
 
     @property
     def host_header(self) -> str:
-        """The value of the Host header, which SigV4 signs too: the port stands in it unless it is the default."""
+        """The value of the Host header, which SigV4 signs too. It contains the port unless that is the default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS["wss" if self.secure else "ws"] else f"{host}:{self.port}"
 
@@ -58,22 +58,22 @@ class _Parts(NamedTuple):
 def check_stream_url(
     url: str, *, hosts: tuple[str, ...], override: str | None = None, api_loopback: bool = False
 ) -> StreamUrl:
-    """Return the StreamUrl that `url` stands for, if the session may be opened there.
+    """Parse `url`, and check that the session may be opened there.
 
-    `hosts` are the names that the session's region has for ssmmessages; `override` is the configured endpoint
-    (`https://HOST[:PORT]`), which the URL may name too and which takes the place of its host and port; `api_loopback`
-    says that the API endpoint is a literal loopback address, without which nothing unencrypted is accepted.
-    Raises ProtocolError for a bad `url` (of which it shows at most the host), UsageError for a bad `override`.
+    `hosts` are the region's host names of ssmmessages. `override` is the configured endpoint (`https://HOST[:PORT]`),
+    which the URL may name too and which replaces its host and port. `api_loopback` says that the API endpoint is a
+    literal loopback address; without it nothing unencrypted is accepted. Raises ProtocolError for a bad `url`, whose
+    message shows at most the host, and UsageError for a bad `override`.
     """
     replacement = _override(override, api_loopback) if override else None
     parts = _parse(url, ("wss", "ws"))
     if parts is None or len(url) > _MAX_LENGTH:
-        raise ProtocolError("AWS named a stream URL that is malformed", "Check the endpoint settings and HTTPS_PROXY")
+        raise ProtocolError("the stream URL of the session is malformed", "Check the endpoint settings and HTTPS_PROXY")
     named = replacement is not None and parts[:3] == replacement[:3]
     if not named and not (parts.secure and parts.host in hosts and parts.port == 443):
         raise ProtocolError(
-            f"AWS named a stream URL on {parts.host}:{parts.port}, which is not this region's Session Manager endpoint",
-            "If it is a VPC endpoint of yours, set AWS_ENDPOINT_URL_SSMMESSAGES=https://HOST",
+            f"the stream URL of the session leads to {parts.host}:{parts.port}, which is not this region's endpoint",
+            "If that is your VPC endpoint, set AWS_ENDPOINT_URL_SSMMESSAGES=https://HOST",
         )
     final = replacement or parts
     presigned = any(name.lower().startswith("x-amz-") for name in parts.query.split("&"))
@@ -81,21 +81,22 @@ def check_stream_url(
 
 
 def is_loopback(host: str) -> bool:
-    """Return True if `host` is a literal loopback address (127.0.0.0/8 or ::1, no name, not even localhost)."""
-    return bool(_LOOPBACK.fullmatch(host)) and all(int(part) < 256 for part in host.split(".") if part.isdigit())
+    """Return whether `host` is a literal loopback address: 127.0.0.0/8 or ::1, but no name such as localhost."""
+    matches = re.fullmatch(_LOOPBACK, host, re.ASCII) is not None
+    return matches and all(int(part) < 256 for part in host.split(".") if part.isdigit())
 
 
 def _override(endpoint: str, api_loopback: bool) -> _Parts:
     parts = _parse(endpoint, ("https", "http", "wss", "ws"))
     if parts is None or parts.path not in {"", "/"} or parts.query:
         raise UsageError(
-            "the endpoint setting for ssmmessages is not a usable address",
-            "Set AWS_ENDPOINT_URL_SSMMESSAGES to https://HOST or https://HOST:PORT, in lower case",
+            "the endpoint setting for ssmmessages is not a usable URL",
+            "Set AWS_ENDPOINT_URL_SSMMESSAGES to https://HOST or https://HOST:PORT in lower case",
         )
     if not parts.secure and not (parts.loopback and api_loopback):
         raise UsageError(
             f"the endpoint setting for ssmmessages is not encrypted: {parts.host}",
-            "Use https:// (http:// only for 127.0.0.1, and only if the ssm endpoint is there too)",
+            "Use https://; http:// is allowed for 127.0.0.1 if the ssm endpoint is there too",
         )
     return parts
 

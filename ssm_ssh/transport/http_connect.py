@@ -1,4 +1,4 @@
-"""CONNECT: how an HTTP proxy is asked for a connection to somewhere else.
+"""CONNECT: ask an HTTP proxy for a connection to another host.
 
 https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
 """
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from ssm_ssh.transport.proxy import Proxy
 
 
-def open_tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: float) -> None:
+def request_tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: float) -> None:
     """Ask `proxy`, to which `sock` is connected, for a connection to `host`:`port`, before `deadline` (monotonic).
 
-    Afterwards `sock` is that connection: exactly the proxy's header block has been read from it. Raises
-    ProxyRefused, or NetworkError when the proxy hangs up or stalls.
+    Afterwards `sock` is that connection: exactly the proxy's header block has been read from it. Raises ProxyRefused,
+    and NetworkError when the proxy hangs up or stalls.
     """
     where = f"{proxy.host}:{proxy.port}"
     waiting = f"the proxy {where}, asked for {host}:{port}"
@@ -37,22 +37,22 @@ def open_tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadlin
         raise timed_out(waiting) from None
     except OSError as error:
         raise NetworkError(
-            f"the proxy {where} broke the connection: {error.strerror or error}", "Check HTTPS_PROXY"
+            f"the connection to the proxy {where} broke: {error.strerror or error}", "Check HTTPS_PROXY"
         ) from None
     except ProtocolError as error:
         raise ProxyRefused(
-            f"the proxy {where} did not answer as a proxy does: {error.message}", "Check HTTPS_PROXY"
+            f"the proxy {where} did not answer CONNECT correctly: {error.message}", "Check HTTPS_PROXY"
         ) from None
     if not 200 <= head.status <= 299:
         raise _refused(head, where, host, port, proxy)
 
 
 def _read_head(sock: socket.socket, deadline: float, waiting: str, *, secure: bool) -> Head:
-    """Read one header block and not a byte more: what follows it belongs to the tunnel."""
+    """Read exactly one header block: the bytes after it belong to the tunnel."""
     data = bytearray()
     if not secure:
         return _peek_head(sock, data, deadline, waiting)
-    # TLS knows no peeking; it has read a whole record, so that single bytes cost no system call each.
+    # TLS cannot peek. It reads whole records, so that a single byte rarely costs a system call.
     while True:
         sock.settimeout(remaining(deadline, waiting))
         byte = sock.recv(1)
@@ -76,7 +76,7 @@ def _peek_head(sock: socket.socket, data: bytearray, deadline: float, waiting: s
 
 
 def _hung_up(waiting: str) -> Disconnected:
-    return Disconnected(f"the connection was closed instead of an answer: {waiting}", "Check HTTPS_PROXY")
+    return Disconnected(f"the connection was closed without an answer: {waiting}", "Check HTTPS_PROXY")
 
 
 def _refused(head: Head, where: str, host: str, port: int, proxy: Proxy) -> ProxyRefused:
@@ -84,17 +84,17 @@ def _refused(head: Head, where: str, host: str, port: int, proxy: Proxy) -> Prox
         schemes = [value.split(" ", 1)[0] for value in head.get_all("proxy-authenticate")]
         if schemes and "basic" not in [scheme.lower() for scheme in schemes]:
             return ProxyRefused(
-                f"the proxy {where} asks for authentication by {printable('/'.join(schemes), 60)}",
-                "Only Basic is supported: point HTTPS_PROXY at a local proxy that authenticates for you",
+                f"the proxy {where} requires authentication by {printable('/'.join(schemes), 60)}",
+                "Only Basic is supported; point HTTPS_PROXY at a local proxy that authenticates for you",
             )
         return ProxyRefused(
             f"the proxy {where} did not accept the user name and password of HTTPS_PROXY"
             if proxy.authorization
-            else f"the proxy {where} asks for a user name and password",
-            "Set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, special characters percent-encoded",
+            else f"the proxy {where} requires a user name and password",
+            "Set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, with special characters percent-encoded",
         )
     reason = printable(head.reason, 80)
     return ProxyRefused(
         f"the proxy {where} refused a connection to {host}:{port}: {head.status} {reason}".rstrip(),
-        "Ask its administrator to allow this host, or list the host in NO_PROXY if it can be reached directly",
+        "Ask its administrator to allow this host, or add the host to NO_PROXY if it can be reached directly",
     )

@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ssm_ssh.errors import ProtocolError, UsageError
-from ssm_ssh.transport.streamurl import StreamUrl, check_stream_url, is_loopback
+from ssm_ssh.transport.stream_url import StreamUrl, check_stream_url, is_loopback
 
 HOST = "ssmmessages.eu-west-1.amazonaws.com"
 PATH = "/v1/data-channel/user@example.com-0abc?role=publish_subscribe"
