@@ -1,33 +1,38 @@
-"""What was learned about ways into instances, and which entries are still to go: one file, never a reason to fail.
+"""What was learned about pushing keys: a state file that is never a reason to fail.
 
-Kept for each instance: that EC2 Instance Connect does not let in there, which may change (a package is installed, a
-policy loaded), so it expires. For each entry that Run Command has put into an authorized_keys file: where and until
-when. It takes itself out; that it has is known when a later push to the same account has swept.
+For each instance: whether keys pushed by EC2 Instance Connect are ineffective there. That may change (a package is
+installed, a policy is loaded), so it expires. For each entry that Run Command has written to an authorized_keys file:
+where it is and until when. The entry removes itself; a later push to the same account, which sweeps expired entries,
+confirms that.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ssm_ssh.errors import StateError
-from ssm_ssh.storage.paths import state_folder
-from ssm_ssh.storage.private_dir import open_folder
+from ssm_ssh.storage.json_store import JsonStore, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from ssm_ssh.storage.json_store import Content
 
 NAME = "push.json"
-_LOCK = "push.lock"
-# Seconds: how long it counts that EC2 Instance Connect does not let in (for certain, or as it seems), and how long
-# nobody tries again to find out.
+_STORE = JsonStore(NAME, most=2000)
+# The tables: by instance, by instance and user, by entry id.
+_EIC, _PROBES, _ENTRIES = "eic", "probes", "entries"
+# Seconds: how long EC2 Instance Connect counts as ineffective (for certain, or as it seems), and how long no second
+# probe is made.
 _INEFFECTIVE_FOR, _SEEMS_FOR, PROBE_PAUSE = 7 * 86400.0, 86400.0, 600.0
-_MOST = 2000
+# Seconds since the epoch, some centuries from now.
 _LATEST = 1e11
+# Seconds by which a clock may have been set back since a note.
+_CLOCK_SKEW = 60.0
 
 
 class Ineffective(NamedTuple):
-    """EC2 Instance Connect does not let in on an instance: seen when, and taken for true until when (epoch seconds)."""
+    """EC2 Instance Connect's keys are not accepted on an instance: observed at `since`, assumed until `until`.
+
+    Both in epoch seconds.
+    """
 
     since: float
     until: float
@@ -36,7 +41,7 @@ class Ineffective(NamedTuple):
 class Entry(NamedTuple):
     """An entry in an authorized_keys file whose removal has not been confirmed.
 
-    `heard`: whether the command that was to put it in has said that it did.
+    `heard`: whether the command that was to write it has reported that it did.
     """
 
     entry_id: str
@@ -47,161 +52,120 @@ class Entry(NamedTuple):
 
 
 def ineffective(instance_id: str, now: float) -> Ineffective | None:
-    """Return what is known of EC2 Instance Connect's failure there, None for nothing. Never raises."""
-    value: Any = _read()["eic"].get(instance_id)
+    """Return since when EC2 Instance Connect is known to be ineffective there, None if it is not. Never raises."""
+    value: Any = table(_STORE.peek(), _EIC).get(instance_id)
     try:
-        found = Ineffective(_time(value["since"]), _time(value["until"]))
+        note = Ineffective(_time(value["since"]), _time(value["until"]))
     except (TypeError, KeyError, ValueError):
         return None
-    return found if found.since - 60 <= now < found.until else None
+    return note if note.since - _CLOCK_SKEW <= now < note.until else None
 
 
 def learn(instance_id: str, now: float, *, effective: bool, certain: bool = True) -> None:
-    """Note whether EC2 Instance Connect lets in there. Raises StateError.
+    """Note whether keys pushed by EC2 Instance Connect are accepted there. Raises StateError.
 
-    `certain`: somebody was refused who is known to exist there.
+    `certain`: a user who is known to exist there was refused.
     """
-
-    def change(content: dict[str, dict[str, Any]]) -> None:
-        content["eic"].pop(instance_id, None)
+    with _STORE.update() as content:
+        notes = table(content, _EIC)
+        notes.pop(instance_id, None)
         if not effective:
-            content["eic"][instance_id] = {"since": now, "until": now + (_INEFFECTIVE_FOR if certain else _SEEMS_FOR)}
-
-    _change(change)
+            notes[instance_id] = {"since": now, "until": now + (_INEFFECTIVE_FOR if certain else _SEEMS_FOR)}
 
 
 def may_probe(instance_id: str, user: str, now: float) -> bool:
-    """Whether nobody has tried within the last ten minutes; if so, notes that somebody does now. Raises StateError."""
+    """Return whether no probe was made within the last ten minutes; if so, note one. Raises StateError."""
     key = f"{instance_id} {user}"
-    free = False
-
-    def change(content: dict[str, dict[str, Any]]) -> None:
-        nonlocal free
-        probes = content["probes"]
+    with _STORE.update() as content:
+        probes = table(content, _PROBES)
         free = not _recent(probes.get(key), now)
         for old in [name for name, when in probes.items() if not _recent(when, now)]:
             del probes[old]
         if free:
             probes[key] = now
-
-    _change(change)
     return free
 
 
 def looked_refused(instance_id: str, user: str, now: float) -> bool:
-    """Whether a login as `user` looked refused within the last ten minutes, and was looked into. Never raises."""
-    return _recent(_read()["probes"].get(f"{instance_id} {user}"), now)
+    """Return whether a login as `user` looked refused within the last ten minutes, and was probed. Never raises."""
+    return _recent(table(_STORE.peek(), _PROBES).get(f"{instance_id} {user}"), now)
 
 
 def expected(entry: Entry) -> None:
-    """Note an entry that Run Command is about to be told to put in."""
-    _change(lambda content: _note(content, entry))
+    """Note an entry that Run Command is about to be asked to write. Raises StateError."""
+    with _STORE.update() as content:
+        _note(content, entry)
 
 
 def placed(entry: Entry, now: float) -> None:
-    """Note an entry that Run Command has put in; entries of the account that had expired by then were swept with it."""
-
-    def change(content: dict[str, dict[str, Any]]) -> None:
-        _forget(content, entry.instance_id, entry.user, now)
+    """Note an entry that Run Command has written, which swept the account's expired entries. Raises StateError."""
+    with _STORE.update() as content:
+        _forget_expired(content, entry.instance_id, entry.user, now)
         _note(content, entry)
-
-    _change(change)
 
 
 def never_placed(entry_id: str) -> None:
-    """Note that an entry that was to be put in was not."""
-    _change(lambda content: content["entries"].pop(entry_id, None))
+    """Note that an expected entry was not written. Raises StateError."""
+    with _STORE.update() as content:
+        table(content, _ENTRIES).pop(entry_id, None)
 
 
 def gone(instance_id: str) -> None:
-    """Note that an instance is no more, and with it whatever was in its files. Raises StateError."""
-
-    def change(content: dict[str, dict[str, Any]]) -> None:
-        content["eic"].pop(instance_id, None)
+    """Note that an instance no longer exists, and its files with it. Raises StateError."""
+    with _STORE.update() as content:
+        table(content, _EIC).pop(instance_id, None)
         for entry in _entries(content):
             if entry.instance_id == instance_id:
-                del content["entries"][entry.entry_id]
-
-    _change(change)
+                del table(content, _ENTRIES)[entry.entry_id]
 
 
 def swept(instance_id: str, user: str, now: float) -> None:
-    """Note that expired entries are gone from an account."""
-    _change(lambda content: _forget(content, instance_id, user, now))
+    """Note that expired entries have been removed from an account. Raises StateError."""
+    with _STORE.update() as content:
+        _forget_expired(content, instance_id, user, now)
 
 
 def entries() -> list[Entry]:
     """Return the entries whose removal has not been confirmed, the oldest first. Never raises."""
-    return sorted(_entries(_read()), key=lambda entry: entry.expires)
+    return sorted(_entries(_STORE.peek()), key=lambda entry: entry.expires)
 
 
-def _entries(content: dict[str, dict[str, Any]]) -> list[Entry]:
-    found = []
-    for key, value in content["entries"].items():
+def _entries(content: Content) -> list[Entry]:
+    usable = []
+    for key, value in table(content, _ENTRIES).items():
         try:
             heard = value.get("heard") is not False
-            found.append(Entry(key, str(value["instance"]), str(value["user"]), _time(value["expires"]), heard))
+            usable.append(Entry(key, str(value["instance"]), str(value["user"]), _time(value["expires"]), heard))
         except (TypeError, KeyError, ValueError, AttributeError):
             continue
-    return found
+    return usable
 
 
-def _note(content: dict[str, dict[str, Any]], entry: Entry) -> None:
-    content["entries"][entry.entry_id] = {
-        "instance": entry.instance_id,
-        "user": entry.user,
-        "expires": entry.expires,
-    }
+def _note(content: Content, entry: Entry) -> None:
+    value: dict[str, Any] = {"instance": entry.instance_id, "user": entry.user, "expires": entry.expires}
     if not entry.heard:
-        content["entries"][entry.entry_id]["heard"] = False
+        value["heard"] = False
+    table(content, _ENTRIES)[entry.entry_id] = value
 
 
-def _forget(content: dict[str, dict[str, Any]], instance_id: str, user: str, before: float) -> None:
-    for key, value in list(content["entries"].items()):
+def _forget_expired(content: Content, instance_id: str, user: str, now: float) -> None:
+    notes = table(content, _ENTRIES)
+    for key, value in list(notes.items()):
         try:
-            gone = (value["instance"], value["user"]) == (instance_id, user) and float(value["expires"]) <= before
+            expired = (value["instance"], value["user"]) == (instance_id, user) and float(value["expires"]) <= now
         except (TypeError, KeyError, ValueError):
-            gone = True
-        if gone:
-            del content["entries"][key]
+            expired = True
+        if expired:
+            del notes[key]
 
 
-def _time(value: Any) -> float:  # noqa: ANN401 - whatever JSON holds
-    """Return seconds since the epoch. Raises TypeError and ValueError for what is no time within some centuries."""
-    found = float(value)
-    if not 0 <= found < _LATEST:
+def _time(value: Any) -> float:  # noqa: ANN401 - JSON may hold anything
+    """Return seconds since the epoch. Raises TypeError and ValueError for anything but a time of these centuries."""
+    seconds = float(value)
+    if not 0 <= seconds < _LATEST:
         raise ValueError
-    return found
+    return seconds
 
 
 def _recent(when: object, now: float) -> bool:
     return isinstance(when, int | float) and 0 <= now - when < PROBE_PAUSE
-
-
-def _read() -> dict[str, dict[str, Any]]:
-    try:
-        with open_folder(state_folder()) as folder:
-            return _load(folder.read(NAME))
-    except StateError:
-        return _load(None)
-
-
-def _change(change: Callable[[dict[str, dict[str, Any]]], object]) -> None:
-    with open_folder(state_folder()) as folder, folder.lock(_LOCK):
-        content = _load(folder.read(NAME))
-        change(content)
-        for part in content.values():
-            for key in list(part)[: max(0, len(part) - _MOST)]:
-                del part[key]
-        folder.write(NAME, json.dumps({"version": 1, **content}, separators=(",", ":")).encode("ascii"))
-
-
-def _load(data: bytes | None) -> dict[str, dict[str, Any]]:
-    try:
-        found = json.loads(data or b"{}")
-    except (ValueError, RecursionError):
-        found = {}
-    parts = found if isinstance(found, dict) else {}
-    return {
-        name: dict(parts[name]) if isinstance(parts.get(name), dict) else {} for name in ("eic", "probes", "entries")
-    }

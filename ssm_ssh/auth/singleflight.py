@@ -6,13 +6,13 @@ the first one's push fails with, the others that waited for it fail with too, in
 
 from __future__ import annotations
 
-import json
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh import errors
 from ssm_ssh.errors import SsmSshError, StateError
+from ssm_ssh.storage.json_store import JsonStore, table
 from ssm_ssh.storage.paths import state_folder
 from ssm_ssh.storage.private_dir import open_folder
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 NAME = "pushes.json"
-_LOCK, _TURNS = "pushes.lock", "pushes.turns"
+_STORE = JsonStore(NAME, most=2000)
+_PUSHES = "pushes"
+_TURNS = "pushes.turns"
 # Seconds. A push is shared while most of its time is left, for a connection may take a while to log in.
 _SHARED_FOR = 0.4
 # Who pushes may wait for the longest of commands; whoever waits for him waits a little longer, then goes ahead.
@@ -61,7 +63,7 @@ def share(about: str, lifetime: float, push: Callable[[], Pushed], *, clock: Cal
         try:
             pushed = push()
         except SsmSshError as error:
-            _note(name, clock(), _told(error))
+            _note(name, clock(), _to_json(error))
             raise
         _note(name, clock(), {"way": pushed.way, "until": pushed.until, "notice": pushed.notice})
         return pushed
@@ -77,43 +79,31 @@ def _turn(name: str) -> Iterator[None]:
 
 
 def _recall(name: str, began: float, lifetime: float, now: float) -> Pushed | SsmSshError | None:
-    """Return a push young enough to be shared, or the error of one that ended while we waited."""
+    """Return a push recent enough to be shared, or the error of one that ended while this process waited."""
+    value = table(_STORE.peek(), _PUSHES).get(name)
+    if not isinstance(value, dict):
+        return None
     try:
-        with open_folder(state_folder()) as folder:
-            value = _load(folder.read(NAME)).get(name)
-        if not isinstance(value, dict):
-            return None
         if "kind" in value:
             return _error(value) if began <= float(value["at"]) <= now else None
-        found = Pushed(str(value["way"]), float(value["until"]), str(value["notice"]))
-        return found if 0 <= now - float(value["at"]) <= _SHARED_FOR * lifetime and found.until > now else None
-    except (StateError, KeyError, ValueError, TypeError):
+        pushed = Pushed(str(value["way"]), float(value["until"]), str(value["notice"]))
+        return pushed if 0 <= now - float(value["at"]) <= _SHARED_FOR * lifetime and pushed.until > now else None
+    except (KeyError, ValueError, TypeError):
         return None
 
 
 def _note(name: str, at: float, value: dict[str, Any]) -> None:
-    try:
-        with open_folder(state_folder()) as folder, folder.lock(_LOCK):
-            content = {
-                key: old
-                for key, old in _load(folder.read(NAME)).items()
-                if isinstance(old, dict) and isinstance(old.get("at"), float) and 0 <= at - old["at"] < _KEPT
-            }
-            content[name] = {"at": float(at), **value}
-            folder.write(NAME, json.dumps(content, separators=(",", ":")).encode("ascii"))
-    except StateError:
-        pass  # the others push for themselves
+    with suppress(StateError), _STORE.update() as content:  # else the others push for themselves
+        recent = {key: old for key, old in table(content, _PUSHES).items() if _is_recent(old, at)}
+        content[_PUSHES] = {**recent, name: {"at": float(at), **value}}
 
 
-def _load(data: bytes | None) -> dict[str, Any]:
-    try:
-        found = json.loads(data or b"{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+def _is_recent(value: object, now: float) -> bool:
+    at = value.get("at") if isinstance(value, dict) else None
+    return isinstance(at, float) and 0 <= now - at < _KEPT
 
 
-def _told(error: SsmSshError) -> dict[str, Any]:
+def _to_json(error: SsmSshError) -> dict[str, Any]:
     more = {name: getattr(error, name) for name in ("code", "operation", "status") if hasattr(error, name)}
     return {"kind": type(error).__name__, "message": error.message, "hint": error.hint, "more": more}
 

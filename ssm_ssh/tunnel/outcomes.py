@@ -6,24 +6,25 @@ After the login nothing can be put into the SSH stream, and stderr is often not 
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh.errors import StateError
 from ssm_ssh.names import is_instance_id
-from ssm_ssh.storage.paths import state_folder
-from ssm_ssh.storage.private_dir import open_folder
+from ssm_ssh.storage.json_store import JsonStore, rows
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ssm_ssh.storage.json_store import Content
+
 NAME = "connections.json"
-_LOCK = "connections.lock"
-# Entries and seconds that are kept: yesterday's trouble helps nobody.
-_MOST, _KEPT = 50, 86400.0
+_STORE = JsonStore(NAME, most=50)
+_CONNECTIONS = "connections"
+# Seconds for which an entry is kept.
+_KEPT = 86400.0
 # Seconds within which the next connection tells what the last could not.
 _NEWS = 3600.0
 LOST, ENDED = "lost", "ended"
@@ -100,25 +101,17 @@ def _runs(pid: int) -> bool:
 
 
 def _read(now: float) -> list[Outcome]:
-    with open_folder(state_folder()) as folder:
-        return _parse(folder.read(NAME), now)
+    return _outcomes(_STORE.read(), now)
 
 
 def _change(change: Callable[[list[Outcome]], list[Outcome]], now: float) -> None:
-    with open_folder(state_folder()) as folder, folder.lock(_LOCK):
-        entries = change(_parse(folder.read(NAME), now))[-_MOST:]
-        values = [one._asdict() for one in entries]
-        folder.write(NAME, json.dumps({"version": 1, "connections": values}, separators=(",", ":")).encode("ascii"))
+    with _STORE.update() as content:
+        content[_CONNECTIONS] = [outcome._asdict() for outcome in change(_outcomes(content, now))]
 
 
-def _parse(content: bytes | None, now: float) -> list[Outcome]:
-    try:
-        found = json.loads(content or b"{}")
-    except (ValueError, RecursionError):
-        return []
-    entries = found.get("connections") if isinstance(found, dict) else None
-    parsed = [_outcome(value) for value in entries] if isinstance(entries, list) else []
-    return [one for one in parsed if one is not None and 0 <= now - one.at < _KEPT]
+def _outcomes(content: Content, now: float) -> list[Outcome]:
+    parsed = [_outcome(value) for value in rows(content, _CONNECTIONS)]
+    return [outcome for outcome in parsed if outcome is not None and 0 <= now - outcome.at < _KEPT]
 
 
 def _outcome(value: Any) -> Outcome | None:  # noqa: ANN401 -- JSON

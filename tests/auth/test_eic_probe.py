@@ -9,6 +9,7 @@ import pytest
 
 from ssm_ssh.auth import eic_probe, push_journal
 from ssm_ssh.auth.eic_probe import IN, REFUSED, UNKNOWN
+from ssm_ssh.storage import json_store
 
 INSTANCE = "i-0123456789abcdef0"
 QUESTION = {
@@ -24,7 +25,7 @@ QUESTION = {
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push_journal, "state_folder", lambda: tmp_path / "state")
+    monkeypatch.setattr(json_store, "state_folder", lambda: tmp_path / "state")
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from ssm_ssh.errors import (
     Throttled,
     UsageError,
 )
+from ssm_ssh.storage import json_store
 from ssm_ssh.target import Target, parse_target
 
 OURS = UserKey("ssh-ed25519 " + "A" * 68)
@@ -91,7 +92,7 @@ class Aws:
 @pytest.fixture
 def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Aws:
     aws = Aws()
-    for module in (push_journal, singleflight):
+    for module in (json_store, singleflight):
         monkeypatch.setattr(module, "state_folder", lambda: tmp_path / "state")
     monkeypatch.setattr(ways, "push_key", aws.push_key)
     monkeypatch.setattr(ways, "run_script", aws.run)

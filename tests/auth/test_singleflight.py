@@ -10,11 +10,11 @@ from ssm_ssh.aws.config.settings import load
 from ssm_ssh.aws.credentials.fingerprint import whose
 
 PROGRAM = """
-import pathlib, sys, time
+import os, pathlib, sys, time
 from ssm_ssh.errors import AccessDenied, SsmSshError
 from ssm_ssh.auth import singleflight as sharing
 folder, fails = pathlib.Path(sys.argv[1]), sys.argv[2] == "fails"
-sharing.state_folder = lambda: folder / "state"
+os.environ["XDG_STATE_HOME"] = str(folder / "state")
 sys.stdin.read()
 def push():
     with (folder / "pushes").open("a") as file:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ssm_ssh.errors import StateError
 from ssm_ssh.locate import history
 from ssm_ssh.locate.history import Learned, recall, recall_all, remember
+from ssm_ssh.storage.json_store import JsonStore
 
 WEB = "i-0123456789abcdef0"
 
@@ -59,7 +60,7 @@ def test_logins_add_up_to_a_few() -> None:
 
 
 def test_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "MOST", 3)
+    monkeypatch.setattr(history, "_STORE", JsonStore(history.NAME, most=3))
     remember(Learned(an_id(number), "p", "r") for number in range(3))
     remember([Learned(an_id(0), "q", "r")])
     remember([Learned(an_id(3), "p", "r")])

@@ -12,6 +12,7 @@ from ssm_ssh.auth.singleflight import Pushed
 from ssm_ssh.aws.config.settings import load
 from ssm_ssh.locate import history
 from ssm_ssh.log import Log
+from ssm_ssh.storage import json_store
 from ssm_ssh.target import parse_target
 from ssm_ssh.tunnel import connection as connect
 from ssm_ssh.tunnel.connection import Connection
@@ -37,7 +38,7 @@ class Times:
 def times(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Times:
     found = Times()
     monkeypatch.setattr(connect, "time", found)
-    monkeypatch.setattr(push_journal, "state_folder", lambda: tmp_path / "state")
+    monkeypatch.setattr(json_store, "state_folder", lambda: tmp_path / "state")
     return found
 
 
@@ -94,7 +95,7 @@ def test_what_the_environment_brings_is_not_remembered_as_a_profile(
     profile: str | None,
     remembered: list[tuple[str, str]],
 ) -> None:
-    monkeypatch.setattr(history, "state_folder", lambda: tmp_path / "state")
+    monkeypatch.setattr(json_store, "state_folder", lambda: tmp_path / "state")
     (tmp_path / "config").write_text("[profile dev]\n")
     whole = {**env, "AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_REGION": "eu-central-1"}
     Connection(TARGET, load(profile=profile, env=whole), log=Log(None))._remember()

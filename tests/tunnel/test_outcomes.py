@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssm_ssh.tunnel import outcomes
@@ -14,6 +15,9 @@ from ssm_ssh.tunnel.outcomes import ENDED, LOST
 
 WEB, DB = "i-0123456789abcdef0", "i-0aaaaaaaaaaaaaaaa"
 NOW = 1_800_000_000.0
+JSON = st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=2))
+NAMES = st.sampled_from(("kind", "instance_id", "at", "pid", "sentence", "told"))
+ROW = JSON | st.dictionaries(NAMES, JSON | st.sampled_from((LOST, WEB, NOW, 1, True)), max_size=6)
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +61,11 @@ def test_words_from_outside_are_printable() -> None:
     assert outcomes.recent(NOW)[0].sentence == "[31mred line"
 
 
-@given(st.binary(max_size=200))
-def test_a_file_that_is_not_ours_is_as_good_as_none(content: bytes) -> None:
-    assert all(one.kind in (LOST, ENDED) for one in outcomes._parse(content, NOW))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=200) | st.lists(ROW, max_size=3).map(lambda rows: json.dumps({"connections": rows}).encode()))
+def test_a_damaged_file_counts_as_empty(state: Path, content: bytes) -> None:
+    outcomes.ended(WEB, "x", NOW, told=True)
+    state.write_bytes(content)
+    assert all(outcome.kind in (LOST, ENDED) for outcome in outcomes.recent(NOW))
+    outcomes.ended(DB, "y", NOW, told=True)
+    assert outcomes.recent(NOW)[-1].instance_id == DB
