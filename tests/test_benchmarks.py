@@ -52,4 +52,4 @@ def test_both_ends_of_the_benchmarks_speak_the_protocol(size: int) -> None:
     assert (decoded.message_type, decoded.sequence, decoded.payload) == (message.OUTPUT, 7, payload)
     acknowledgement = peer.acknowledgement(7)
     payload = message.decode(acknowledgement[4:]).payload
-    assert message.acknowledged(payload) == 7
+    assert message.acknowledged_number(payload) == 7

@@ -1,1 +1,1 @@
-"""The data channel of Session Manager, pure: no socket, clock, thread or print; time and bytes come in."""
+"""Session Manager's data channel, pure: no socket, clock, thread or print. Bytes and the time are arguments."""

@@ -1,4 +1,4 @@
-"""What the data channel reports to its caller: the return values of `Channel.receive`."""
+"""The events of the data channel: what `Channel.receive` returns."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Output(NamedTuple):
 
 
 class StdErr(NamedTuple):
-    """Bytes that belong on the standard error of a session that keeps them apart from its output."""
+    """Standard error of a session that separates it from standard output."""
 
     data: bytes
 
 
 class Notice(NamedTuple):
-    """One printable line meant for the user, such as the account's customer message."""
+    """One printable line for the user, such as the account's customer message."""
 
     text: str
 
 
 class Established(NamedTuple):
-    """The agent is ready; `agent_version` is empty where no handshake told it."""
+    """The agent is ready. `agent_version` is empty if there was no handshake."""
 
     agent_version: str
 
@@ -41,13 +41,13 @@ class ExitCode(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """The gateway closed the channel for good; `reason` is one printable line, possibly empty."""
+    """The gateway closed the channel for good. `reason` is one printable line, possibly empty."""
 
     reason: str
 
 
 class Refused(NamedTuple):
-    """The agent asked for something in the handshake that cannot be met; it will end the session."""
+    """The agent's handshake asks for something unsupported, so the agent will end the session."""
 
     error: SsmSshError
 

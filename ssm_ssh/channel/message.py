@@ -1,7 +1,7 @@
-"""The AgentMessage codec: one binary WebSocket frame of the data channel, in and out.
+"""The AgentMessage codec: decodes and encodes binary WebSocket frames of the data channel.
 
-A frame is a header of big-endian fields and a payload. Two things are unusual: MessageId carries the two 8-byte halves
-of a UUID in swapped order, and HeaderLength is the offset of PayloadLength, which a receiver honours
+A frame is a header of big-endian fields and a payload. Two things are unusual: MessageId holds the two 8-byte halves of
+a UUID in swapped order, and HeaderLength is the offset of PayloadLength, which a receiver must respect
 (amazon-ssm-agent, agent/session/contracts/agentmessage.go; session-manager-plugin, src/message/messageparser.go).
 """
 
@@ -33,14 +33,14 @@ TERMINATE_SESSION = (2).to_bytes(4, "big")
 CONNECT_TO_PORT_ERROR = (3).to_bytes(4, "big")
 
 HEADER = 116
-"""HeaderLength of every message of today: the offset of PayloadLength."""
+"""HeaderLength of all current messages: the offset of PayloadLength."""
 
 _FIELDS = Struct(">I32sIQqQ16s32sII")
 _LENGTH = Struct(">I")
 _SEQUENCE = b'"AcknowledgedMessageSequenceNumber":'
 _SHORT = _FIELDS.size
 
-# The first 40 bytes (HeaderLength, MessageType, SchemaVersion) never change for one type of message.
+# The first 40 bytes (HeaderLength, MessageType, SchemaVersion) are constant for each message type.
 _PREFIX = {name: Struct(">I32sI").pack(HEADER, name.encode().ljust(32), 1) for name in (INPUT, OUTPUT, ACKNOWLEDGE)}
 _BODY = Struct(">40sQqQ16s32sII")
 _NAMES = {
@@ -53,17 +53,17 @@ _INPUT_PREFIX = _PREFIX[INPUT]
 _ACK_PREFIX = _PREFIX[ACKNOWLEDGE]
 _pack = _BODY.pack
 
-# RFC 9562, 5.4: version 4 and variant, at their places after the halves were swapped.
+# RFC 9562, 5.4: version 4 and the variant, where they are once the halves are swapped.
 _UUID_KEEP = ((1 << 128) - 1) ^ (0xC0 << 120) ^ (0xF0 << 8)
 _UUID_SET = (0x80 << 120) | (0x40 << 8)
 
 
 class MessageError(ProtocolError):
-    """A frame is broken: cut short, inconsistent in its lengths, or damaged (digest). Drop it unacknowledged."""
+    """A frame is truncated, has inconsistent lengths or a wrong digest. Drop it without acknowledging it."""
 
 
 class Message(NamedTuple):
-    """A decoded frame; `message_id` is the 16 bytes as they are on the wire (halves swapped)."""
+    """A decoded frame. `message_id` is the 16 bytes as on the wire (halves swapped)."""
 
     message_type: str
     sequence: int
@@ -75,10 +75,11 @@ class Message(NamedTuple):
 
 
 def decode(frame: bytes) -> Message:
-    """One received frame as a Message; raises MessageError for a frame that must be dropped.
+    """Decode a received frame. Raises MessageError for a frame that must be dropped.
 
-    The payload's length and SHA-256 digest are checked (the digest as in the plugin, unless the payload is empty), but
-    nothing of start_publication and pause_publication is: they are advice of the gateway's.
+    The length and the SHA-256 digest of the payload are checked, but not the digest of an empty
+    payload: the plugin does not either. start_publication and pause_publication are not checked at all: they are only
+    advice from the gateway.
     """
     if len(frame) < _SHORT:
         raise MessageError(f"A frame of {len(frame)} bytes is too short for an AgentMessage")
@@ -110,7 +111,7 @@ def encode(
     payload: bytes,
     created: int,
 ) -> bytes:
-    """One frame of any type; `created` is in milliseconds since the epoch, `message_id` as on the wire."""
+    """Encode a frame of any type. `created` is in milliseconds since the epoch, `message_id` as on the wire."""
     prefix = _PREFIX.get(message_type) or Struct(">I32sI").pack(HEADER, message_type.encode().ljust(32), 1)
     digest = sha256(payload).digest()
     return _pack(prefix, created, sequence, flags, message_id, digest, payload_type, len(payload)) + payload
@@ -119,23 +120,23 @@ def encode(
 def encode_stream(
     sequence: int, message_id: bytes, payload_type: int, payload: bytes | bytearray, created: int
 ) -> bytes:
-    """One input_stream_data frame, client to agent (flags are 0 in all that the plugin sends)."""
+    """Encode an input_stream_data frame, client to agent. Its flags are 0, as in all frames that the plugin sends."""
     digest = sha256(payload).digest()
     return _pack(_INPUT_PREFIX, created, sequence, 0, message_id, digest, payload_type, len(payload)) + payload
 
 
 def encode_ack(sequence: int, acknowledged_id: bytes, message_id: bytes, created: int) -> bytes:
-    """One acknowledge frame for the output_stream_data `sequence`, byte for byte as the plugin forms it."""
+    """Encode the acknowledgement of the output_stream_data message `sequence`, byte for byte like the plugin."""
     payload = (
         '{"AcknowledgedMessageType":"output_stream_data","AcknowledgedMessageId":"'
         f'{uuid_text(acknowledged_id)}","AcknowledgedMessageSequenceNumber":{sequence},"IsSequentialMessage":true}}'
     ).encode()
-    # An acknowledgement has the number 0 and both flags set (SYN, FIN): it is a stream of its own.
+    # An acknowledgement is a stream of its own: number 0, with both flags (SYN, FIN) set.
     return _pack(_ACK_PREFIX, created, 0, 3, message_id, sha256(payload).digest(), 0, len(payload)) + payload
 
 
-def acknowledged(payload: bytes) -> int | None:
-    """The sequence number that an acknowledge payload names, read without parsing its JSON; None where that fails."""
+def acknowledged_number(payload: bytes) -> int | None:
+    """Return the sequence number in an acknowledge payload without parsing its JSON, or None if that fails."""
     start = payload.find(_SEQUENCE)
     if start < 0:
         return None
@@ -146,11 +147,11 @@ def acknowledged(payload: bytes) -> int | None:
 
 
 def uuid_text(message_id: bytes) -> str:
-    """The usual text of a UUID whose halves are swapped on the wire."""
+    """Return the usual text of a UUID whose halves are swapped on the wire."""
     h = message_id.hex()
     return f"{h[16:24]}-{h[24:28]}-{h[28:]}-{h[:4]}-{h[4:16]}"
 
 
 def random_id(bits: int) -> bytes:
-    """128 random bits as a version 4 UUID in the order of the wire."""
+    """Return a version 4 UUID in wire order, made of 128 random bits."""
     return (bits & _UUID_KEEP | _UUID_SET).to_bytes(16, "big")

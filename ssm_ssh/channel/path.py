@@ -1,9 +1,9 @@
-"""What is known of the path to the agent: round trips, the delivery rate, and from these timeout and window.
+"""Estimates of the path to the agent: round trips and delivery rate, and the timeout and window that follow from them.
 
-The window is delay-based, after BBR: delivery rate x (lowest round trip + a little queue). On a slow uplink it keeps
-the queue to a fraction of a second, so that a keystroke is not stuck behind a copy; on a fast path it grows fourfold
-in a round trip until the rate stops growing. Loss is no signal here: below us is TCP, and what gets lost was lost
-with a connection.
+The window is delay-based, like BBR's: delivery rate x (lowest round trip + a small queue). On a slow uplink this keeps
+the queue to a fraction of a second, so a keystroke does not wait behind a copy. On a fast path the window grows up to
+fourfold in a round trip until the rate stops growing. Loss is no signal, because TCP carries the frames: what gets lost
+is lost together with a connection.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ _DRAIN, _ARRIVE, _MEASURE = 1, 2, 3
 
 
 class Path:
-    """Round-trip and rate estimates; start over with `reset` when the connection changes."""
+    """Estimates of round trip and rate. Call `reset` when the connection changes."""
 
     __slots__ = (
         "_base_at",
+        "_full_window",
         "_latest",
         "_rates",
         "_round_at",
@@ -41,35 +42,34 @@ class Path:
         "_smoothed",
         "_stage",
         "_variation",
-        "_wide",
         "base_rtt",
-        "full",
         "rto",
         "tolerance",
         "window",
+        "window_limited",
     )
 
     def __init__(self) -> None:
         self.rto = FIRST_RTO
-        """Time without any sign of progress after which a probe is due (before backoff)."""
+        """Seconds without progress after which a probe is due (before backoff)."""
         self._latest = self._smoothed = FIRST_RTO / 2
         self._variation = 0.0
         self.base_rtt = _UNKNOWN
-        """Lowest round trip seen of late; infinite until there is one."""
+        """Lowest recent round trip in seconds; infinite until there is one."""
         self._base_at = _UNKNOWN
         self.reset()
 
     def reset(self) -> None:
-        """Start over on a new connection: it may lead over another network. Only the round trips are kept for now."""
+        """Start over on a new connection, which may use another network. Only the round trips are kept for now."""
         if self.base_rtt != _UNKNOWN:
-            # To be measured anew at once, but not through the burst of what is sent again: that would inflate it.
+            # Due to be measured again, but not through the burst of resends, which would inflate it.
             self._base_at = -_UNKNOWN
         self.tolerance = 1
-        """How much reordering is tolerated, from 1 to MAX_TOLERANCE."""
-        self.window = self._wide = FIRST_WINDOW
+        """Reordering that is tolerated, from 1 to MAX_TOLERANCE."""
+        self.window = self._full_window = FIRST_WINDOW
         """Bytes that may be in flight."""
-        self.full = False
-        """To be set when data had to wait for the window: only then a round's rate says what the path can do."""
+        self.window_limited = False
+        """Set by the sender when data has to wait for the window. Only then does the rate show what the path can do."""
         self._stage = 0
         self._rates: list[float] = []
         self._round_end = -1
@@ -82,20 +82,20 @@ class Path:
         rtt = max(self._smoothed, self._latest)
         return rtt + max(rtt * self.tolerance / 4, GRANULARITY)
 
-    def too_fast(self, rtt: float) -> bool:
-        """No message can have made the round trip in that time."""
+    def is_too_fast(self, rtt: float) -> bool:
+        """Return whether a round trip in that time is implausible."""
         return self.base_rtt != _UNKNOWN and rtt < self.base_rtt * 0.9
 
-    def tolerate(self) -> None:
-        """A message was taken for lost and was not: allow for more reordering (RFC 8985, 6.2, does the like)."""
+    def tolerate_reordering(self) -> None:
+        """Allow more reordering after a message was declared lost and arrived (similar to RFC 8985, 6.2)."""
         self.tolerance = min(self.tolerance * 2, MAX_TOLERANCE)
 
-    def sample(self, rtt: float, now: float) -> None:
-        """A round trip of a message that was sent once (Karn)."""
+    def add_sample(self, rtt: float, now: float) -> None:
+        """Add the round trip of a message that was sent once (Karn's algorithm)."""
         rtt = min(rtt, MAX_RTT)
         self._latest = rtt
         if self.base_rtt == _UNKNOWN:
-            # RFC 6298, 2.2: the first sample is taken as it is, for the initial values are only guesses.
+            # RFC 6298, 2.2: the first sample replaces the initial values, which are only guesses.
             self._smoothed, self._variation = rtt, rtt / 2
         else:
             error = rtt - self._smoothed
@@ -107,16 +107,16 @@ class Path:
             self._base_at = now
 
     def begin_round(self, last: int, now: float) -> None:
-        """A round of measuring begins: it lasts until transmission `last`, the newest so far, was acknowledged."""
+        """Begin a measurement round, which lasts until transmission `last`, the newest so far, is acknowledged."""
         self._round_end = last
         self._round_at = now
         self._round_bytes = 0
-        self.full = False
+        self.window_limited = False
 
-    def acknowledged(self, size: int, transmission: int, last: int, in_flight: int, now: float) -> None:
-        """`size` bytes sent as `transmission` (-1: not known) have arrived; `last` is the newest one sent.
+    def acknowledged(self, size: int, transmission: int, last: int, bytes_in_flight: int, now: float) -> None:
+        """Note that `size` bytes sent as `transmission` (-1: unknown) have arrived; `last` is the newest transmission.
 
-        What arrives in a round, over the time that the round takes, is the delivery rate.
+        The delivery rate is the number of bytes that arrive in a round, divided by the duration of the round.
         """
         self._round_bytes += size
         elapsed = now - self._round_at
@@ -125,30 +125,30 @@ class Path:
         shortest = min(self.base_rtt, self._smoothed) * 0.9
         if elapsed < shortest or elapsed <= 0:
             return
-        self._measure(self._round_bytes / elapsed)
+        self._add_rate(self._round_bytes / elapsed)
         if now - self._base_at > BASE_RTT_AGE or self._stage:
-            self._renew_base(in_flight, now)
-        self.window = self._wide
+            self._remeasure_base(bytes_in_flight, now)
+        self.window = self._full_window
         if self._stage:
-            # Half of what the path holds at the least: no queue, and half the rate for a few rounds at the most.
+            # At least half of what the path holds: no queue, and at worst half the rate for a few rounds.
             self.window = max(int(max(self._rates) * shortest / 2), MEASURE_WINDOW)
         self.begin_round(last, now)
 
-    def _measure(self, rate: float) -> None:
+    def _add_rate(self, rate: float) -> None:
         rates = self._rates
-        limited = self.full and not self._stage
+        limited = self.window_limited and not self._stage
         if limited or not rates or rate > max(rates):
             rates.append(rate)
             del rates[:-RATE_ROUNDS]
         base = min(self.base_rtt, self._smoothed)
-        wide = int(max(rates) * (base + max(QUEUE_TARGET, base)))
-        if limited or wide > self._wide:
-            self._wide = min(max(wide, MIN_WINDOW), MAX_WINDOW)
+        estimate = int(max(rates) * (base + max(QUEUE_TARGET, base)))
+        if limited or estimate > self._full_window:
+            self._full_window = min(max(estimate, MIN_WINDOW), MAX_WINDOW)
 
-    def _renew_base(self, in_flight: int, now: float) -> None:
-        # Stages: let the queue drain; let those in flight arrive, which still saw it;
+    def _remeasure_base(self, bytes_in_flight: int, now: float) -> None:
+        # Stages: let the queue drain; let the messages in flight, which still met it, arrive;
         # then forget the old value and take the lowest of a round that was sent into an empty queue.
-        if self._stage != _DRAIN or in_flight <= self.window:
+        if self._stage != _DRAIN or bytes_in_flight <= self.window:
             self._stage += 1
         if self._stage == _MEASURE:
             self.base_rtt = _UNKNOWN

@@ -1,7 +1,7 @@
-"""The receiving half: the agent's numbered messages into order, and what must be acknowledged.
+"""The receiving half: puts the agent's numbered messages in order and queues their acknowledgements.
 
 Each message is acknowledged by its own number, in order or not. A duplicate is acknowledged again, or the agent would
-resend it for ever; what cannot be kept is not acknowledged, so that the agent resends it.
+resend it forever. A message that does not fit into the buffer is not acknowledged, so the agent resends it.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ if TYPE_CHECKING:
 
 
 class Receiver:
-    """Reorder buffer and queue of acknowledgements, both bounded."""
+    """A reorder buffer and a queue of acknowledgements, both bounded."""
 
-    __slots__ = ("_ahead", "_ahead_bytes", "_sent", "acks", "expected", "repeats")
+    __slots__ = ("_buffered", "_buffered_bytes", "_sent", "acks", "expected", "repeats")
 
     def __init__(self) -> None:
         self.expected = 0
-        """The number that is delivered next."""
+        """The sequence number that is delivered next."""
         self.acks: list[tuple[int, bytes]] = []
-        """(sequence number, MessageId on the wire) still to be acknowledged, oldest first."""
+        """(sequence number, MessageId as on the wire) of messages to acknowledge, oldest first."""
         self.repeats: deque[tuple[int, bytes]] = deque(maxlen=REPEATED_ACKS)
-        """Acknowledgements that the connection before may have lost, still to be repeated on this one."""
-        # When each was given to the connection (monotonic seconds), then as in `acks`.
+        """Acknowledgements that the previous connection may have lost, to be repeated on this one."""
+        # When each acknowledgement was sent (monotonic seconds), then as in `acks`.
         self._sent: deque[tuple[float, int, bytes]] = deque(maxlen=REPEATED_ACKS)
-        self._ahead: dict[int, Message] = {}
-        self._ahead_bytes = 0
+        self._buffered: dict[int, Message] = {}
+        self._buffered_bytes = 0
 
     @property
     def waiting(self) -> bool:
-        """Messages are kept until those before them come."""
-        return bool(self._ahead)
+        """Messages wait in the buffer for an earlier one."""
+        return bool(self._buffered)
 
-    def sent(self, count: int, now: float) -> None:
-        """Note that the `count` oldest acknowledgements were given to the connection, which may yet lose them."""
+    def acks_sent(self, count: int, now: float) -> None:
+        """Note that the `count` oldest acknowledgements were sent. The connection may still lose them."""
         self._sent.extend((now, sequence, message_id) for sequence, message_id in self.acks[:count])
         del self.acks[:count]
 
-    def lost(self, heard: float) -> None:
-        """Queue for repetition what the connection may have lost; it was last known to live at `heard`.
+    def connection_lost(self, heard: float) -> None:
+        """Queue the acknowledgements that a lost connection may not have delivered; `heard`: its last sign of life.
 
-        Only what it was given within REPEAT_AGE before that or later is in doubt. A repetition is not itself repeated,
-        or connections that break at once would carry nothing else: the agent resends what that leaves unacknowledged.
+        These are the ones sent at most REPEAT_AGE before `heard`, or after it. A repetition is not repeated again, or
+        connections that break immediately would carry nothing else. The agent resends what remains unacknowledged.
         """
         self.repeats.extend(
             (sequence, message_id) for at, sequence, message_id in self._sent if at >= heard - REPEAT_AGE
@@ -54,13 +54,13 @@ class Receiver:
         self._sent.clear()
 
     def accept(self, message: Message) -> bool:
-        """Take in one stream message; True if it is the expected one: deliver it now, then those from `following`."""
+        """Accept a stream message. True: it is the next in order; deliver it, then those from `next_buffered`."""
         sequence = message.sequence
         expected = self.expected
         if sequence == expected:
             self.expected = expected + 1
         elif sequence > expected:
-            if not self._keep(sequence, message):
+            if not self._buffer(sequence, message):
                 return False
         elif sequence < 0:
             return False
@@ -68,23 +68,23 @@ class Receiver:
             self.acks.append((sequence, message.message_id))
         return sequence == expected
 
-    def following(self) -> Message | None:
-        """The next message in order, if it has been waiting for those before it."""
-        if not self._ahead:
+    def next_buffered(self) -> Message | None:
+        """Return the next message in order if it is in the buffer, else None."""
+        if not self._buffered:
             return None
-        message = self._ahead.pop(self.expected, None)
+        message = self._buffered.pop(self.expected, None)
         if message is not None:
-            self._ahead_bytes -= len(message.payload) + REORDER_OVERHEAD
+            self._buffered_bytes -= len(message.payload) + REORDER_OVERHEAD
             self.expected += 1
         return message
 
-    def _keep(self, sequence: int, message: Message) -> bool:
-        # The bound on the distance also bounds the count, and no number that can never be reached takes up room.
-        if sequence in self._ahead:
+    def _buffer(self, sequence: int, message: Message) -> bool:
+        # The bound on the distance also bounds the count, and keeps out numbers that are never reached.
+        if sequence in self._buffered:
             return True
         size = len(message.payload) + REORDER_OVERHEAD
-        if sequence - self.expected > REORDER_MESSAGES or self._ahead_bytes + size > REORDER_BYTES:
+        if sequence - self.expected > REORDER_MESSAGES or self._buffered_bytes + size > REORDER_BYTES:
             return False
-        self._ahead[sequence] = message
-        self._ahead_bytes += size
+        self._buffered[sequence] = message
+        self._buffered_bytes += size
         return True

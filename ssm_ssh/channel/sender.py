@@ -1,4 +1,4 @@
-"""The sending half: stream bytes, cut into numbered messages and let go as the window allows."""
+"""The sending half: cuts stream bytes into numbered messages and sends them as the window allows."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _OVERHEAD = HEADER + 4
 
 
 class Sender:
-    """All that goes to the agent but acknowledgements: three queues (control, stream, flag) in front of the flight."""
+    """Three queues (control messages, stream bytes, flag) in front of the flight. It sends no acknowledgements."""
 
     __slots__ = ("_bits", "_control", "_flag", "_number", "_pending", "flight", "held", "terminating")
 
     def __init__(self, random_bits: Callable[[int], int]) -> None:
         self.flight = Flight()
         self.held = True
-        """Stream bytes wait, for the agent would discard them."""
+        """Stream bytes wait, because the agent would discard them."""
         self.terminating = False
-        """The TerminateSession flag is queued, or was sent."""
+        """The TerminateSession flag is queued or sent."""
         self._bits = random_bits
         self._control: deque[tuple[int, bytes]] = deque()
         self._pending = bytearray()
@@ -33,29 +33,29 @@ class Sender:
         self._number = 0
 
     def room(self) -> int:
-        """Bytes that may be queued now."""
+        """Return how many bytes may be queued now."""
         if self.terminating:
             return 0
         return max(0, min(max(self.flight.path.window // 4, MIN_LOCAL), MAX_LOCAL) - len(self._pending))
 
     def queue(self, data: bytes) -> None:
-        """Append stream bytes; messages are cut when they are sent, so that small writes share one."""
+        """Append stream bytes. Messages are cut when they are sent, so that small writes share a message."""
         self._pending += data
 
-    def control(self, payload_type: int, payload: bytes) -> None:
-        """Queue one message in front of all stream bytes, held or not."""
+    def queue_control(self, payload_type: int, payload: bytes) -> None:
+        """Queue a message in front of all stream bytes. It is sent even while those are held."""
         self._control.append((payload_type, payload))
 
     def terminate(self) -> None:
-        """Queue the TerminateSession flag behind the stream bytes; nothing may follow it."""
+        """Queue the TerminateSession flag behind the stream bytes. Nothing may follow it."""
         if not self.terminating:
             self.terminating = self._flag = True
 
     @property
     def unacknowledged(self) -> int:
-        """Bytes of payload that were queued or sent, and not acknowledged."""
+        """Payload bytes that are queued or sent but not acknowledged."""
         flight = self.flight
-        return len(self._pending) + flight.bytes - _OVERHEAD * len(flight.unacked)
+        return len(self._pending) + flight.unacked_bytes - _OVERHEAD * len(flight.unacked)
 
     @property
     def drained(self) -> bool:
@@ -64,31 +64,31 @@ class Sender:
 
     @property
     def waiting(self) -> bool:
-        """There are stream bytes, or a flag behind them, that were never sent."""
+        """Stream bytes, or the flag behind them, have not been sent yet."""
         return bool(self._pending) or self._flag
 
     def frames(self, frames: list[bytes], now: float, budget: int, created: int) -> int:
-        """Append what is to be sent now to `frames`, about `budget` bytes; returns what is left of the budget."""
+        """Append the frames that are due to `frames`, about `budget` bytes. Returns the rest of the budget."""
         flight = self.flight
-        idle, first = not flight.in_flight, flight.transmission
+        idle, first = not flight.bytes_in_flight, flight.transmission
         budget = flight.resend(frames, now, budget)
         while self._control and budget > 0:
             payload_type, payload = self._control.popleft()
             budget -= self._send(frames, payload_type, payload, now, created)
         if not self.held:
             budget = self._send_stream(frames, now, budget, created)
-        if flight.in_flight >= flight.path.window:
-            flight.path.full = True
+        if flight.bytes_in_flight >= flight.path.window:
+            flight.path.window_limited = True
         if idle and flight.transmission > first:
             flight.path.begin_round(flight.transmission - 1, now)
         return budget
 
     def _send_stream(self, frames: list[bytes], now: float, budget: int, created: int) -> int:
         flight, pending = self.flight, self._pending
-        # The flag must get out even through a full window, and so must all that stands in front of it.
-        window = flight.path.window if not self._flag else flight.in_flight + 2 * MAX_LOCAL
+        # The flag must get through a full window, and so must everything in front of it.
+        window = flight.path.window if not self._flag else flight.bytes_in_flight + 2 * MAX_LOCAL
         start, end = 0, len(pending)
-        while start < end and budget > 0 and flight.in_flight < window:
+        while start < end and budget > 0 and flight.bytes_in_flight < window:
             budget -= self._send(frames, STREAM, pending[start : start + PAYLOAD], now, created)
             start += PAYLOAD
         del pending[:start]

@@ -1,10 +1,10 @@
 """The data channel as a state machine: stream bytes and WebSocket frames in, frames and events out.
 
-Pure: it has no socket, clock or thread. The caller tells the time (monotonic seconds) with each call and drives it:
+It is pure: no socket, clock or thread. The caller passes the time (monotonic seconds) and calls:
 
-    connected(now) once the text frame of open_message() is on its way, disconnected(heard) when the connection broke;
-    receive() for each binary frame; send() for at most room() bytes of the stream;
-    frames() after any of these, when timer() is due, and when the transport has taken what it was given.
+- connected(now) when the text frame of open_message() is on its way, disconnected(heard) when the connection is lost;
+- receive() for each binary frame, send() for at most room() bytes of the stream;
+- frames() after any of these, when timer() is due, and when the transport has accepted the previous frames.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 
 class Channel:
-    """One session's data channel, across all the connections it is resumed on.
+    """The data channel of one session, across all connections that it is resumed on.
 
-    `client_id` is a UUID's text, `epoch` the wall clock minus the monotonic clock in seconds, `random_bits` gives an
-    integer of so many random bits (for message ids, which need not be secret).
+    `client_id` is the text of a UUID, `epoch` the wall clock minus the monotonic clock in seconds. `random_bits(n)`
+    returns an integer of n random bits, for message ids, which need not be secret.
     """
 
     __slots__ = (
         "_agent_version",
-        "_broken",
+        "_broken_frames",
         "_client_id",
         "_client_version",
         "_closed",
@@ -74,108 +74,108 @@ class Channel:
         self._port_closed = False
         self._closed = False
         self._agent_version = ""
-        self._broken = 0
+        self._broken_frames = 0
 
     @property
     def established(self) -> bool:
-        """The handshake is complete, or a session without one has sent its first output."""
+        """The handshake is complete, or a session without a handshake has sent its first output."""
         return self._established
 
     @property
     def agent_version(self) -> str:
-        """The agent's version as the handshake told it, else empty."""
+        """The agent's version from the handshake, or empty."""
         return self._agent_version
 
     @property
     def unacknowledged(self) -> int:
-        """Bytes of payload given to the channel that the agent has not acknowledged, sent or not."""
+        """Payload bytes given to the channel, sent or not, that the agent has not acknowledged."""
         return self._sender.unacknowledged
 
     @property
     def progress(self) -> int:
-        """How many messages have arrived so far, there and here: what a connection is worth."""
-        return self._sender.flight.arrived + self._receiver.expected
+        """Number of messages that have arrived on either side so far."""
+        return self._sender.flight.acknowledged_count + self._receiver.expected
 
     @property
     def acknowledged(self) -> int:
-        """How many messages of ours the agent has acknowledged."""
-        return self._sender.flight.arrived
+        """Number of messages that the agent has acknowledged."""
+        return self._sender.flight.acknowledged_count
 
     @property
     def received(self) -> int:
-        """How many messages of the agent's have arrived in order."""
+        """Number of messages from the agent that have arrived in order."""
         return self._receiver.expected
 
     @property
     def gap(self) -> bool:
-        """Messages wait for an earlier one that has not come."""
+        """Messages from the agent wait for an earlier one that is missing."""
         return self._receiver.waiting
 
     @property
     def away(self) -> bool:
-        """The gateway has said that the agent is gone, and not that it is back."""
+        """The gateway has reported that the agent is disconnected, and not yet that it is back."""
         return self._sender.flight.paused
 
     @property
     def drained(self) -> bool:
-        """All that was to be sent has been acknowledged, the TerminateSession flag too."""
+        """Everything has been sent and acknowledged, including the TerminateSession flag."""
         return self._sender.drained
 
     @property
     def closed(self) -> bool:
-        """The gateway has closed the channel: nothing is sent or delivered any more."""
+        """The gateway has closed the channel: nothing more is sent or delivered."""
         return self._closed
 
     def open_message(self, token: str) -> str:
-        """The text frame to send first on a connection, with the TokenValue of StartSession or ResumeSession."""
+        """Return the first text frame of a connection. `token` is the TokenValue of StartSession or ResumeSession."""
         request_id = uuid_text(random_id(self._random_bits(128)))
         return open_request(token, request_id, self._client_id, self._client_version)
 
     def connected(self, now: float) -> None:
-        """A connection is up and its text frame given to it: all that is unacknowledged becomes due again."""
+        """Note a new connection, whose text frame is on its way: all unacknowledged messages become due again."""
         self._online = True
         self._sender.flight.connected(now)
 
     def disconnected(self, heard: float) -> None:
-        """The connection broke, last known to live at `heard`: nothing is due until the next one is up."""
+        """Note that the connection is lost; its last sign of life was at `heard`. Nothing is due until the next one."""
         if self._online:
             self._online = False
-            self._receiver.lost(heard)
+            self._receiver.connection_lost(heard)
 
     def room(self) -> int:
-        """Bytes of the stream that send() may be given now; 0 means: stop reading them."""
+        """Return how many stream bytes send() accepts now; 0 means: stop reading."""
         return 0 if self._closed or self._refused else self._sender.room()
 
     def send(self, data: bytes, now: float) -> None:
-        """Queue bytes of the stream; they are never dropped, and held back until the agent would not discard them."""
+        """Queue stream bytes. They are never dropped, and wait until the agent is ready for them."""
         self._sender.queue(data)
 
     def probe(self) -> None:
-        """Queue an empty message: the agent writes nothing to the port, and acknowledges it like any other."""
-        self._sender.control(wire.STREAM, b"")
+        """Queue an empty message. The agent acknowledges it like any other and writes nothing to the port."""
+        self._sender.queue_control(wire.STREAM, b"")
 
     def terminate(self, now: float) -> None:
-        """Queue the TerminateSession flag behind all stream bytes; it goes out even through a full window."""
+        """Queue the TerminateSession flag behind all stream bytes. It is sent even through a full window."""
         self._sender.terminate()
 
     def receive(self, frame: bytes, now: float) -> list[Event]:
-        """Take in one binary frame; returns what it brought to light, in order.
+        """Process one binary frame and return its events, in order.
 
-        A broken frame is dropped and not acknowledged, so that it is sent again; raises ProtocolError when that goes on
-        without any progress, and nothing else.
+        A broken frame is dropped and not acknowledged, so that the agent resends it. Raises ProtocolError, and nothing
+        else, if that continues without any progress.
         """
         if self._closed:
             return []
         try:
             message = wire.decode(frame)
         except MessageError:
-            self._broken += 1
-            if self._broken >= BROKEN_FRAMES:
+            self._broken_frames += 1
+            if self._broken_frames >= BROKEN_FRAMES:
                 raise
             return []
         kind = message.message_type
         if kind == wire.OUTPUT:
-            return self._stream(message, now)
+            return self._stream_message(message, now)
         if kind == wire.ACKNOWLEDGE:
             self._acknowledged(message.payload, now)
         elif kind == wire.CHANNEL_CLOSED:
@@ -188,11 +188,11 @@ class Channel:
         return []
 
     def frames(self, now: float, budget: int) -> list[bytes]:
-        """Binary frames to send now, about `budget` bytes; empty when nothing is due.
+        """Return the binary frames to send now, about `budget` bytes; empty if nothing is due.
 
-        Acknowledgements come first, then the stream, and last the acknowledgements that are repeated after a break.
+        Acknowledgements come first, then the stream, then acknowledgements repeated after a lost connection.
 
-        Ask for no more than the transport takes: what is handed out counts as sent, and its round trip begins.
+        Ask for no more than the transport accepts: returned frames count as sent, and their round trips begin.
         """
         frames: list[bytes] = []
         if not self._online or self._closed:
@@ -203,26 +203,26 @@ class Channel:
         for sequence, message_id in receiver.acks:
             if budget <= 0:
                 break
-            budget -= self._acknowledge(frames, sequence, message_id, created)
+            budget -= self._send_ack(frames, sequence, message_id, created)
             count += 1
         if count:
-            receiver.sent(count, now)
+            receiver.acks_sent(count, now)
         sender = self._sender
         if sender.held and self._established and now >= self._complete_at + HOLD:
             sender.held = False
         budget = sender.frames(frames, now, budget, created)
         while receiver.repeats and budget > 0:
             sequence, message_id = receiver.repeats.popleft()
-            budget -= self._acknowledge(frames, sequence, message_id, created)
+            budget -= self._send_ack(frames, sequence, message_id, created)
         return frames
 
-    def _acknowledge(self, frames: list[bytes], sequence: int, message_id: bytes, created: int) -> int:
+    def _send_ack(self, frames: list[bytes], sequence: int, message_id: bytes, created: int) -> int:
         frame = encode_ack(sequence, message_id, random_id(self._random_bits(128)), created)
         frames.append(frame)
         return len(frame)
 
     def timer(self) -> float | None:
-        """The time at which frames() may have something new although nothing else happened; None: never."""
+        """Return when frames() may have something new even if nothing else happens; None means never."""
         if not self._online or self._closed:
             return None
         sender = self._sender
@@ -232,13 +232,13 @@ class Channel:
             return release if at is None else min(at, release)
         return at
 
-    def _stream(self, message: Message | None, now: float) -> list[Event]:
-        self._sender.flight.alive()
+    def _stream_message(self, message: Message | None, now: float) -> list[Event]:
+        self._sender.flight.heard()
         receiver = self._receiver
         events: list[Event] = []
         if message is not None and not receiver.accept(message):
             return events
-        self._broken = 0
+        self._broken_frames = 0
         while message is not None:
             if message.payload_type == wire.STREAM:
                 if self._sender.held:
@@ -246,12 +246,12 @@ class Channel:
                 if message.payload and not self._refused:
                     events.append(Output(message.payload))
             else:
-                self._special(message, events, now)
-            message = receiver.following()
+                self._control_message(message, events, now)
+            message = receiver.next_buffered()
         return events
 
     def _first_output(self, events: list[Event]) -> None:
-        # Output shows that the agent reads stream data, unless it is still in the handshake that it began.
+        # Output shows that the agent reads stream data, unless it is still in a handshake.
         if self._requested and not self._established:
             return
         if not self._established:
@@ -259,7 +259,7 @@ class Channel:
             events.append(Established(""))
         self._sender.held = False
 
-    def _special(self, message: Message, events: list[Event], now: float) -> None:
+    def _control_message(self, message: Message, events: list[Event], now: float) -> None:
         kind, payload = message.payload_type, message.payload
         if kind == wire.HANDSHAKE_REQUEST:
             self._handshake(payload, events)
@@ -273,11 +273,11 @@ class Channel:
             if payload.isdigit() and len(payload) <= 10:
                 events.append(ExitCode(int(payload)))
         elif kind == wire.FLAG and payload == wire.CONNECT_TO_PORT_ERROR and not self._port_closed:
-            self._port_closed = True  # however often it is repeated: whoever hears it prints it
+            self._port_closed = True  # a repeated report must not print the notice again
             events.append(Notice("The agent could not connect to the port on the instance"))
 
     def _handshake(self, payload: bytes, events: list[Event]) -> None:
-        # One session has one handshake; another request would only make the queue of answers grow.
+        # A session has one handshake; answering further requests would let the queue grow without bound.
         if self._requested or self._established:
             return
         self._requested = True
@@ -288,7 +288,7 @@ class Channel:
             events.append(Refused(error))
             return
         self._agent_version = reply.agent_version
-        self._sender.control(wire.HANDSHAKE_RESPONSE, reply.response)
+        self._sender.queue_control(wire.HANDSHAKE_RESPONSE, reply.response)
         if reply.refused is not None:
             self._refused = True
             events.append(Refused(reply.refused))
@@ -304,7 +304,7 @@ class Channel:
         events.append(Established(self._agent_version))
 
     def _acknowledged(self, payload: bytes, now: float) -> None:
-        number = wire.acknowledged(payload)
+        number = wire.acknowledged_number(payload)
         if number is None:
             try:
                 value = json_object(payload).get("AcknowledgedMessageSequenceNumber")
@@ -314,4 +314,4 @@ class Channel:
                 return
             number = value
         if self._sender.flight.acknowledged(number, now):
-            self._broken = 0
+            self._broken_frames = 0

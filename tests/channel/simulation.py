@@ -1,4 +1,4 @@
-"""A data channel in simulated time: an honest agent, a network with faults, and a driver as a relay would be."""
+"""A data channel in simulated time: an honest agent, a faulty network, and a driver in the place of the relay."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ssm_ssh.channel.message import (
     STREAM,
     TERMINATE_SESSION,
     Message,
-    acknowledged,
+    acknowledged_number,
     decode,
     encode,
     random_id,
@@ -47,7 +47,7 @@ COMPLETE = {"HandshakeTimeToComplete": 2244200, "CustomerMessage": ""}
 
 
 class World:
-    """The clock and what is to happen when."""
+    """The clock and the events scheduled on it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -59,10 +59,10 @@ class World:
         heapq.heappush(self._events, (max(when, self.now), self._count, action, arguments))
 
     def run(self, until: Callable[[], bool]) -> None:
-        """Run until `until()` is true; fails if the world stands still or goes on for an hour."""
+        """Run until `until()` is true. Fails if no event is left, or after an hour."""
         start = self.now
         while not until():
-            assert self._events, "nothing will ever happen again"
+            assert self._events, "no event is left"
             self.now, _, action, arguments = heapq.heappop(self._events)
             assert self.now < start + 3600, "an hour has passed"
             action(*arguments)
@@ -116,7 +116,7 @@ class Link:
                 self.world.at(arrival + self.delay * self.rng.random(), self._arrive, self.generation, frame)
 
     def cut(self) -> None:
-        """All that is under way is lost."""
+        """Lose everything that is on its way."""
         self.generation += 1
         self.free_at = 0.0
 
@@ -126,7 +126,7 @@ class Link:
 
 
 class Agent:
-    """The agent's session code as the public source has it, and a program behind it that gets `received`."""
+    """The agent's session code, as in the public source, and a program behind it that gets `received`."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class Agent:
         self.duplicates = 0
         self.stream_messages = 0
         self.expected = 0
-        self.ahead: dict[int, Message] = {}
+        self.buffered: dict[int, Message] = {}
         self.number = 0
         self.unacked: dict[int | None, list[Any]] = {}
         self.rng = Random(1)
@@ -181,7 +181,7 @@ class Agent:
             self.write(data[start : start + 1024])
 
     def stall(self, seconds: float) -> None:
-        """The program behind does not read for a while, so that the agent handles no frame."""
+        """Let the program stop reading for a while, so that the agent processes no frames."""
         self.stalled_until = self.world.now + seconds
 
     def receive(self, frame: bytes) -> None:
@@ -190,7 +190,7 @@ class Agent:
             return
         message = decode(frame)
         if message.message_type == ACKNOWLEDGE:
-            self.unacked.pop(acknowledged(message.payload), None)
+            self.unacked.pop(acknowledged_number(message.payload), None)
             return
         assert message.message_type == INPUT
         self.stream_messages += 1
@@ -200,12 +200,12 @@ class Agent:
                 return
             self._acknowledge(message)
             self.expected += 1
-            while self.expected in self.ahead and self._process(self.ahead[self.expected]):
-                del self.ahead[self.expected]
+            while self.expected in self.buffered and self._process(self.buffered[self.expected]):
+                del self.buffered[self.expected]
                 self.expected += 1
         elif number > self.expected:
-            self.duplicates += number in self.ahead
-            self.ahead[number] = message
+            self.duplicates += number in self.buffered
+            self.buffered[number] = message
             self._acknowledge(message)
         else:
             self.duplicates += 1
@@ -277,7 +277,7 @@ class Agent:
 
 
 class Relay:
-    """Drives a Channel as the real loop does: stream bytes go in while there is room, frames come out when due."""
+    """Drives a channel like the real loop: stream bytes go in while there is room, frames come out when due."""
 
     def __init__(self, world: World, channel: Channel, *, budget: int = 64 * 1024) -> None:
         self.world = world
@@ -294,7 +294,7 @@ class Relay:
         self._timer = 0
 
     def write(self, data: bytes) -> None:
-        """Put bytes into the pipe in front of the channel, without a bound."""
+        """Put bytes into the unbounded pipe in front of the channel."""
         self.pipe.append(data)
         self.turn()
 
@@ -318,7 +318,7 @@ class Relay:
         self.channel.disconnected(self.world.now)
 
     def upload(self) -> None:
-        """From now on a copy keeps the pipe of 64 KiB full."""
+        """Start a copy that keeps the pipe of 64 KiB full."""
         self.endless = True
         self.turn()
 
@@ -351,7 +351,7 @@ class Relay:
 
 
 class Session:
-    """Channel, relay, network and agent, wired up; `up` and `down` are the keyword arguments of the two links."""
+    """Channel, relay, network and agent. `up` and `down` are the keyword arguments of the two links."""
 
     def __init__(
         self,
@@ -373,7 +373,7 @@ class Session:
         self.agent.start()
 
     def cut(self, outage: float) -> None:
-        """Lose the connection now, resume after `outage` seconds; a second cut within them changes nothing."""
+        """Lose the connection now and resume after `outage` seconds. A second cut in that time changes nothing."""
         if self.relay.online:
             self.up.cut()
             self.down.cut()
@@ -381,5 +381,5 @@ class Session:
             self.world.at(self.world.now + outage, self.relay.connect)
 
     def established(self) -> None:
-        """Run until the program behind the agent has said its first words."""
+        """Run until the first output of the program behind the agent has arrived."""
         self.world.run(lambda: len(self.relay.output) >= len(BANNER))

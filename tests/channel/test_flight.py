@@ -56,7 +56,7 @@ def test_the_first_probe_comes_after_the_resend_timeout_with_the_oldest_messages
 def test_before_any_round_trip_the_timeout_is_200_ms() -> None:
     sender = Sender(Random(1).getrandbits)
     sender.flight.connected(10.0)
-    sender.control(6, b"{}")
+    sender.queue_control(6, b"{}")
     sender.frames([], 10.0, PLENTY, 0)
     assert sender.flight.timer() == 10.2
 
@@ -74,7 +74,7 @@ def test_an_acknowledgement_of_a_later_message_shows_a_loss_after_a_round_trip_a
 
 def test_many_later_acknowledgements_show_a_loss_at_once() -> None:
     sending = Sending()
-    sending.sender.flight.path.window = sending.sender.flight.path._wide = 1 << 20
+    sending.sender.flight.path.window = sending.sender.flight.path._full_window = 1 << 20
     sent = sending.send(REORDER_PACKETS + 2)
     sending.now += 0.1
     sending.acknowledge(*sent[1:-2])
@@ -110,7 +110,7 @@ def test_a_late_first_transmission_taken_for_lost_is_not_resent() -> None:
     sending.now += 0.05
     # Another acknowledgement makes it look; before a frame is asked for, the late one arrives.
     sending.acknowledge(second)
-    sending.sender.flight._take_for_lost(sending.now)
+    sending.sender.flight._declare_lost(sending.now)
     sending.acknowledge(first)
     assert sending.numbers() == []
     assert sending.sender.drained
@@ -240,5 +240,5 @@ def test_a_repeated_resumption_leaves_what_is_due_alone() -> None:
         flight.pause(sending.now)
         flight.unpause()
         assert not flight.paused
-        assert flight.in_flight == 0
+        assert flight.bytes_in_flight == 0
     assert sending.numbers() == sent

@@ -16,7 +16,7 @@ from ssm_ssh.channel.message import (
     PAUSE_PUBLICATION,
     START_PUBLICATION,
     MessageError,
-    acknowledged,
+    acknowledged_number,
     decode,
     encode,
     encode_ack,
@@ -82,7 +82,7 @@ def test_the_fast_encoders_give_the_recorded_bytes_of_the_client(row: Recorded) 
 
 @pytest.mark.parametrize("row", [row for row in RECORDED if row.fields["message_type"] == ACKNOWLEDGE])
 def test_the_number_of_a_recorded_acknowledgement_is_found(row: Recorded) -> None:
-    assert acknowledged(row.frame[120:]) == json.loads(row.frame[120:])["AcknowledgedMessageSequenceNumber"]
+    assert acknowledged_number(row.frame[120:]) == json.loads(row.frame[120:])["AcknowledgedMessageSequenceNumber"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_number_of_a_recorded_acknowledgement_is_found(row: Recorded) -> Non
     ],
 )
 def test_an_unusual_acknowledgement_is_left_to_the_json_parser(payload: bytes) -> None:
-    assert acknowledged(payload) is None
+    assert acknowledged_number(payload) is None
 
 
 def test_a_random_id_is_a_version_4_uuid() -> None:

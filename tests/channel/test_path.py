@@ -28,10 +28,10 @@ class Pipe:
         path = self.path
         amount = path.window if size is None else size
         path.begin_round(self.transmission, self.now)
-        path.full = full
+        path.window_limited = full
         took = max(self.rtt, amount / self.rate)
         self.now += took
-        path.sample(took, self.now)
+        path.add_sample(took, self.now)
         path.acknowledged(amount, self.transmission, self.transmission + 1, amount, self.now)
         self.transmission += 1
 
@@ -44,19 +44,19 @@ def test_initial_values_are_the_official_ones() -> None:
 
 def test_the_timeout_follows_round_trip_and_variation() -> None:
     path = Path()
-    path.sample(0.1, 1.0)
+    path.add_sample(0.1, 1.0)
     assert path.rto == pytest.approx(0.3)
     for i in range(100):
-        path.sample(0.1, 2.0 + i)
+        path.add_sample(0.1, 2.0 + i)
     assert path.rto == pytest.approx(0.11)
-    path.sample(0.5, 200.0)
+    path.add_sample(0.5, 200.0)
     assert path.rto > 0.4
 
 
 def test_the_timeout_has_a_floor() -> None:
     path = Path()
     for i in range(50):
-        path.sample(0.0001, float(i))
+        path.add_sample(0.0001, float(i))
     assert path.rto == MIN_RTO
 
 
@@ -110,8 +110,8 @@ def test_a_rate_that_falls_shrinks_the_window_within_a_few_rounds() -> None:
 def test_a_round_that_takes_too_long_is_cut_short() -> None:
     path = Path()
     path.begin_round(1000, 10.0)
-    path.full = True
-    path.sample(0.1, 10.1)
+    path.window_limited = True
+    path.add_sample(0.1, 10.1)
     path.acknowledged(1000, 5, 2000, 50_000, 10.0 + ROUND / 2)
     assert path.window == FIRST_WINDOW
     path.acknowledged(1000, 6, 2000, 50_000, 10.0 + ROUND)
@@ -120,9 +120,9 @@ def test_a_round_that_takes_too_long_is_cut_short() -> None:
 
 def test_a_round_shorter_than_the_round_trip_measures_nothing() -> None:
     path = Path()
-    path.sample(0.1, 10.0)
+    path.add_sample(0.1, 10.0)
     path.begin_round(0, 10.0)
-    path.full = True
+    path.window_limited = True
     path.acknowledged(1_000_000, 5, 9, 50_000, 10.0)
     path.acknowledged(1_000_000, 6, 9, 50_000, 10.05)
     assert path.window == FIRST_WINDOW
@@ -149,7 +149,7 @@ def test_reset_keeps_the_timeout_and_measures_the_round_trip_anew() -> None:
     for _ in range(6):
         pipe.round()
     rto = pipe.path.rto
-    pipe.path.tolerate()
+    pipe.path.tolerate_reordering()
     pipe.path.reset()
     assert pipe.path.rto == rto
     assert pipe.path.window == FIRST_WINDOW

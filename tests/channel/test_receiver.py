@@ -16,10 +16,10 @@ def message(sequence: int, payload: bytes = b"") -> Message:
 def deliver(receiver: Receiver, arrived: Message) -> list[int]:
     """Numbers that become deliverable with this arrival, in order."""
     numbers = []
-    next_one = arrived if receiver.accept(arrived) else None
-    while next_one is not None:
-        numbers.append(next_one.sequence)
-        next_one = receiver.following()
+    message_in_order = arrived if receiver.accept(arrived) else None
+    while message_in_order is not None:
+        numbers.append(message_in_order.sequence)
+        message_in_order = receiver.next_buffered()
     return numbers
 
 
@@ -32,7 +32,7 @@ def test_any_order_and_any_repetition_come_out_in_order_once(order: list[int], a
     assert [number for number, _ in receiver.acks] == arrivals
 
 
-def test_a_duplicate_is_acknowledged_again_ahead_of_order_and_behind() -> None:
+def test_a_duplicate_is_acknowledged_again_whether_buffered_or_delivered() -> None:
     receiver = Receiver()
     for number in (1, 1, 0, 0, 1):
         deliver(receiver, message(number))
@@ -46,7 +46,7 @@ def test_negative_numbers_are_ignored() -> None:
     assert receiver.acks == []
 
 
-def test_what_lies_too_far_ahead_is_neither_kept_nor_acknowledged() -> None:
+def test_a_number_too_far_out_of_order_is_neither_buffered_nor_acknowledged() -> None:
     receiver = Receiver()
     for number in (REORDER_MESSAGES + 1, 2**63 - 1):
         assert deliver(receiver, message(number)) == []
@@ -55,7 +55,7 @@ def test_what_lies_too_far_ahead_is_neither_kept_nor_acknowledged() -> None:
     assert len(receiver.acks) == 1
 
 
-def test_bytes_ahead_of_order_are_bounded_and_room_comes_back() -> None:
+def test_the_reorder_buffer_is_bounded_in_bytes_and_drains() -> None:
     receiver = Receiver()
     large = bytes(256 * 1024)
     for number in range(1, 200):
@@ -81,12 +81,12 @@ def test_only_the_latest_acknowledgements_are_repeated_in_order_and_once() -> No
     receiver = Receiver()
     for number in range(REPEATED_ACKS + 50):
         deliver(receiver, message(number))
-    receiver.sent(REPEATED_ACKS + 40, 5.0)
-    receiver.lost(5.0)
+    receiver.acks_sent(REPEATED_ACKS + 40, 5.0)
+    receiver.connection_lost(5.0)
     assert [sequence for sequence, _ in receiver.repeats] == list(range(40, REPEATED_ACKS + 40))
     assert [sequence for sequence, _ in receiver.acks] == list(range(REPEATED_ACKS + 40, REPEATED_ACKS + 50))
     receiver.repeats.clear()
-    receiver.lost(5.0)
+    receiver.connection_lost(5.0)
     assert not receiver.repeats
 
 
@@ -94,20 +94,20 @@ def test_acknowledgements_of_the_last_second_of_a_connection_are_repeated() -> N
     receiver = Receiver()
     for number in range(4):
         deliver(receiver, message(number))
-        receiver.sent(1, number * 0.6)
-    receiver.lost(1.8 + 0.1)
+        receiver.acks_sent(1, number * 0.6)
+    receiver.connection_lost(1.8 + 0.1)
     assert [sequence for sequence, _ in receiver.repeats] == [2, 3]
 
 
 def test_acknowledgements_given_to_a_dead_connection_are_repeated_however_late_that_was_noticed() -> None:
     receiver = Receiver()
     deliver(receiver, message(0))
-    receiver.sent(1, 10.0)
-    receiver.lost(9.9)
+    receiver.acks_sent(1, 10.0)
+    receiver.connection_lost(9.9)
     assert [sequence for sequence, _ in receiver.repeats] == [0]
 
 
-def test_messages_that_come_backwards_cost_in_proportion_to_their_number() -> None:
+def test_messages_in_reverse_order_cost_in_proportion_to_their_number() -> None:
     def backwards(size: int) -> None:
         receiver = Receiver()
         for number in range(size, 0, -1):

@@ -18,8 +18,8 @@ def online() -> Sender:
 def test_control_messages_go_before_held_stream_bytes() -> None:
     sender = online()
     sender.queue(b"stream")
-    sender.control(6, b"one")
-    sender.control(6, b"two")
+    sender.queue_control(6, b"one")
+    sender.queue_control(6, b"two")
     frames: list[bytes] = []
     sender.frames(frames, 0.0, 1, 0)
     sender.frames(frames, 0.0, PLENTY, 0)

@@ -20,7 +20,7 @@ EVENTS = (Closed, Established, ExitCode, Notice, Output, Refused, StdErr)
 
 
 class Peer:
-    """A channel, and the frames of an agent that does exactly as told."""
+    """A channel, and an agent whose frames the test chooses."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -151,7 +151,7 @@ def test_a_resume_in_the_handshake_keeps_holding(cut_after: str) -> None:
 
 
 @pytest.mark.parametrize("action", [{"ActionType": "KMSEncryption"}, {"ActionType": "Other"}])
-def test_a_handshake_that_cannot_be_met_is_refused_and_answered(action: object) -> None:
+def test_an_unsupported_handshake_is_refused_and_answered(action: object) -> None:
     peer = Peer()
     [event] = peer.request(PORT, action)
     assert isinstance(event, Refused)
@@ -170,7 +170,7 @@ def test_an_unreadable_handshake_is_refused_without_answer() -> None:
     assert [m.message_type for m in peer.sent()] == [wire.ACKNOWLEDGE]
 
 
-def test_payload_types_become_events() -> None:
+def test_each_payload_type_becomes_its_event() -> None:
     peer = Peer().establish()
     assert peer.say(b"out") == [Output(b"out")]
     assert peer.say(b"") == []
@@ -189,7 +189,7 @@ def test_payload_types_become_events() -> None:
     assert peer.other("something_new", b"\xff") == []
 
 
-def test_every_stream_message_is_acknowledged_whatever_it_holds() -> None:
+def test_every_stream_message_is_acknowledged_whatever_its_type() -> None:
     peer = Peer()
     for payload_type in (1, 5, 7, 12, 99):
         peer.say(b"x", payload_type)
@@ -242,7 +242,7 @@ def test_an_unreadable_acknowledgement_is_ignored(payload: bytes) -> None:
     assert peer.other(wire.ACKNOWLEDGE, payload) == []
 
 
-def test_channel_closed_tells_its_reason_and_ends_everything() -> None:
+def test_channel_closed_reports_its_reason_and_ends_everything() -> None:
     peer = Peer().establish()
     peer.channel.send(b"x", peer.now)
     closed = json.dumps({"MessageType": "channel_closed", "Output": "Session timed out.\r\n"}).encode()
@@ -255,7 +255,7 @@ def test_channel_closed_tells_its_reason_and_ends_everything() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"{}", b"", b"not json"])
-def test_channel_closed_without_a_reason_closes_too(payload: bytes) -> None:
+def test_channel_closed_without_a_reason_also_closes(payload: bytes) -> None:
     assert Peer().other(wire.CHANNEL_CLOSED, payload) == [Closed("")]
 
 
@@ -325,7 +325,7 @@ def test_terminate_waits_for_the_handshake_because_the_agent_would_discard_it() 
     assert peer.sent()[-1].payload_type == wire.FLAG
 
 
-def test_a_pause_holds_back_probes_but_neither_data_nor_for_ever() -> None:
+def test_a_pause_delays_probes_but_not_data_and_only_for_a_while() -> None:
     peer = Peer().establish()
     peer.other(wire.PAUSE_PUBLICATION, b"\xff")
     peer.channel.send(b"x", peer.now)
@@ -341,7 +341,7 @@ def test_a_pause_holds_back_probes_but_neither_data_nor_for_ever() -> None:
 
 
 @pytest.mark.parametrize("sign", ["start", "output", "acknowledgement", "connection"])
-def test_a_pause_is_lifted_by_any_sign_of_life(sign: str) -> None:
+def test_any_sign_of_life_ends_a_pause(sign: str) -> None:
     peer = Peer().establish()
     peer.channel.send(bytes(2000), peer.now)
     peer.sent()
@@ -377,7 +377,7 @@ def test_what_is_unacknowledged_is_resent_in_order_and_unchanged_after_a_resume(
 
 
 def acknowledged(messages: list[wire.Message]) -> list[int | None]:
-    return [wire.acknowledged(m.payload) for m in messages if m.message_type == wire.ACKNOWLEDGE]
+    return [wire.acknowledged_number(m.payload) for m in messages if m.message_type == wire.ACKNOWLEDGE]
 
 
 def test_acknowledgements_survive_a_lost_connection() -> None:
@@ -432,7 +432,7 @@ def test_new_input_goes_before_acknowledgements_that_are_repeated() -> None:
     assert kinds.count(wire.ACKNOWLEDGE) >= 200
 
 
-def test_acknowledgements_of_long_ago_are_not_repeated() -> None:
+def test_old_acknowledgements_are_not_repeated() -> None:
     peer = Peer().establish()
     for _ in range(200):
         peer.say(b"output")
@@ -463,7 +463,7 @@ def test_a_message_is_resent_on_evidence_and_never_without() -> None:
 
 def bounded(channel: Channel) -> bool:
     receiver = channel._receiver
-    return len(receiver.acks) <= ACKS and receiver._ahead_bytes <= REORDER_BYTES and channel.room() < 1 << 20
+    return len(receiver.acks) <= ACKS and receiver._buffered_bytes <= REORDER_BYTES and channel.room() < 1 << 20
 
 
 texts = st.sampled_from([b"", b"{}", b"[" * 3000, b"\xff\xfe", b'{"RequestedClientActions":[{}]}', b'{"Output":"x"}'])
@@ -540,7 +540,7 @@ def test_persistent_garbage_ends_in_the_documented_error() -> None:
     assert bounded(peer.channel)
 
 
-def test_a_flood_ahead_of_order_stays_bounded() -> None:
+def test_a_flood_of_messages_out_of_order_stays_bounded() -> None:
     peer = Peer().establish()
     for number in range(10, 3000):
         peer.say(bytes(60_000), number=number)

@@ -1,4 +1,4 @@
-"""The window: a slow uplink keeps a short queue, a fast path is filled, a silent agent is probed ever more rarely."""
+"""The window: short queues on a slow uplink, full use of a fast path, fewer and fewer probes of a silent agent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_slow_uplink_carries_a_copy_at_its_rate_without_duplicates() -> None:
 
 
 @pytest.mark.parametrize("rate", [100e3, 200e3, 500e3])
-def test_a_keystroke_beside_a_copy_is_echoed_soon(rate: float) -> None:
+def test_a_keystroke_during_a_copy_is_echoed_soon(rate: float) -> None:
     delays = []
     session = Session(
         up={"rate": rate, "delay": 0.05},

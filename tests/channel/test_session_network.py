@@ -1,4 +1,4 @@
-"""Bytes arrive in order, once and all of them, whatever the network does between an honest agent and the channel."""
+"""All bytes arrive once and in order, whatever the network between an honest agent and the channel does."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def cut_every(session: Session, size: int) -> list[int]:
     st.sampled_from([0.0005, 0.01, 0.05]),
     st.integers(1, 6),
 )
-def test_a_download_ends_however_often_the_connection_is_cut(
+def test_a_download_completes_however_often_the_connection_is_cut(
     every: int, rate: float | None, delay: float, burst: int
 ) -> None:
     session = Session(up={"delay": delay, "rate": rate}, down={"delay": delay, "rate": rate})

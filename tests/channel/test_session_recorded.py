@@ -1,11 +1,11 @@
-"""The channel against the recorded agent: the same frames as the official client's, the same bytes delivered."""
+"""The channel against the recorded agent: it sends the official client's frames and delivers the same bytes."""
 
 from __future__ import annotations
 
 import json
 
 from ssm_ssh.channel.events import Established, Event, Output
-from ssm_ssh.channel.message import ACKNOWLEDGE, INPUT, OUTPUT, STREAM, acknowledged
+from ssm_ssh.channel.message import ACKNOWLEDGE, INPUT, OUTPUT, STREAM, acknowledged_number
 from ssm_ssh.channel.session import Channel
 from tests.channel.vectors import Recorded, binary, recorded
 
@@ -20,10 +20,10 @@ def kind(frame: bytes) -> str:
 
 
 class Replay:
-    """Feeds a channel with what was recorded, when it was: the agent's frames, and what the client's program wrote.
+    """Feeds a channel with a recording, at the recorded times: the agent's frames and the client's stream bytes.
 
-    One thing cannot be as recorded: the official client sends stream bytes at once, ours holds them until the agent has
-    spoken. An acknowledgement that was recorded earlier than we send its message is fed right after that.
+    One thing differs from the recording: the official client sends stream bytes at once, while our channel waits for
+    output from the agent. An acknowledgement recorded before our channel sends its message is fed right after that.
     """
 
     def __init__(self, name: str) -> None:
@@ -45,7 +45,7 @@ class Replay:
             self.turn(row.at)
 
     def was_sent(self, row: Recorded) -> bool:
-        number = acknowledged(row.frame[120:])
+        number = acknowledged_number(row.frame[120:])
         return any(kind(frame) == INPUT and int.from_bytes(frame[48:56], "big") == number for frame in self.frames)
 
     def turn(self, now: float) -> None:
@@ -102,8 +102,8 @@ def test_a_shell_session_without_handshake_delivers_the_recorded_bytes() -> None
 
 def test_the_opening_frame_is_the_recorded_one_but_for_its_ids() -> None:
     text = next(row.text for row in recorded("ssh") if row.sender == "client" and row.text)
-    theirs = json.loads(text)
-    channel = Channel(client_id=theirs["ClientId"], client_version=theirs["ClientVersion"], epoch=0.0)
-    ours = channel.open_message(theirs["TokenValue"])
-    assert len(json.loads(ours)["RequestId"]) == 36
-    assert ours.replace(json.loads(ours)["RequestId"], theirs["RequestId"]) == text
+    official = json.loads(text)
+    channel = Channel(client_id=official["ClientId"], client_version=official["ClientVersion"], epoch=0.0)
+    opening = channel.open_message(official["TokenValue"])
+    assert len(json.loads(opening)["RequestId"]) == 36
+    assert opening.replace(json.loads(opening)["RequestId"], official["RequestId"]) == text

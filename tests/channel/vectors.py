@@ -11,7 +11,7 @@ _FOLDER = Path(__file__).parent / "recorded"
 
 
 class Recorded(NamedTuple):
-    """One line: `frame` is empty for a text frame, `fields` are the header fields of a binary one."""
+    """One line. `frame` is empty for a text frame; `fields` are the header fields of a binary frame."""
 
     at: float
     sender: str
