@@ -29,6 +29,7 @@ IMPURE_NAMES = {"print", "open", "input", "exec", "eval", "breakpoint"}
 # Each of these costs a connection from several to hundreds of milliseconds.
 SLOW = {
     *("boto3", "botocore", "paramiko", "sshconf", "cryptography", "websockets", "platformdirs", "moto", "asyncssh"),
+    "h11",
     *("asyncio", "concurrent.futures", "dataclasses", "inspect", "logging", "multiprocessing", "pydoc", "uuid"),
     *("importlib.metadata", "unittest", "urllib.request", "xml"),
 }

@@ -94,8 +94,9 @@ class Lab:
         options = self.options.to_json()
         if self.options.sshd not in SSHD_KINDS:
             raise UsageError(f"'{self.options.sshd}' is not a kind of sshd", f"Use one of: {', '.join(SSHD_KINDS)}")
-        if importlib.util.find_spec("paramiko") is None:
-            raise UsageError("a lab needs paramiko, which is not installed", f"Run: {with_extra('lab')}")
+        for package in ("h11", "paramiko"):
+            if importlib.util.find_spec(package) is None:
+                raise UsageError(f"a lab needs {package}, which is not installed", f"Run: {with_extra('lab')}")
         base = self._base or data_folder()
         with open_folder(base):
             self.folder = Path(tempfile.mkdtemp(prefix="lab-", dir=base))

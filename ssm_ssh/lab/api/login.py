@@ -13,7 +13,7 @@ from ssm_ssh.lab.login.identity_center import IdentityCenter
 from ssm_ssh.lab.login.people import OAuthError, Pages
 from ssm_ssh.lab.login.sign_in import SignIn
 from ssm_ssh.lab.state import LabState
-from ssm_ssh.lab.wire.http import Answer
+from ssm_ssh.lab.wire.http import Response
 
 # Where the services say which person it is; the token is as good as keys, so it is never logged.
 _TOKEN_HEADER = "x-amz-sso_bearer_token"  # noqa: S105 - the name of a header
@@ -43,8 +43,8 @@ class Logins:
             "/assignment/roles": ("ListAccountRoles", center.list_account_roles),
         }
 
-    def answer(self, request: Request) -> Answer | None:
-        """Answer one request, None where it is for another service."""
+    def answer(self, request: Request) -> Response | None:
+        """Response one request, None where it is for another service."""
         path, _, query_text = request.target.partition("?")
         query = _fields(query_text)
         try:
@@ -58,7 +58,7 @@ class Logins:
         except OAuthError as error:
             return self.pages.text(f"{error.name}: {error.code}", error.status)
 
-    def _call(self, service: str, operation: str, run: Callable[[], dict[str, Any]]) -> Answer:
+    def _call(self, service: str, operation: str, run: Callable[[], dict[str, Any]]) -> Response:
         headers = [("Content-Type", "application/json"), ("x-amzn-RequestId", str(uuid.uuid4()))]
         try:
             result, status, error = run(), 200, ""
@@ -72,9 +72,9 @@ class Logins:
             elif service == "signin":
                 result["message"] = failed.name
         self._state.log(service, operation, {}, status=status, error=error)
-        return Answer(status, headers, json.dumps(result).encode())
+        return Response(status, headers, json.dumps(result).encode())
 
-    def _page(self, request: Request, path: str, query: dict[str, str]) -> Answer | None:
+    def _page(self, request: Request, path: str, query: dict[str, str]) -> Response | None:
         fields = _fields(request.body.decode("ascii", "replace")) if request.method == "POST" else query
         if path in ("/authorize", "/v1/authorize"):
             if request.method != "POST":

@@ -19,7 +19,7 @@ from ssm_ssh.lab.api.ssm import Ssm
 from ssm_ssh.lab.identity.identities import Identity
 from ssm_ssh.lab.identity.verify import Request, SignatureRefused, verify
 from ssm_ssh.lab.wire import answers, shapes
-from ssm_ssh.lab.wire.http import Answer
+from ssm_ssh.lab.wire.http import Response
 from ssm_ssh.lab.world import ApiError, Operation, World
 
 _TARGETS = {"AmazonSSM": "ssm", "AWSEC2InstanceConnectService": "ec2-instance-connect", "TrentService": "kms"}
@@ -95,8 +95,8 @@ class Api:
         """Give up what still runs."""
         await self.commands.stop()
 
-    async def handle(self, request: Request) -> Answer:
-        """Answer one request."""
+    async def handle(self, request: Request) -> Response:
+        """Response one request."""
         if (unsigned := self.logins.answer(request)) is not None:
             return unsigned
         arrived = self._state.clock()
@@ -176,7 +176,7 @@ class Api:
         return [*others, self._world.ssm_arn("document", document)]
 
     @staticmethod
-    def _refusal(call: _Call, error: ApiError, request_id: str) -> tuple[Answer, str]:
+    def _refusal(call: _Call, error: ApiError, request_id: str) -> tuple[Response, str]:
         if call.query:
             error = answers.in_query_words(call.service, error)
             return answers.xml_error(call.service, request_id, error), error.code

@@ -14,44 +14,29 @@ import base64
 import json
 import secrets
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any
 
 from ssm_ssh.lab.faults.faults import Faults
 from ssm_ssh.lab.faults.plan import Rule
 from ssm_ssh.lab.gateway.control_channel import ControlChannels, Presence
-from ssm_ssh.lab.gateway.http import Accept, Answer, Door, error_body
+from ssm_ssh.lab.gateway.http import CONTROL, Authenticate, ChannelRequests, Log, Path
 from ssm_ssh.lab.gateway.pending import PendingSocket, close_if_pending
 from ssm_ssh.lab.gateway.session import Session, SessionOrder, SessionView, job_parameters
 from ssm_ssh.lab.gateway.socket import GatewaySocket
 from ssm_ssh.lab.gateway.tokens import Tokens
-from ssm_ssh.lab.identity.verify import SignatureRefused
 from ssm_ssh.lab.wire import message as am
+from ssm_ssh.lab.wire.http import HttpServer
 
 __all__ = ["Gateway", "GatewayOptions", "NotOnline", "Presence", "SessionOrder", "SessionView"]
 
 # Seconds after which a socket that has not shown its token is closed.
 TOKEN_TIMEOUT = 10.0
+# Requests of agents are a few hundred bytes.
+MAX_BODY = 64 * 1024
 # Ended sessions stay visible; beyond this number the oldest are dropped.
 SESSIONS_KEPT = 10_000
-
-
-class Principal(Protocol):
-    """Who signed a request. `kind` is "user", "instance" or "anonymous"; `name` an ARN or the instance's id."""
-
-    @property
-    def kind(self) -> str:
-        """The kind."""
-
-    @property
-    def name(self) -> str:
-        """The name."""
-
-
-Authenticate = Callable[[str, str, Sequence[tuple[str, str]], bytes], Principal]
-Log = Callable[[str, dict[str, Any], int, str, str], None]
 
 
 @dataclass(frozen=True)
@@ -92,10 +77,9 @@ class Gateway:
         self.on_session: Callable[[SessionView], None] | None = None
         self.on_agent_message: Callable[[str, str, Any], None] | None = None
         self.port = 0
-        self._authenticate = authenticate
-        self._tls = tls
-        self._log = log
-        self._server: asyncio.Server | None = None
+        self._scheme = "wss" if tls else "ws"
+        requests = ChannelRequests(self, authenticate, log)
+        self._http = HttpServer(requests.handle, tls, max_body=MAX_BODY)
         self._sessions: dict[str, Session] = {}
         self._tokens = Tokens()
         self._control_channels = ControlChannels(
@@ -107,10 +91,8 @@ class Gateway:
         self.faults.listen(self._fault)
 
     async def start(self, port: int = 0) -> int:
-        """Listen on 127.0.0.1 and return the port."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Door(self), "127.0.0.1", port, ssl=self._tls, backlog=256)
-        self.port = self._server.sockets[0].getsockname()[1]
+        """Listen on loopback and return the port."""
+        self.port = await self._http.start(port)
         return self.port
 
     async def stop(self) -> None:
@@ -119,17 +101,15 @@ class Gateway:
             session.stop()
         for socket in list(self._sockets):
             socket.cut("eof")
-        if self._server is not None:
-            self._server.close()
-            await asyncio.sleep(0)
+        await self._http.stop()
+        await asyncio.sleep(0)
 
     # For the API
 
     def stream_url(self, session_id: str) -> str:
         """Return the StreamUrl of a session. Like AWS's, its query has more in it than the role, unescaped base64."""
         cell = base64.b64encode(bytes((0, 1, 0, 1)) + secrets.token_bytes(56)).decode()
-        scheme = "wss" if self._tls else "ws"
-        origin = self.options.stream_origin or f"{scheme}://127.0.0.1:{self.port}"
+        origin = self.options.stream_origin or f"{self._scheme}://127.0.0.1:{self.port}"
         return f"{origin}/v1/data-channel/{session_id}?role=publish_subscribe&cell-number={cell}"
 
     def presence(self, instance_id: str) -> Presence | None:
@@ -164,7 +144,7 @@ class Gateway:
             "SchemaVersion": 1,
         }
         self._control_channels.send(order.instance_id, am.encode_json(am.START_SESSION, job))
-        return self._issue(order.session_id, "client")
+        return self.issue_token(order.session_id, "client")
 
     def _drop_old_sessions(self) -> None:
         while len(self._sessions) >= SESSIONS_KEPT:
@@ -174,7 +154,7 @@ class Gateway:
     def resume_session(self, session_id: str) -> str | None:
         """Return a new token for a session, None when it has ended."""
         session = self._sessions.get(session_id)
-        return None if session is None or session.over else self._issue(session_id, "client")
+        return None if session is None or session.over else self.issue_token(session_id, "client")
 
     def terminate_session(self, session_id: str) -> bool:
         """End a session on behalf of TerminateSession; False when it was not there or over already."""
@@ -202,69 +182,41 @@ class Gateway:
         if self.on_session is not None:
             self.on_session(session.view())
 
-    def _issue(self, channel: str, side: str) -> str:
+    # For requests: http.Channels
+
+    def instance_of(self, path: Path) -> str:
+        """Return the instance that a channel belongs to, "" where there is none."""
+        if path.kind == CONTROL:
+            return path.name
+        session = self._sessions.get(path.name)
+        return session.order.instance_id if session else ""
+
+    def is_over(self, session_id: str) -> bool:
+        """Return whether a session has ended."""
+        session = self._sessions.get(session_id)
+        return session is not None and session.over
+
+    def allows_unsigned(self) -> bool:
+        """Return whether clients may open data channels without a signature."""
+        return self.options.allow_unsigned
+
+    def upgrade_refusal(self, side: str, path: Path) -> int:
+        """Return the HTTP status by which a fault refuses an upgrade of `side`, 0 for none."""
+        return self.faults.refusal(side, "" if path.kind == CONTROL else path.name, self.instance_of(path))
+
+    def issue_token(self, channel: str, side: str) -> str:
+        """Return a new token for `side` of a session or of an instance's control channel."""
         return self._tokens.issue(channel, side, self.options.token_lifetime)
 
-    # Behind the door
-
-    def post(self, target: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
-        """CreateControlChannel and CreateDataChannel: an agent asks for a token."""
-        kind, name, _ = _route(target)
-        operation = {"control-channel": "CreateControlChannel", "data-channel": "CreateDataChannel"}.get(kind, "")
-        if not operation:
-            return Answer(404, error_body("NotFound", "no such path"))
-        try:
-            principal = self._authenticate("POST", target, headers, body)
-        except SignatureRefused as error:
-            return self._refuse(operation, name, (error.status, error.code, error.message))
-        if principal.kind == "anonymous":
-            return self._refuse(operation, name, (400, "BadRequest", "Request is not authenticated."))
-        session = self._sessions.get(name)
-        instance = name if kind == "control-channel" else session.order.instance_id if session else ""
-        if principal.kind != "instance" or principal.name != instance:
-            message = f"{principal.name} is not authorized to perform: ssmmessages:{operation}"
-            return self._refuse(operation, name, (403, "AccessDeniedException", message), principal.name)
-        if session is not None and session.over:
-            return self._refuse(operation, name, (400, "BadRequest", "Session is already terminated"), principal.name)
-        self._note(operation, name, 201, "", principal.name)
-        token = self._issue(name, "control" if kind == "control-channel" else "agent")
-        return Answer(
-            201,
-            f"<{operation}Output><MessageSchemaVersion>1.0</MessageSchemaVersion>"
-            f"<TokenValue>{token}</TokenValue></{operation}Output>",
-        )
-
-    def upgrade(self, target: str, headers: Sequence[tuple[str, str]]) -> Answer | Accept:
-        """OpenControlChannel and OpenDataChannel: decide on the upgrade by its signature; the token comes later."""
-        kind, name, query = _route(target)
-        operation = {"control-channel": "OpenControlChannel", "data-channel": "OpenDataChannel"}.get(kind, "")
-        role = "subscribe" if kind == "control-channel" else "publish_subscribe"
-        if not operation or query.get("role") != [role]:
-            return Answer(404, error_body("NotFound", "no such path"))
-        try:
-            principal = self._authenticate("GET", target, headers, b"")
-        except SignatureRefused as error:
-            return self._refuse(operation, name, (error.status, error.code, error.message))
-        session = self._sessions.get(name)
-        side = "agent" if principal.kind == "instance" or kind == "control-channel" else "client"
-        if principal.kind == "anonymous" and not (side == "client" and self.options.allow_unsigned):
-            return self._refuse(operation, name, (403, "MissingAuthenticationTokenException", "Missing signature"))
-        instance = name if kind == "control-channel" else session.order.instance_id if session else ""
-        if side == "agent" and (principal.kind != "instance" or principal.name != instance):
-            message = f"{principal.name} is not authorized to perform: ssmmessages:{operation}"
-            return self._refuse(operation, name, (403, "AccessDeniedException", message), principal.name)
-        status = self.faults.refusal(side, "" if kind == "control-channel" else name, instance)
-        if status:
-            return self._refuse(operation, name, (status, "ServiceUnavailable", "refused"), principal.name)
-        self._note(operation, name, 101, "", principal.name)
-        who = "" if principal.kind == "anonymous" else principal.name
+    def pending(self, path: Path) -> PendingSocket:
+        """Return the owner of a new WebSocket until it has shown its token."""
 
         def admit(socket: GatewaySocket, opening: dict[str, Any]) -> bool:
-            if kind == "control-channel":
-                return self._admit_agent(socket, name, opening)
-            return self._admit_to_session(socket, name, opening)
+            if path.kind == CONTROL:
+                return self._admit_agent(socket, path.name, opening)
+            return self._admit_to_session(socket, path.name, opening)
 
-        return Accept(PendingSocket(admit), side, who)
+        return PendingSocket(admit)
 
     def upgraded(self, socket: GatewaySocket) -> None:
         """Start the timers of a new WebSocket."""
@@ -273,16 +225,6 @@ class Gateway:
         loop = asyncio.get_running_loop()
         socket.timers.append(loop.call_later(TOKEN_TIMEOUT, close_if_pending, socket))
         socket.timers.append(loop.call_later(self.options.connection_lifetime, socket.close, 1000, "Bye"))
-
-    def _refuse(self, operation: str, name: str, answer: tuple[int, str, str], who: str = "") -> Answer:
-        status, code, message = answer
-        self._note(operation, name, status, code, who)
-        return Answer(status, error_body(code, message))
-
-    def _note(self, operation: str, name: str, status: int, error: str, who: str) -> None:
-        if self._log is not None:
-            key = "InstanceId" if "Control" in operation else "SessionId"
-            self._log(operation, {key: name}, status, error, who)
 
     # Sockets that have shown a token
 
@@ -346,12 +288,3 @@ class Gateway:
         for link in (session.client, session.agent):
             if link is not None and rule.side in (link.side, "both"):
                 link.stall(True)
-
-
-def _route(target: str) -> tuple[str, str, dict[str, list[str]]]:
-    """Return the kind of channel, its id and the query; an empty kind for any other path."""
-    parts = urlsplit(target)
-    pieces = parts.path.split("/")
-    if len(pieces) != 4 or pieces[0] or pieces[1] != "v1":
-        return "", "", {}
-    return pieces[2], unquote(pieces[3]), parse_qs(parts.query)

@@ -87,7 +87,7 @@ class _Door:
             self._opening.cancel()
             self._opening = None
         for server in self._servers.values():
-            server.shut()
+            server.close()
         if self._listener is not None:
             self._listener.close()
             self._listener = None

@@ -13,7 +13,7 @@ from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
-from ssm_ssh.lab.wire.http import Answer
+from ssm_ssh.lab.wire.http import Response
 
 _PAGE = """\
 <!doctype html><html lang="en"><meta charset="utf-8"><title>Lab</title><h1>{title}</h1>
@@ -45,20 +45,20 @@ class Pages:
         """Return whether a form was filled in by the lab's person."""
         return secrets.compare_digest(fields.get("password", "").encode(), self._password.encode())
 
-    def form(self, title: str, action: str, hidden: dict[str, str]) -> Answer:
+    def form(self, title: str, action: str, hidden: dict[str, str]) -> Response:
         """Return the page that asks the person."""
         inputs = "".join(
             f'<input type="hidden" name="{escape(key)}" value="{escape(value)}">' for key, value in hidden.items()
         )
         return _html(200, _PAGE.format(title=escape(title), action=escape(action), hidden=inputs))
 
-    def text(self, text: str, status: int = 200) -> Answer:
+    def text(self, text: str, status: int = 200) -> Response:
         """Return a page with a sentence."""
         return _html(status, _TEXT.format(text=escape(text)))
 
-    def redirect(self, uri: str, values: dict[str, str]) -> Answer:
+    def redirect(self, uri: str, values: dict[str, str]) -> Response:
         """Send the browser on to `uri`."""
-        return Answer(302, [("Location", f"{uri}?{urlencode(values)}")], b"")
+        return Response(302, [("Location", f"{uri}?{urlencode(values)}")], b"")
 
 
 def checked_verifier(challenge: str, values: dict[str, Any]) -> bool:
@@ -67,5 +67,7 @@ def checked_verifier(challenge: str, values: dict[str, Any]) -> bool:
     return secrets.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), challenge)
 
 
-def _html(status: int, body: str) -> Answer:
-    return Answer(status, [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")], body.encode())
+def _html(status: int, body: str) -> Response:
+    return Response(
+        status, [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")], body.encode()
+    )

@@ -7,7 +7,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from ssm_ssh.lab.wire import shapes
-from ssm_ssh.lab.wire.http import Answer
+from ssm_ssh.lab.wire.http import Response
 from ssm_ssh.lab.world import ApiError
 
 _JSON = "application/x-amz-json-1.1"
@@ -46,7 +46,7 @@ _STS: dict[str, tuple[str, str, int]] = {
 _CAPITAL = frozenset({"AccessDeniedException"})
 
 
-def success(service: str, operation: str, result: dict[str, Any], request_id: str, *, modelled: bool) -> Answer:
+def success(service: str, operation: str, result: dict[str, Any], request_id: str, *, modelled: bool) -> Response:
     """Return the answer to a call that went well; `result` holds the members of the model's output."""
     shape = shapes.service(service).operation_model(operation).output_shape if modelled else None
     if service == "ec2":
@@ -66,7 +66,7 @@ def success(service: str, operation: str, result: dict[str, Any], request_id: st
     return _json(shapes.to_json(shape, result) if shape else result, 200, request_id)
 
 
-def json_error(request_id: str, code: str, message: str, status: int) -> Answer:
+def json_error(request_id: str, code: str, message: str, status: int) -> Response:
     """Return an error of a JSON service."""
     body: dict[str, Any] = {"__type": code}
     if message:
@@ -85,7 +85,7 @@ def in_query_words(service: str, error: ApiError) -> ApiError:
     return ApiError(code, message or error.message, status)
 
 
-def xml_error(service: str, request_id: str, error: ApiError) -> Answer:
+def xml_error(service: str, request_id: str, error: ApiError) -> Response:
     """Return an error of EC2 or STS."""
     inner = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
     if service == "ec2":
@@ -98,11 +98,11 @@ def xml_error(service: str, request_id: str, error: ApiError) -> Answer:
     return _xml(body, error.status, request_id)
 
 
-def _json(values: dict[str, Any], status: int, request_id: str) -> Answer:
+def _json(values: dict[str, Any], status: int, request_id: str) -> Response:
     headers = [("Content-Type", _JSON), ("x-amzn-RequestId", request_id)]
-    return Answer(status, headers, json.dumps(values).encode())
+    return Response(status, headers, json.dumps(values).encode())
 
 
-def _xml(body: str, status: int, request_id: str) -> Answer:
+def _xml(body: str, status: int, request_id: str) -> Response:
     headers = [("Content-Type", "text/xml;charset=UTF-8"), ("x-amzn-RequestId", request_id)]
-    return Answer(status, headers, (_HEADER + body).encode())
+    return Response(status, headers, (_HEADER + body).encode())

@@ -373,9 +373,9 @@ async def test_the_rest_calls_answer_as_the_service_does() -> None:
 async def test_an_unsigned_rest_call_is_refused() -> None:
     async with World() as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.gateway.port)
-        writer.write(f"POST /v1/control-channel/{INSTANCE} HTTP/1.1\r\nContent-Length: 2\r\n\r\n{{}}".encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 400 ")
+        head = f"POST /v1/control-channel/{INSTANCE} HTTP/1.1\r\nHost: lab\r\nContent-Length: 2\r\n\r\n"
+        writer.write(head.encode() + b"{}")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
         writer.write(b"nonsense\r\n\r\n")
         assert b"HTTP/1.1 400" in await reader.read()
         writer.close()
@@ -437,9 +437,9 @@ async def test_a_request_comes_in_pieces_and_several_on_one_connection() -> None
         reader, writer = await asyncio.open_connection("127.0.0.1", world.gateway.port)
         for piece in (
             b"POST /v1/nothing/x HT",
-            b"TP/1.1\r\nContent-Le",
+            b"TP/1.1\r\nHost: lab\r\nContent-Le",
             b"ngth: 3\r\n\r\na",
-            b"bcGET / HTTP/1.1\r\n\r\n",
+            b"bcGET / HTTP/1.1\r\nHost: lab\r\n\r\n",
         ):
             writer.write(piece)
             await writer.drain()
@@ -454,12 +454,12 @@ async def test_a_request_comes_in_pieces_and_several_on_one_connection() -> None
 @pytest.mark.parametrize(
     ("request_head", "status"),
     [
-        (b"POST / HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n", b"413"),
-        (b"POST / HTTP/1.1\r\nno header\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: 9999999\r\n\r\n", b"413"),
+        (b"POST / HTTP/1.1\r\nHost: lab\r\nno header\r\n\r\n", b"400"),
         (b"GET /" + bytes(40_000), b"431"),
-        (b"GET /v1/data-channel/s?role=publish_subscribe HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", b"403"),
-        (b"GET /v2/x HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", b"404"),
-        (b"GET /v1/data-channel/s?role=other HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", b"404"),
+        (b"GET /v1/data-channel/s?role=publish_subscribe HTTP/1.1\r\nHost: lab\r\nUpgrade: websocket\r\n\r\n", b"403"),
+        (b"GET /v2/x HTTP/1.1\r\nHost: lab\r\nUpgrade: websocket\r\n\r\n", b"404"),
+        (b"GET /v1/data-channel/s?role=other HTTP/1.1\r\nHost: lab\r\nUpgrade: websocket\r\n\r\n", b"404"),
     ],
 )
 async def test_what_the_door_does_not_take(request_head: bytes, status: bytes) -> None:

@@ -12,11 +12,11 @@ import pytest
 from ssm_ssh.lab.identity.ca import new_authority
 from ssm_ssh.lab.identity.verify import Request
 from ssm_ssh.lab.wire import http
-from ssm_ssh.lab.wire.http import Answer, HttpServer
+from ssm_ssh.lab.wire.http import HttpServer, Response
 
 
-async def _echo(request: Request) -> Answer:
-    return Answer(200, [("X-Path", request.target)], request.body)
+async def _echo(request: Request) -> Response:
+    return Response(200, [("X-Path", request.target)], request.body)
 
 
 def talk(folder: Path, script: bytes) -> bytes:
@@ -38,18 +38,21 @@ def talk(folder: Path, script: bytes) -> bytes:
 
 
 def test_a_connection_serves_many_requests(tmp_path: Path) -> None:
-    script = b"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\none" + b"GET /b HTTP/1.1\r\nConnection: close\r\n\r\n"
+    script = (
+        b"POST /a HTTP/1.1\r\nHost: lab\r\nContent-Length: 3\r\n\r\none"
+        + b"GET /b HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n"
+    )
     out = talk(tmp_path, script)
     assert out.count(b"HTTP/1.1 200 OK") == 2
     assert b"X-Path: /a" in out
     assert b"one" in out
-    assert out.endswith(b"Connection: close\r\n\r\n")
+    assert out.lower().endswith(b"connection: close\r\n\r\n")
 
 
 def test_a_client_that_waits_for_a_word_gets_it(tmp_path: Path) -> None:
     out = talk(
         tmp_path,
-        b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nHost: lab\r\nExpect: 100-continue\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
     )
     assert out.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
 
@@ -59,13 +62,13 @@ def test_a_client_that_waits_for_a_word_gets_it(tmp_path: Path) -> None:
     [
         (b"nonsense\r\n\r\n", 400),
         (b"GET / SPDY/3\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nName : value\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
-        (b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", 413),
-        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: lab\r\nno colon\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: lab\r\nName : value\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400),
+        (b"POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: lab\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
+        (b"POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: 99999999999\r\n\r\n", 413),
+        (b"GET / HTTP/1.1\r\nHost: lab\r\n" + b"a: b\r\n" * 101 + b"\r\n", 400),
     ],
 )
 def test_what_is_not_http_is_refused(tmp_path: Path, script: bytes, status: int) -> None:
@@ -73,12 +76,57 @@ def test_what_is_not_http_is_refused(tmp_path: Path, script: bytes, status: int)
 
 
 def test_a_line_without_end_is_cut_off(tmp_path: Path) -> None:
-    assert talk(tmp_path, b"GET /" + b"a" * 100_000) == b""
+    out = talk(tmp_path, b"GET /" + b"a" * 100_000)
+    assert out.startswith(b"HTTP/1.1 431 ")
+    assert b"aaa" not in out
+
+
+def test_an_http_1_1_request_names_its_host(tmp_path: Path) -> None:
+    assert talk(tmp_path, b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_handler_that_fails_does_not_end_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def broken(request: Request) -> Response:
+        raise RuntimeError("broken handler")
+
+    monkeypatch.setitem(globals(), "_echo", broken)
+    assert talk(tmp_path, b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n") == b""
+    assert "broken handler" in capsys.readouterr().err
+
+
+def test_a_request_is_handled_to_its_end_when_its_client_has_gone(tmp_path: Path) -> None:
+    handled: list[str] = []
+
+    async def run() -> None:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow(request: Request) -> Response:
+            begun.set()
+            await go_on.wait()
+            handled.append(request.target)
+            return Response(200, [], b"")
+
+        authority = new_authority(tmp_path)
+        server = HttpServer(slow, authority.server_context)
+        context = ssl.create_default_context(cadata=authority.pem.decode())
+        _, writer = await asyncio.open_connection("127.0.0.1", await server.start(), ssl=context)
+        writer.write(b"GET /late HTTP/1.1\r\nHost: lab\r\n\r\n")
+        await begun.wait()
+        writer.transport.abort()
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await asyncio.sleep(0)
+        await server.stop()
+
+    asyncio.run(run())
+    assert handled == ["/late"]
 
 
 def test_who_says_nothing_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "IDLE_SECONDS", 0.05)
-    assert talk(tmp_path, b"GET / HTTP/1.1\r\n") == b""
+    assert talk(tmp_path, b"GET / HTTP/1.1\r\nHost: lab\r\n") == b""
 
 
 def test_the_servers_key_is_left_nowhere(tmp_path: Path) -> None:
@@ -88,11 +136,11 @@ def test_the_servers_key_is_left_nowhere(tmp_path: Path) -> None:
 
 
 def test_an_answer_may_drip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def slow(request: Request) -> Answer:
-        return Answer(200, [], b"0123456789", drip=0.002)
+    async def slow(request: Request) -> Response:
+        return Response(200, [], b"0123456789", drip=0.002)
 
     monkeypatch.setitem(globals(), "_echo", slow)
     began = time.monotonic()
-    out = talk(tmp_path, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+    out = talk(tmp_path, b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n")
     assert out.endswith(b"0123456789")
     assert time.monotonic() - began >= 0.002 * len(out)
