@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 FILES = ("ssh", "port-forward-mux", "shell-no-handshake")
 _FOLDER = Path(__file__).parent / "recorded"
+ALL = tuple(sorted(file.stem for file in _FOLDER.glob("*.jsonl")))
 
 
 class Recorded(NamedTuple):
