@@ -121,7 +121,7 @@ def remove() -> int:
             lines = set()
         halves = 0
         for slot in SLOTS:
-            folder.tidy(slot)
+            folder.discard_temporaries(slot)
             # The private half first: what is left after an interruption is of no use to anybody.
             halves += folder.remove(slot)
             folder.remove(f"{slot}.pub")
@@ -179,7 +179,7 @@ def _finish(folder: Folder, now: float) -> list[Pair]:
     pairs = _pairs(folder) or _make(folder, SLOTS[0], now)
     for pair in pairs:
         if _ahead(pair, now):  # it would serve until then, and rest for as long
-            folder.stamp(pair.slot, now)
+            folder.set_modified(pair.slot, now)
             pairs = _pairs(folder)
     if not _unfinished(pairs, now):
         return pairs
@@ -232,7 +232,7 @@ def _make(folder: Folder, slot: str, now: float) -> list[Pair]:
 def _put(folder: Folder, slot: str, private: bytes, line: str, now: float) -> list[Pair]:
     """Write a pair; at no moment is one half beside another's, and without its public half a pair does not count."""
     for one in SLOTS:  # copies of private halves are not to lie about for longer than these
-        folder.tidy(one)
+        folder.discard_temporaries(one)
     folder.remove(f"{slot}.pub")
     folder.write(slot, private, modified=now)
     folder.write(f"{slot}.pub", f"{line} ssm-ssh\n".encode("ascii"))

@@ -10,12 +10,11 @@ import os
 import re
 import stat
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.errors import UsageError
-from ssm_ssh.storage import leftovers, trouble
+from ssm_ssh.storage import atomic_write, leftovers, trouble
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
@@ -153,28 +152,17 @@ def _toml(value: Any) -> str:  # noqa: ANN401
 def _write(path: Path, content: bytes | None) -> None:
     """Replace the file, by a rename where a link leads to; None removes it."""
     target = Path(os.path.realpath(path))
-    prefix = f".{target.name}."
-    temporary = target.with_name(leftovers.temporary(prefix))
     try:
         if content is None:
             target.unlink()
             return
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in list(target.parent.iterdir()):
-            with suppress(OSError):
-                if left.name.startswith(prefix) and leftovers.is_left_over(left.name, prefix, left.lstat().st_mtime):
-                    left.unlink()
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o600
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fchmod(fd, mode)
-                os.fsync(fd)
-            temporary.rename(target)
-        except BaseException:
-            temporary.unlink()
-            raise
+            leftovers.sweep(folder, f".{target.name}.")
+            atomic_write.replace(folder, target.name, content, prepare=lambda fd: os.fchmod(fd, mode))
+        finally:
+            os.close(folder)
     except OSError as error:
         raise trouble.cannot_use(path, error) from error

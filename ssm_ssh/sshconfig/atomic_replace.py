@@ -13,10 +13,13 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import StateError, UsageError
-from ssm_ssh.storage import leftovers, trouble
+from ssm_ssh.storage import atomic_write, leftovers, trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # A configuration of thousands of hosts has half a megabyte.
 _LARGEST = 16 << 20
@@ -87,20 +90,20 @@ def replace(seen: Seen, content: bytes) -> Seen:
 
     Raises Changed where it is not, StateError where the system refuses; the file is untouched in both cases.
     """
-    folder = seen.target.parent
-    temporary = folder / leftovers.temporary(_TEMPORARY)
     try:
-        try:
-            _write(temporary, content, seen)
-            if seen.status is None:
-                _put_new(temporary, seen)
-            else:
-                _check(seen)
-                _exchange(temporary, seen)
-            _flush(folder)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
+        with _opened(seen.target.parent) as folder:
+            name = atomic_write.write_temporary(folder, _TEMPORARY, content, prepare=lambda fd: _copy_status(seen, fd))
+            temporary = seen.target.with_name(name)
+            try:
+                if seen.status is None:
+                    _put_new(temporary, seen)
+                else:
+                    _check(seen)
+                    _exchange(temporary, seen)
+                atomic_write.flush(folder)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    temporary.unlink()
     except OSError as error:
         if seen.status is not None and not seen.target.exists():
             raise _changed(seen) from error
@@ -116,32 +119,27 @@ def remove(seen: Seen) -> None:
     try:
         _check(seen)
         seen.target.unlink(missing_ok=True)
-        _flush(seen.target.parent)
+        with _opened(seen.target.parent) as folder:
+            atomic_write.flush(folder)
     except OSError as error:
         raise _cannot(seen, error) from error
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed runs left half-made in `folder`, and nothing of a run that lives."""
-    with contextlib.suppress(OSError):
-        for one in list(folder.iterdir()):
-            with contextlib.suppress(OSError):
-                if leftovers.is_left_over(one.name, _TEMPORARY, one.lstat().st_mtime, _BEFORE):
-                    one.unlink()
+    """Remove the temporary files that killed runs left in `folder`, and none of a running process."""
+    with contextlib.suppress(OSError), _opened(folder) as fd:
+        leftovers.sweep(fd, _TEMPORARY, _BEFORE)
 
 
-def _write(temporary: Path, content: bytes, seen: Seen) -> None:
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
-        file.flush()
-        if seen.status is not None:
-            now = os.fstat(fd)
-            if (now.st_uid, now.st_gid) != (seen.status.st_uid, seen.status.st_gid):
-                os.fchown(fd, seen.status.st_uid, seen.status.st_gid)
-            os.fchmod(fd, stat.S_IMODE(seen.status.st_mode))
-            _copy_attributes(seen.target, fd)
-        os.fsync(fd)
+def _copy_status(seen: Seen, fd: int) -> None:
+    """Give the new file open as `fd` the owner, mode and attributes of the file that it replaces."""
+    if seen.status is None:
+        return
+    now = os.fstat(fd)
+    if (now.st_uid, now.st_gid) != (seen.status.st_uid, seen.status.st_gid):
+        os.fchown(fd, seen.status.st_uid, seen.status.st_gid)
+    os.fchmod(fd, stat.S_IMODE(seen.status.st_mode))
+    _copy_attributes(seen.target, fd)
 
 
 def _copy_attributes(source: Path, fd: int) -> None:
@@ -210,10 +208,11 @@ def _check(seen: Seen) -> None:
         raise _changed(seen)
 
 
-def _flush(folder: Path) -> None:
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        yield fd
     finally:
         os.close(fd)
 

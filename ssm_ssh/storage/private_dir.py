@@ -1,7 +1,7 @@
-"""Files of ours: 0600 in a 0700 folder, never through a link, written whole or not at all.
+"""Private files: 0600 in a 0700 folder, never through a link, written whole or not at all.
 
-A folder is opened once, checked, and everything in it is reached relative to that descriptor, so that nobody can
-swap a path between the check and the use.
+A folder is opened once and checked, and its files are reached relative to that descriptor, so that no path can be
+exchanged between the check and the use.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import StateError
-from ssm_ssh.storage import leftovers, locks, trouble
+from ssm_ssh.storage import atomic_write, leftovers, locks, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,16 +23,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _LARGEST = 16 << 20
-# The names of temporary files, up to where they tell who made them; older versions told the process id alone.
+# The prefix of temporary files: up to the part that identifies their process, in older versions the process id alone.
 _TEMPORARY = re.compile(r"\..+?\.(?=[0-9]{1,10}(?:-[0-9]{1,20}-[0-9a-f]{12})?\.[0-9a-f]{8}$)")
-# What a file system that knows no fsync answers.
-_WITHOUT_FSYNC = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS))
-# Folders in which this process has looked for what killed processes have left.
+# Folders that this process has swept.
 _swept: set[Path] = set()
 
 
 class Folder:
-    """A private folder of ours, open; a context manager that closes it."""
+    """A private folder, open; a context manager that closes it."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
@@ -55,31 +53,23 @@ class Folder:
         self._check_file(name, fd)  # before fdopen, which will not have a directory
         with os.fdopen(fd, "rb") as file:
             content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:  # half of it must never be written back
+        if len(content) > _LARGEST:  # a part of it must never be written back
             raise StateError(f"{self.path / name} is larger than {_LARGEST >> 20} MiB", "Remove it")
         return content
 
     def write(self, name: str, content: bytes, *, modified: float | None = None) -> None:
-        """Make `name` hold `content`: a temporary file, fsync, rename; StateError leaves what was there.
+        """Make the file `name` hold `content`, whole; StateError leaves what was there.
 
-        `modified`: what `modified` is to say of it (seconds since the epoch), if not what the file system's clock says.
+        `modified`: the time of the file (seconds since the epoch), by default the file system's clock.
         """
         self.sweep()
-        temporary = leftovers.temporary(f".{name}.")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+        def set_time(fd: int) -> None:
+            if modified is not None:
+                os.utime(fd, (modified, modified))
+
         try:
-            fd = os.open(temporary, flags, 0o600, dir_fd=self._fd)
-            try:
-                with os.fdopen(fd, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    if modified is not None:
-                        os.utime(fd, (modified, modified))
-                    _flush(fd)
-                os.rename(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
-            except BaseException:
-                os.unlink(temporary, dir_fd=self._fd)
-                raise
+            atomic_write.replace(self._fd, name, content, prepare=set_time)
         except OSError as error:
             raise self._unusable(name, error) from error
 
@@ -109,36 +99,31 @@ class Folder:
         except OSError as error:
             raise self._unusable(name, error) from error
 
-    def stamp(self, name: str, moment: float) -> None:
-        """Have `modified` say `moment` of the file `name`."""
+    def set_modified(self, name: str, moment: float) -> None:
+        """Set the time of the file `name` to `moment`, in seconds since the epoch. Raises StateError."""
         try:
             os.utime(name, (moment, moment), dir_fd=self._fd, follow_symlinks=False)
         except OSError as error:
             raise self._unusable(name, error) from error
 
     def sweep(self) -> None:
-        """Remove what writes have left whose processes were killed, and nothing of a process that lives."""
-        with suppress(OSError):
-            for left in os.listdir(self._fd):  # noqa: PTH208 - a Path knows no descriptor
-                base = _TEMPORARY.match(left)
-                if base is None:
-                    continue
-                with suppress(OSError):
-                    status = os.stat(left, dir_fd=self._fd, follow_symlinks=False)
-                    if stat.S_ISREG(status.st_mode) and leftovers.is_left_over(left, base[0], status.st_mtime):
-                        os.unlink(left, dir_fd=self._fd)
+        """Remove the temporary files of killed processes, and none of a running process."""
+        leftovers.sweep(self._fd, _TEMPORARY)
 
-    def tidy(self, name: str) -> None:
-        """Remove what a `write` of `name` left that was killed. Only where nobody can be about to write it."""
+    def discard_temporaries(self, name: str) -> None:
+        """Remove every temporary file of `name`, also of running processes: only for a caller that excludes writers.
+
+        Raises StateError.
+        """
         try:
-            for left in os.listdir(self._fd):  # noqa: PTH208 - a Path knows no descriptor
-                if left.startswith(f".{name}."):
-                    os.unlink(left, dir_fd=self._fd)
+            for entry in os.listdir(self._fd):  # noqa: PTH208 - a Path cannot name a descriptor
+                if entry.startswith(f".{name}."):
+                    os.unlink(entry, dir_fd=self._fd)
         except OSError as error:
             raise self._unusable(name, error) from error
 
     def append_to(self, name: str) -> int:
-        """Return a descriptor that appends to `name`, made if missing; the caller closes it."""
+        """Return a descriptor that appends to `name`, which is created if missing; the caller closes it."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         try:
             fd = os.open(name, flags, 0o600, dir_fd=self._fd)
@@ -148,7 +133,7 @@ class Folder:
         return fd
 
     def replace(self, old: str, new: str) -> None:
-        """Rename `old` to `new`, replacing it; nothing happens where `old` is gone."""
+        """Rename `old` to `new`, replacing it; does nothing if there is no `old`."""
         try:
             os.rename(old, new, src_dir_fd=self._fd, dst_dir_fd=self._fd)
         except FileNotFoundError:
@@ -157,7 +142,7 @@ class Folder:
             raise self._unusable(old, error) from error
 
     def remove(self, name: str) -> bool:
-        """Remove `name`; False where there was none."""
+        """Remove `name`; returns whether it was there."""
         try:
             os.unlink(name, dir_fd=self._fd)
         except FileNotFoundError:
@@ -168,9 +153,9 @@ class Folder:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock file `name` exclusively; it goes with the process, however that ends.
+        """Hold the lock file `name` exclusively; the lock ends with the process, however that ends.
 
-        Raises StateError where the file system has no locks, and the system nothing that stands in for them.
+        Raises StateError where the file system has no locks and the system has no substitute.
         """
         fd = self.append_to(name)
         try:
@@ -186,21 +171,21 @@ class Folder:
             os.close(fd)
 
     @contextmanager
-    def turn(self, name: str, place: int, patience: float) -> Iterator[None]:
-        """Hold byte `place` of the file `name` alone; it goes with the process, however that ends.
+    def turn(self, name: str, offset: int, patience: float) -> Iterator[None]:
+        """Hold byte `offset` of the file `name` exclusively; the lock ends with the process, however that ends.
 
-        A byte stands for each thing that is locked, so that nothing is left of a lock. After `patience` seconds, and
-        where nothing can be locked, it goes on without: for work that two may do at once without harm.
+        Each thing that is locked has its own byte, so that no files accumulate. After `patience` seconds, or where
+        locking is impossible, the block runs without the lock: for work that two processes may do at the same time.
         """
         try:
             fd: int | None = self.append_to(name)
-        except StateError:  # a disk that is full, or may only be read
+        except StateError:  # a full or read-only disk
             fd = None
         release = None
         try:
             until = time.monotonic() + patience
             with suppress(OSError):
-                while (release := locks.try_byte(fd, self._fd, name, place)) is None and time.monotonic() < until:
+                while (release := locks.try_byte(fd, self._fd, name, offset)) is None and time.monotonic() < until:
                     time.sleep(locks.PAUSE)
             yield
         finally:
@@ -210,7 +195,7 @@ class Folder:
                 os.close(fd)
 
     def _check_file(self, name: str, fd: int) -> None:
-        """Raise StateError, and close `fd`, where that is not a plain file that only we can write."""
+        """Raise StateError, and close `fd`, unless it is a plain file that only this user can write."""
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             os.close(fd)
@@ -223,9 +208,9 @@ class Folder:
             )
 
     def _unusable(self, name: str, error: OSError) -> StateError:
-        if error.errno == errno.ELOOP:  # so O_NOFOLLOW says it
+        if error.errno == errno.ELOOP:  # the answer to O_NOFOLLOW
             return self._link(name)
-        if error.errno in (errno.EISDIR, errno.ENXIO):  # a folder, or a FIFO that nobody reads
+        if error.errno in (errno.EISDIR, errno.ENXIO):  # a folder, or a FIFO without a reader
             return self._not_plain(name)
         return trouble.cannot_use(self.path / name, error)
 
@@ -239,19 +224,11 @@ class Folder:
         )
 
 
-def _flush(fd: int) -> None:
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in _WITHOUT_FSYNC:
-            raise
-
-
 def open_folder(path: Path) -> Folder:
-    """Open `path`, made 0700 if missing.
+    """Open the folder `path`, which is created 0700 if missing.
 
-    Raises StateError where it is a link, belongs to somebody else (as under sudo with another user's HOME) or is open
-    to others.
+    Raises StateError where it is a link, belongs to another user (as under sudo with another user's HOME) or is
+    accessible to others.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -259,7 +236,7 @@ def open_folder(path: Path) -> Folder:
             path.mkdir(mode=0o700)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        if path.is_symlink():  # O_DIRECTORY hides what O_NOFOLLOW would say
+        if path.is_symlink():  # O_DIRECTORY hides the error of O_NOFOLLOW
             raise StateError(
                 f"the folder {path} is a symbolic link, and those are not followed",
                 "Put the folder itself there, or remove the link",

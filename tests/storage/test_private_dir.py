@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ssm_ssh.errors import StateError
-from ssm_ssh.storage import leftovers, locks, private_dir
+from ssm_ssh.storage import atomic_write, leftovers, locks, private_dir
 from ssm_ssh.storage.paths import data_folder
 from ssm_ssh.storage.private_dir import Folder, open_folder
 
@@ -59,7 +59,7 @@ def test_a_failed_write_leaves_the_old_content_and_no_temporary(home: Path, monk
 
     with open_folder(home) as folder:
         folder.write("file", b"old")
-        monkeypatch.setattr(private_dir.os, "fsync", full)
+        monkeypatch.setattr(atomic_write.os, "fsync", full)
         with pytest.raises(StateError, match="No space left"):
             folder.write("file", b"new")
         assert folder.read("file") == b"old"
@@ -99,7 +99,7 @@ def test_a_folder_open_to_others_is_refused(home: Path, bits: int) -> None:
 
 def test_a_folder_of_somebody_else_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.mkdir(parents=True, mode=0o700)
-    monkeypatch.setattr(private_dir.os, "geteuid", lambda: home.stat().st_uid + 1)
+    monkeypatch.setattr(atomic_write.os, "geteuid", lambda: home.stat().st_uid + 1)
     with pytest.raises(StateError, match="belongs to another user"):
         open_folder(home)
 
@@ -304,7 +304,7 @@ def test_what_a_killed_write_left_is_removed_and_nothing_else(home: Path) -> Non
     with open_folder(home) as folder:
         for name in (".key.12.ab", ".key.pub.12.ab", ".key_2.12.ab", "key", ".key"):
             folder.write(name, b"")
-        folder.tidy("key")
+        folder.discard_temporaries("key")
     assert {path.name for path in home.iterdir()} == {".key_2.12.ab", "key", ".key"}
 
 
@@ -312,7 +312,7 @@ def test_a_time_can_be_given(home: Path) -> None:
     with open_folder(home) as folder:
         folder.write("file", b"", modified=1e9)
         assert folder.modified("file") == 1e9
-        folder.stamp("file", 2e9)
+        folder.set_modified("file", 2e9)
         assert folder.modified("file") == 2e9
         with pytest.raises(StateError, match="nothing"):
-            folder.stamp("nothing", 1.0)
+            folder.set_modified("nothing", 1.0)
