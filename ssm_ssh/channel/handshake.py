@@ -1,36 +1,60 @@
-"""The handshake at the start of a session: the agent's requests in, the client's answer out, all JSON.
+"""The handshake at the start of a session: the agent's request in, the client's response out, both JSON.
 
-The agent lists actions; the client answers each with a status, and the agent cancels the session unless all of them
-succeeded (amazon-ssm-agent, agent/session/datachannel/datachannel.go; plugin, src/datachannel/streaming.go).
+The agent lists actions. The client answers each with a status, and the agent cancels the session unless all of them
+succeeded (amazon-ssm-agent, agent/session/datachannel/datachannel.go; plugin, src/datachannel/streaming.go). Port and
+non-interactive sessions always have a handshake; shells and interactive commands have none unless the account asks
+for KMS encryption.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from ssm_ssh.channel.limits import ACTION_NAME, ACTIONS, JSON_PAYLOAD
+from ssm_ssh.channel.limits import ACTION_NAME, ACTIONS, EXIT_CODE_DIGITS, JSON_PAYLOAD
 from ssm_ssh.errors import ProtocolError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ssm_ssh.errors import SsmSshError
+
+PORT = "Port"
+SHELL = "Standard_Stream"
+INTERACTIVE = "InteractiveCommands"
+NONINTERACTIVE = "NonInteractiveCommands"
 
 SUCCESS = 1
 FAILED = 2
 UNSUPPORTED = 3
 
+_HINTS = {PORT: "The session document must be AWS-StartSSHSession, or one of the same type"}
 
-class Answer(NamedTuple):
-    """The client's side of the handshake: the HandshakeResponse, and why it says no (None: it says yes)."""
 
-    response: bytes
-    agent_version: str
-    refused: SsmSshError | None
+class Reply:
+    """The client's side of the handshake: the HandshakeResponse, what the agent asked for, and why it is refused."""
+
+    __slots__ = ("agent_version", "properties", "refused", "response", "session_type")
+
+    def __init__(
+        self,
+        response: bytes,
+        agent_version: str,
+        session_type: str,
+        properties: dict[str, object],
+        refused: SsmSshError | None,
+    ) -> None:
+        """`refused` is None where the response accepts everything; `properties` are those of the session type."""
+        self.response = response
+        self.agent_version = agent_version
+        self.session_type = session_type
+        self.properties = properties
+        self.refused = refused
 
 
 def json_object(payload: bytes) -> dict[str, object]:
-    """A payload as the JSON object that it must be; raises ProtocolError for anything else, at any depth or size."""
+    """Return a payload that must be a JSON object. Raises ProtocolError for anything else, at any depth or size."""
     try:
         value = json.loads(payload) if len(payload) <= JSON_PAYLOAD else None
     except (ValueError, RecursionError):
@@ -40,23 +64,27 @@ def json_object(payload: bytes) -> dict[str, object]:
     return value
 
 
-def answer(request: bytes, client_version: str) -> Answer:
-    """The answer to a HandshakeRequest's payload; raises ProtocolError if that is no handshake request at all.
+def answer(request: bytes, client_version: str, allowed: Collection[str] = (PORT,)) -> Reply:
+    """Return the reply to a HandshakeRequest's payload. Raises ProtocolError if it is no handshake request at all.
 
-    SessionType Port succeeds. KMSEncryption fails: SSH is encrypted from end to end by itself, and whoever controls
-    the instance could otherwise have any key used. An action that is unknown is unsupported.
+    `allowed`: the session types that succeed. KMSEncryption fails, because SSH encrypts from end to end, and an
+    instance could otherwise choose the KMS key. An unknown action is unsupported.
     """
-    asked = json_object(request)
-    actions = asked.get("RequestedClientActions") or []
+    fields = json_object(request)
+    actions = fields.get("RequestedClientActions") or []
     if not isinstance(actions, list) or len(actions) > ACTIONS:
         raise ProtocolError("The agent's handshake request has no usable list of actions")
     refused: SsmSshError | None = None
+    session_type, properties = "", dict[str, object]()
     processed = []
     for action in actions:
         if not isinstance(action, dict):
             raise ProtocolError("The agent's handshake request has an action that is no object")
         name = printable(action.get("ActionType", ""), ACTION_NAME)
-        status, error = _judge(name, action.get("ActionParameters"))
+        parameters = action.get("ActionParameters")
+        status, error = _judge(name, parameters, allowed)
+        if name == "SessionType" and isinstance(parameters, dict) and error is None:
+            session_type, properties = parameters["SessionType"], _object(parameters.get("Properties"))
         if error is not None and refused is None:
             refused = error
         processed.append(
@@ -69,11 +97,12 @@ def answer(request: bytes, client_version: str) -> Answer:
         )
     errors = [entry["Error"] for entry in processed if entry["Error"]]
     response = {"ClientVersion": client_version, "ProcessedClientActions": processed, "Errors": errors or None}
-    return Answer(_compact(response), printable(asked.get("AgentVersion", ""), 32), refused)
+    version = printable(fields.get("AgentVersion", ""), 32)
+    return Reply(_compact(response), version, session_type, properties, refused)
 
 
 def customer_message(complete: bytes) -> str:
-    """The text of a HandshakeComplete's payload as one printable line, empty where there is none."""
+    """Return the text of a HandshakeComplete's payload as one printable line, "" if there is none."""
     try:
         text = json_object(complete).get("CustomerMessage")
     except ProtocolError:
@@ -82,7 +111,7 @@ def customer_message(complete: bytes) -> str:
 
 
 def closing_reason(closed: bytes) -> str:
-    """The reason in a channel_closed payload as one printable line, empty where there is none."""
+    """Return the reason in a channel_closed payload as one printable line, "" if there is none."""
     try:
         text = json_object(closed).get("Output")
     except ProtocolError:
@@ -90,8 +119,23 @@ def closing_reason(closed: bytes) -> str:
     return printable(text) if isinstance(text, str) else ""
 
 
+def exit_code(payload: bytes) -> int | None:
+    """Return the exit code of a command, None if the payload holds none. -1: a signal ended it (amazon-ssm-agent).
+
+    Agents send `EXIT_CODE: 3`; the bare number is accepted too.
+    """
+    number = payload.removeprefix(b"EXIT_CODE:").strip()
+    digits = number.removeprefix(b"-")
+    return int(number) if digits.isdigit() and len(digits) <= EXIT_CODE_DIGITS else None
+
+
+def size_payload(columns: int, rows: int) -> bytes:
+    """Return the payload that tells a pty on the instance how large the terminal is."""
+    return _compact({"cols": columns, "rows": rows})
+
+
 def open_request(token: str, request_id: str, client_id: str, client_version: str) -> str:
-    """The text frame that opens the channel: the session's TokenValue and who we are."""
+    """Return the text frame that opens the channel: the session's TokenValue and the client's identity."""
     return _compact(
         {
             "MessageSchemaVersion": "1.0",
@@ -103,21 +147,24 @@ def open_request(token: str, request_id: str, client_id: str, client_version: st
     ).decode()
 
 
-def _judge(name: str, parameters: object) -> tuple[int, SsmSshError | None]:
+def _judge(name: str, parameters: object, allowed: Collection[str]) -> tuple[int, SsmSshError | None]:
     if name == "SessionType":
         kind = parameters.get("SessionType") if isinstance(parameters, dict) else None
-        if kind == "Port":
+        if isinstance(kind, str) and kind in allowed:
             return SUCCESS, None
-        return FAILED, ProtocolError(
-            f"The session is of type {printable(kind, ACTION_NAME)}, not Port",
-            "The session document must be AWS-StartSSHSession, or one of the same type",
-        )
+        wanted = " or ".join(allowed)
+        hint = _HINTS.get(wanted, f"Use a session document of type {wanted}")
+        return FAILED, ProtocolError(f"The session is of type {printable(kind, ACTION_NAME)}, not {wanted}", hint)
     if name == "KMSEncryption":
         return FAILED, ProtocolError(
             "The agent asks for KMS encryption of the session, which is not supported",
             "SSH encrypts from end to end without it; see the KMS setting in the account's Session Manager preferences",
         )
     return UNSUPPORTED, ProtocolError(f"The agent asks for an unsupported action: {name}")
+
+
+def _object(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
 
 
 def _compact(value: object) -> bytes:

@@ -18,6 +18,9 @@ ACTIONS = 8
 ACTION_NAME = 64
 """Most characters of an action's name that are echoed."""
 
+EXIT_CODE_DIGITS = 10
+"""Digits of an exit code that is believed: those of a 32-bit number."""
+
 BROKEN_FRAMES = 64
 """Broken frames in a row, without progress between them, after which the channel gives up. The agent resends every 0.1
 to 1 s, so this is about half a minute: random damage is repaired long before that, and systematic damage never is."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.channel.flight import Flight
 from ssm_ssh.channel.limits import MAX_LOCAL, MIN_LOCAL, PAYLOAD
-from ssm_ssh.channel.message import FLAG, HEADER, STREAM, TERMINATE_SESSION, encode_stream, random_id
+from ssm_ssh.channel.message import FLAG, HEADER, SIZE, STREAM, TERMINATE_SESSION, encode_stream, random_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,9 +16,9 @@ _OVERHEAD = HEADER + 4
 
 
 class Sender:
-    """Three queues (control messages, stream bytes, flag) in front of the flight. It sends no acknowledgements."""
+    """Control messages, size, stream bytes and flag, in front of the flight. It sends no acknowledgements."""
 
-    __slots__ = ("_bits", "_control", "_flag", "_number", "_pending", "flight", "held", "terminating")
+    __slots__ = ("_bits", "_control", "_flag", "_number", "_pending", "_size", "flight", "held", "terminating")
 
     def __init__(self, random_bits: Callable[[int], int]) -> None:
         self.flight = Flight()
@@ -29,6 +29,7 @@ class Sender:
         self._bits = random_bits
         self._control: deque[tuple[int, bytes]] = deque()
         self._pending = bytearray()
+        self._size = b""
         self._flag = False
         self._number = 0
 
@@ -46,6 +47,10 @@ class Sender:
         """Queue a message in front of all stream bytes. It is sent even while those are held."""
         self._control.append((payload_type, payload))
 
+    def queue_size(self, payload: bytes) -> None:
+        """Queue the terminal's size in front of the stream bytes. It replaces an unsent size."""
+        self._size = payload
+
     def terminate(self) -> None:
         """Queue the TerminateSession flag behind the stream bytes. Nothing may follow it."""
         if not self.terminating:
@@ -60,12 +65,12 @@ class Sender:
     @property
     def drained(self) -> bool:
         """Everything that was queued has been acknowledged."""
-        return not (self.flight.unacked or self._pending or self._control or self._flag)
+        return not (self.flight.unacked or self._pending or self._control or self._size or self._flag)
 
     @property
     def waiting(self) -> bool:
-        """Stream bytes, or the flag behind them, have not been sent yet."""
-        return bool(self._pending) or self._flag
+        """Stream bytes, the size in front of them, or the flag behind them have not been sent yet."""
+        return bool(self._pending or self._size) or self._flag
 
     def frames(self, frames: list[bytes], now: float, budget: int, created: int) -> int:
         """Append the frames that are due to `frames`, about `budget` bytes. Returns the rest of the budget."""
@@ -87,6 +92,9 @@ class Sender:
         flight, pending = self.flight, self._pending
         # The flag must get through a full window, and so must everything in front of it.
         window = flight.path.window if not self._flag else flight.bytes_in_flight + 2 * MAX_LOCAL
+        if self._size and budget > 0:
+            size, self._size = self._size, b""
+            budget -= self._send(frames, SIZE, size, now, created)
         start, end = 0, len(pending)
         while start < end and budget > 0 and flight.bytes_in_flight < window:
             budget -= self._send(frames, STREAM, pending[start : start + PAYLOAD], now, created)

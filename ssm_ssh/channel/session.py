@@ -12,9 +12,10 @@ from __future__ import annotations
 from random import getrandbits
 from typing import TYPE_CHECKING
 
+from ssm_ssh.channel import handshake
 from ssm_ssh.channel import message as wire
 from ssm_ssh.channel.events import Closed, Established, ExitCode, Notice, Output, Refused, StdErr
-from ssm_ssh.channel.handshake import answer, closing_reason, customer_message, json_object, open_request
+from ssm_ssh.channel.handshake import PORT, json_object
 from ssm_ssh.channel.limits import BROKEN_FRAMES, HOLD
 from ssm_ssh.channel.message import Message, MessageError, encode_ack, random_id, uuid_text
 from ssm_ssh.channel.receiver import Receiver
@@ -22,7 +23,7 @@ from ssm_ssh.channel.sender import Sender
 from ssm_ssh.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from ssm_ssh.channel.events import Event
 
@@ -31,11 +32,13 @@ class Channel:
     """The data channel of one session, across all connections that it is resumed on.
 
     `client_id` is the text of a UUID, `epoch` the wall clock minus the monotonic clock in seconds. `random_bits(n)`
-    returns an integer of n random bits, for message ids, which need not be secret.
+    returns an integer of n random bits, for message ids, which need not be secret. The handshake accepts
+    `session_types`; a session without a handshake does not tell its type.
     """
 
     __slots__ = (
         "_agent_version",
+        "_allowed",
         "_broken_frames",
         "_client_id",
         "_client_version",
@@ -45,11 +48,14 @@ class Channel:
         "_established",
         "_online",
         "_port_closed",
+        "_properties",
         "_random_bits",
         "_receiver",
         "_refused",
         "_requested",
         "_sender",
+        "_session_type",
+        "_size",
     )
 
     def __init__(
@@ -58,8 +64,10 @@ class Channel:
         client_id: str,
         client_version: str = "1.2.764.0",
         epoch: float,
+        session_types: Collection[str] = (PORT,),
         random_bits: Callable[[int], int] = getrandbits,
     ) -> None:
+        self._allowed = session_types
         self._client_id = client_id
         self._client_version = client_version
         self._epoch = epoch
@@ -74,6 +82,9 @@ class Channel:
         self._port_closed = False
         self._closed = False
         self._agent_version = ""
+        self._session_type = ""
+        self._properties: dict[str, object] = {}
+        self._size = b""
         self._broken_frames = 0
 
     @property
@@ -85,6 +96,16 @@ class Channel:
     def agent_version(self) -> str:
         """The agent's version from the handshake, or empty."""
         return self._agent_version
+
+    @property
+    def session_type(self) -> str:
+        """The session type from the handshake (handshake.PORT and so on), or empty."""
+        return self._session_type
+
+    @property
+    def properties(self) -> dict[str, object]:
+        """The properties of the session type from the handshake, or empty. They are unchecked JSON."""
+        return self._properties
 
     @property
     def unacknowledged(self) -> int:
@@ -129,12 +150,14 @@ class Channel:
     def open_message(self, token: str) -> str:
         """Return the first text frame of a connection. `token` is the TokenValue of StartSession or ResumeSession."""
         request_id = uuid_text(random_id(self._random_bits(128)))
-        return open_request(token, request_id, self._client_id, self._client_version)
+        return handshake.open_request(token, request_id, self._client_id, self._client_version)
 
     def connected(self, now: float) -> None:
         """Note a new connection, whose text frame is on its way: all unacknowledged messages become due again."""
         self._online = True
         self._sender.flight.connected(now)
+        if self._size:
+            self._sender.queue_size(self._size)
 
     def disconnected(self, heard: float) -> None:
         """Note that the connection is lost; its last sign of life was at `heard`. Nothing is due until the next one."""
@@ -149,6 +172,14 @@ class Channel:
     def send(self, data: bytes, now: float) -> None:
         """Queue stream bytes. They are never dropped, and wait until the agent is ready for them."""
         self._sender.queue(data)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Tell the pty how large the terminal is, now and after each resume.
+
+        The size waits with the stream bytes, because an agent in its handshake acknowledges and discards both.
+        """
+        self._size = handshake.size_payload(columns, rows)
+        self._sender.queue_size(self._size)
 
     def probe(self) -> None:
         """Queue an empty message. The agent acknowledges it like any other and writes nothing to the port."""
@@ -180,7 +211,7 @@ class Channel:
             self._acknowledged(message.payload, now)
         elif kind == wire.CHANNEL_CLOSED:
             self._closed = True
-            return [Closed(closing_reason(message.payload))]
+            return [Closed(handshake.closing_reason(message.payload))]
         elif kind == wire.PAUSE_PUBLICATION:
             self._sender.flight.pause(now)
         elif kind == wire.START_PUBLICATION:
@@ -270,8 +301,9 @@ class Channel:
         elif kind in (wire.STDERR, wire.ERROR):
             events.append(StdErr(payload))
         elif kind == wire.EXIT_CODE:
-            if payload.isdigit() and len(payload) <= 10:
-                events.append(ExitCode(int(payload)))
+            code = handshake.exit_code(payload)
+            if code is not None:
+                events.append(ExitCode(code))
         elif kind == wire.FLAG and payload == wire.CONNECT_TO_PORT_ERROR and not self._port_closed:
             self._port_closed = True  # a repeated report must not print the notice again
             events.append(Notice("The agent could not connect to the port on the instance"))
@@ -282,12 +314,14 @@ class Channel:
             return
         self._requested = True
         try:
-            reply = answer(payload, self._client_version)
+            reply = handshake.answer(payload, self._client_version, self._allowed)
         except ProtocolError as error:
             self._refused = True
             events.append(Refused(error))
             return
         self._agent_version = reply.agent_version
+        self._session_type = reply.session_type
+        self._properties = reply.properties
         self._sender.queue_control(wire.HANDSHAKE_RESPONSE, reply.response)
         if reply.refused is not None:
             self._refused = True
@@ -298,7 +332,7 @@ class Channel:
             return
         self._established = True
         self._complete_at = now
-        text = customer_message(payload)
+        text = handshake.customer_message(payload)
         if text:
             events.append(Notice(text))
         events.append(Established(self._agent_version))

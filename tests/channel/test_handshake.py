@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from ssm_ssh.channel.handshake import answer, closing_reason, customer_message, json_object, open_request
+from ssm_ssh.channel import handshake
+from ssm_ssh.channel.handshake import (
+    answer,
+    closing_reason,
+    customer_message,
+    exit_code,
+    json_object,
+    open_request,
+    size_payload,
+)
 from ssm_ssh.channel.limits import ACTIONS, JSON_PAYLOAD
 from ssm_ssh.errors import ProtocolError
 
@@ -51,6 +60,59 @@ def test_another_session_type_fails(parameters: object) -> None:
     reply = answer(request({"ActionType": "SessionType", "ActionParameters": parameters}), "1.2.764.0")
     assert json.loads(reply.response)["ProcessedClientActions"][0]["ActionStatus"] == 2
     assert reply.refused is not None
+
+
+@pytest.mark.parametrize("kind", [handshake.PORT, handshake.SHELL, handshake.INTERACTIVE, handshake.NONINTERACTIVE])
+@pytest.mark.parametrize("properties", [{"type": "LocalPortForwarding"}, None, [], "x"])
+def test_the_caller_says_which_session_types_succeed(kind: str, properties: object) -> None:
+    parameters = {"SessionType": kind, "Properties": properties}
+    reply = answer(request({"ActionType": "SessionType", "ActionParameters": parameters}), "1.2.764.0", (kind,))
+    assert reply.refused is None
+    assert reply.session_type == kind
+    assert reply.properties == (properties if isinstance(properties, dict) else {})
+
+
+def test_the_wanted_session_types_are_named() -> None:
+    allowed = (handshake.INTERACTIVE, handshake.NONINTERACTIVE)
+    reply = answer(request(PORT), "1.2.764.0", allowed)
+    assert reply.refused is not None
+    assert reply.refused.message == "The session is of type Port, not InteractiveCommands or NonInteractiveCommands"
+    assert (reply.session_type, reply.properties) == ("", {})
+
+
+def test_an_ssh_connection_names_its_document() -> None:
+    parameters = {"SessionType": "Standard_Stream"}
+    reply = answer(request({"ActionType": "SessionType", "ActionParameters": parameters}), "1.2.764.0")
+    assert reply.refused is not None
+    assert reply.refused.sentence() == (
+        "The session is of type Standard_Stream, not Port. "
+        "The session document must be AWS-StartSSHSession, or one of the same type"
+    )
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"EXIT_CODE: 0", 0),
+        (b"EXIT_CODE: 3", 3),
+        (b"EXIT_CODE: -1", -1),
+        (b"EXIT_CODE:255\n", 255),
+        (b"7", 7),
+        (b"", None),
+        (b"-", None),
+        (b"--1", None),
+        (b"EXIT_CODE: x", None),
+        (b"EXIT_CODE: 1 2", None),
+        (b"1" * 11, None),
+        ("\u0663".encode(), None),
+    ],
+)
+def test_exit_codes(payload: bytes, code: int | None) -> None:
+    assert exit_code(payload) == code
+
+
+def test_a_size_is_what_the_official_client_sends() -> None:
+    assert size_payload(80, 24) == b'{"cols":80,"rows":24}'
 
 
 def test_the_first_refusal_is_the_one_that_is_told() -> None:

@@ -177,6 +177,8 @@ def test_each_payload_type_becomes_its_event() -> None:
     assert peer.say(b"err", wire.STDERR) == [StdErr(b"err")]
     assert peer.say(b"err", wire.ERROR) == [StdErr(b"err")]
     assert peer.say(b"3", wire.EXIT_CODE) == [ExitCode(3)]
+    assert peer.say(b"EXIT_CODE: 130", wire.EXIT_CODE) == [ExitCode(130)]
+    assert peer.say(b"EXIT_CODE: -1\n", wire.EXIT_CODE) == [ExitCode(-1)]
     assert peer.say(b"9" * 5000, wire.EXIT_CODE) == []
     assert peer.say(b"x", wire.EXIT_CODE) == []
     [notice] = peer.say(wire.CONNECT_TO_PORT_ERROR, wire.FLAG)
@@ -576,3 +578,54 @@ def test_a_probe_is_an_empty_message_that_must_be_acknowledged() -> None:
     message = wire.decode(frame)
     assert (message.payload_type, message.payload) == (wire.STREAM, b"")
     assert not channel.drained
+
+
+def sizes(peer: Peer) -> list[object]:
+    return [json.loads(m.payload) for m in peer.sent() if m.payload_type == wire.SIZE]
+
+
+def test_a_size_waits_for_the_first_output_and_goes_in_front_of_the_stream() -> None:
+    peer = Peer()
+    peer.channel.send(b"ls\n", peer.now)
+    peer.channel.resize(80, 24)
+    peer.channel.resize(120, 40)
+    assert not peer.channel.drained
+    assert peer.sent() == []
+    peer.say(b"$ ")
+    sent = [m for m in peer.sent() if m.message_type == wire.INPUT]
+    assert [(m.payload_type, m.payload) for m in sent] == [
+        (wire.SIZE, b'{"cols":120,"rows":40}'),
+        (wire.STREAM, b"ls\n"),
+    ]
+    peer.channel.resize(100, 30)
+    assert sizes(peer) == [{"cols": 100, "rows": 30}]
+
+
+def test_a_size_in_a_handshake_waits_until_the_agent_would_not_discard_it() -> None:
+    peer = Peer()
+    peer.request(PORT)
+    peer.complete()
+    peer.channel.resize(80, 24)
+    assert sizes(peer) == []
+    timer = peer.channel.timer()
+    assert timer is not None
+    peer.now += HOLD
+    assert timer <= peer.now
+    assert sizes(peer) == [{"cols": 80, "rows": 24}]
+
+
+def test_a_size_that_the_budget_leaves_out_goes_next() -> None:
+    peer = Peer().establish()
+    peer.channel.resize(80, 24)
+    assert peer.sent(budget=0) == []
+    assert sizes(peer) == [{"cols": 80, "rows": 24}]
+
+
+def test_a_size_is_repeated_after_a_resume() -> None:
+    peer = Peer().establish()
+    peer.channel.resize(80, 24)
+    assert sizes(peer) == [{"cols": 80, "rows": 24}]
+    peer.acknowledge(1)
+    peer.channel.disconnected(peer.now)
+    peer.channel.connected(peer.now)
+    assert sizes(peer) == [{"cols": 80, "rows": 24}]
