@@ -15,13 +15,13 @@ usage() {
 Usage: ./install.sh [--demo | --uninstall | --help]
 
   (no option)   install ssm-ssh from this checkout, or upgrade what an earlier run installed
-  --demo        install if need be, then show ssh, scp and rsync through an AWS of one's own on this machine:
+  --demo        install if necessary, then demonstrate ssh, scp and rsync in a simulated AWS on this machine:
                 no account, no network, no root
-  --uninstall   remove exactly what this program made
-  --help        this text
+  --uninstall   remove exactly what install.sh created
+  --help        show this help
 
-It goes into ${XDG_DATA_HOME:-~/.local/share}/ssm-ssh (macOS: ~/Library/Application Support/ssm-ssh), with a link
-in ~/.local/bin. It wants Python 3.10 or newer, or the one that the variable PYTHON names.
+ssm-ssh is installed in ${XDG_DATA_HOME:-~/.local/share}/ssm-ssh (macOS: ~/Library/Application Support/ssm-ssh),
+with a link in ~/.local/bin. It needs Python 3.10 or newer; the variable PYTHON selects one.
 USAGE
 }
 
@@ -36,7 +36,7 @@ fail() { # $1: what is wrong; $2: what to do about it
 # --- where -----------------------------------------------------------------------------------------------------
 
 locate() {
-    case ${HOME:-} in /*) ;; *) fail "HOME is not set to a folder" ;; esac
+    case ${HOME:-} in /*) ;; *) fail "HOME is not an absolute path" ;; esac
     [ -d "$HOME" ] || fail "HOME is $HOME, which is not a folder" "Set HOME to one that you can write to"
     HOME=${HOME%/}
     case ${XDG_DATA_HOME:-} in
@@ -72,8 +72,8 @@ is_ours() { [ -d "$1" ] && [ ! -L "$1" ] && [ -f "$1/made-by-install.sh" ]; }
 make_folder() { # $1, and what is missing above it, noted for --uninstall
     [ ! -d "$1" ] || return 0
     make_folder "$(dirname "$1")"
-    reason=$(mkdir "$1" 2>&1) || [ -d "$1" ] || fail "cannot make the folder $1: ${reason##*: }" \
-        "Make it writable, or set HOME or XDG_DATA_HOME to a folder that is"
+    reason=$(mkdir "$1" 2>&1) || [ -d "$1" ] || fail "cannot create the folder $1: ${reason##*: }" \
+        "Make it writable, or set HOME or XDG_DATA_HOME to a writable folder"
     made="$1$newline$made"
 }
 
@@ -102,12 +102,12 @@ find_python() { # sets $python, and $tool, which is to install into the environm
         else
             tool=wheel
             "$python" -I -c 'import ssl, venv' 2>/dev/null </dev/null ||
-                fail "$python is incomplete: it has no module ssl or venv" "$(how_to_get_python)"
+                fail "$python is incomplete: it lacks the module ssl or venv" "$(how_to_get_python)"
         fi
         return
     fi
     [ -z "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is ${old_version:-not a Python}; ssm-ssh needs Python 3.10 or newer" \
-        "Set PYTHON to such a one, or leave it unset"
+        "Set PYTHON to a newer one, or unset it"
     [ -z "$uv" ] || python_from_uv
     [ -n "$python" ] || fail "${old:-There is no Python on the PATH}; ssm-ssh needs Python 3.10 or newer" \
         "$(how_to_get_python)"
@@ -190,14 +190,14 @@ how_to_get_python() { # prints this system's own way
         *' alpine '*) command="apk add python3" ;;
         *' arch '*) command="pacman -S python" ;;
         *)
-            say "Install Python 3.10 or newer, or uv, and run install.sh again (PYTHON=/path/to/python3 names one)"
+            say "Install Python 3.10 or newer, or uv, and run install.sh again (PYTHON=/path/to/python3 selects one)"
             return
             ;;
     esac
     if [ -n "$command" ]; then
         say "Run: ${with:+$with }$command"
     else
-        say "This system has none: install uv (https://docs.astral.sh/uv) and run install.sh again"
+        say "This system's packages include none: install uv (https://docs.astral.sh/uv) and run install.sh again"
     fi
 }
 
@@ -229,11 +229,11 @@ install() {
     refuse_borrowed_home
     # Asked first, so that a refusal costs no download.
     if [ -e "$link" ] || [ -L "$link" ]; then
-        link_is_ours || fail "$link exists and was not made by this installation, so it stays as it is" \
-            "Move it away, or remove what it belongs to, and run install.sh again"
+        link_is_ours || fail "$link exists, but install.sh did not create it" \
+            "Move it away, or uninstall its program, and run install.sh again"
     fi
     if [ -e "$venv" ] || [ -L "$venv" ]; then
-        venv_is_ours || fail "$venv exists and was not made by this program, so it stays as it is" \
+        venv_is_ours || fail "$venv exists, but install.sh did not create it" \
             "Move it away, and run install.sh again"
     fi
 
@@ -243,7 +243,7 @@ install() {
     if [ -f "$venv/made-by-install.sh" ]; then before=$(version_of "$program") || before=; fi
     if [ -n "$before" ] && [ "$(cat "$venv/made-by-install.sh")" = "$mark" ]; then
         if ! link_is_ours; then
-            reason=$(ln -s "$program" "$link" 2>&1) || fail "cannot make $link: ${reason##*: }"
+            reason=$(ln -s "$program" "$link" 2>&1) || fail "cannot create $link: ${reason##*: }"
             say "Linked $link to it."
         fi
         say "ssm-ssh $before is up to date ($root)."
@@ -256,7 +256,7 @@ install() {
         if [ -z "$before" ]; then
             say "Installed ssm-ssh $after in $root, with $("$python" -V)."
         elif [ "$before" = "$after" ]; then
-            say "Installed ssm-ssh $after anew in $root: its files, dependencies or Python had changed."
+            say "Reinstalled ssm-ssh $after in $root: its files, dependencies or Python had changed."
         else
             say "Upgraded ssm-ssh from $before to $after in $root."
         fi
@@ -294,7 +294,7 @@ make_folders() {
     fi
     make_folder "$bin"
     for folder in "$root" "$bin"; do
-        [ -w "$folder" ] || fail "cannot write in $folder" "Make it writable, and run install.sh again"
+        [ -w "$folder" ] || fail "cannot write to $folder" "Make it writable, and run install.sh again"
     done
 }
 
@@ -322,19 +322,19 @@ version_of() { "$1" --version 2>/dev/null </dev/null | sed 's/.* //'; }
 build() { # a complete virtual environment in $new
     previous=
     if venv_is_ours; then previous=$root/$(readlink "$venv"); fi
-    reason=$(mktemp -d "$root/venv-XXXXXXXX" 2>&1) || fail "cannot write in $root: ${reason##*: }"
+    reason=$(mktemp -d "$root/venv-XXXXXXXX" 2>&1) || fail "cannot write to $root: ${reason##*: }"
     new=$reason
-    reason=$( (: >"$new/made-by-install.sh" && mkdir "$new/tmp") 2>&1) || fail "cannot write in $new: ${reason##*: }"
+    reason=$( (: >"$new/made-by-install.sh" && mkdir "$new/tmp") 2>&1) || fail "cannot write to $new: ${reason##*: }"
     # What pip unpacks goes where it is removed with the rest, whatever happens, and where there is room for it.
     TMPDIR=$new/tmp
     export TMPDIR
-    say "Making a virtual environment with $python ..."
+    say "Creating a virtual environment with $python ..."
     case $tool in
-        uv) attempt "making the environment" "$uv" venv --no-cache --no-config --no-project --allow-existing --python "$python" "$new" ;;
-        pip) attempt "making the environment" "$python" -I -m venv "$new" ;;
+        uv) attempt "creating the environment" "$uv" venv --no-cache --no-config --no-project --allow-existing --python "$python" "$new" ;;
+        pip) attempt "creating the environment" "$python" -I -m venv "$new" ;;
         wheel)
-            attempt "making the environment" "$python" -I -m venv --without-pip "$new"
-            say "Fetching pip, which this Python lacks ..."
+            attempt "creating the environment" "$python" -I -m venv --without-pip "$new"
+            say "Downloading pip, which this Python lacks ..."
             wheel=$(helper fetch-pip "$new/tmp") || exit
             ;;
     esac
@@ -396,13 +396,13 @@ next_step() { # in one line
         *:"$bin":*)
             first=$(command -v ssm-ssh || :)
             if [ "$first" = "$link" ]; then
-                say "Next: ssm-ssh setup (it makes ssh reach instances by their ids)"
+                say "Next: ssm-ssh setup (configures ssh to reach instances by their ids)"
             else
-                say "Next: put $bin before ${first%/*} on your PATH, where another ssm-ssh is, then run: ssm-ssh setup"
+                say "Next: put $bin before ${first%/*} on your PATH, which has another ssm-ssh; then run: ssm-ssh setup"
             fi
             ;;
         *)
-            say "Next: $bin is not on your PATH, so add to your shell's start file, and run:" \
+            say "Next: $bin is not on your PATH. Add this to your shell's startup file, and run it now:" \
                 "export PATH=\"\$HOME/.local/bin:\$PATH\"; then: ssm-ssh setup"
             ;;
     esac
@@ -420,15 +420,15 @@ offer_to_unset_ssh() { # while there still is a program that can
     change=$("$program" setup --remove --dry-run 2>/dev/null </dev/null) || return 0
     case $change in '' | 'Nothing to remove'*) return 0 ;; esac
     if [ -t 0 ]; then
-        printf '%s' "ssh is set up to use ssm-ssh. Take that back, too (ssm-ssh setup --remove)? [Y/n] "
+        printf '%s' "Your ssh configuration uses ssm-ssh. Revert that, too (ssm-ssh setup --remove)? [Y/n] "
         read -r answer || answer=n
         case $answer in
             [nN]*) ;;
             *) if "$program" setup --remove; then return 0; fi ;;
         esac
     fi
-    say "Mind: ssh's configuration still names ssm-ssh, in ~/.ssh/ssm-ssh.config and what includes it."
-    say "    To take that back: ./install.sh, then ssm-ssh setup --remove, then ./install.sh --uninstall"
+    say "Note: your ssh configuration still uses ssm-ssh (~/.ssh/ssm-ssh.config and the line that includes it)."
+    say "    To revert that: ./install.sh, then ssm-ssh setup --remove, then ./install.sh --uninstall"
 }
 
 uninstall() {
@@ -439,7 +439,7 @@ uninstall() {
         removed=yes
         say "Removed $link"
     elif [ -e "$link" ] || [ -L "$link" ]; then
-        say "Left $link as it is: it was not made by this program."
+        say "Kept $link: install.sh did not create it."
     fi
     if venv_is_ours; then
         rm "$venv"
@@ -460,7 +460,7 @@ uninstall() {
             if [ -n "$folder" ] && rmdir "$folder" 2>/dev/null; then say "Removed $folder"; fi
         done
     fi
-    if [ -d "$root" ]; then say "Left $root: what it holds now, such as your key pair, was made by ssm-ssh itself."; fi
+    if [ -d "$root" ]; then say "Kept $root: it holds files of ssm-ssh itself, such as your key pair."; fi
     if [ -n "$removed" ]; then say "ssm-ssh is uninstalled."; else say "There is nothing to uninstall."; fi
 }
 

@@ -42,7 +42,7 @@ def explain(output: str, what: str, *, root: Path, host: str, proxy: str) -> Fau
     if match := re.search(r"^ {4}(\S+) from .*\n(?:.*\n)?\s+Expected sha256|Hash mismatch for `([^`]+)", output, re.M):
         name = match[1] or match[2]
         return Fault(
-            f"{name} from {host} does not match its pinned hash", "Try again, or ask those who run that package index"
+            f"{name} from {host} does not match its pinned hash", "Try again, or ask its operators"
         )
     if re.search(CERTIFICATE, output):
         return untrusted(host)
@@ -57,7 +57,7 @@ def explain(output: str, what: str, *, root: Path, host: str, proxy: str) -> Fau
         return Fault(f"the package index {host} has no {wanted} for this Python and system", _CHECK_INDEX)
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error:")]
-    last = (errors or lines or ["it said nothing"])[-1]
+    last = (errors or lines or ["no output"])[-1]
     return Fault(f"{what} failed: {re.sub('^error: *', '', last, flags=re.I)[:300]}")
 
 
@@ -66,19 +66,19 @@ _CHECK_INDEX = "Check the package index that pip is set to use (`PIP_INDEX_URL`,
 
 def no_space(root: Path) -> Fault:
     """Return the fault of a full disk (or quota) below `root`."""
-    return Fault(f"no space is left for {root}", "Free about 200 MB on that disk, and run install.sh again")
+    return Fault(f"no space is left in {root}", "Free about 200 MB on that disk, and run install.sh again")
 
 
 def untrusted(host: str) -> Fault:
     """Return why the certificate of `host` could not be verified: no authorities, or none that knows it."""
     if not has_authorities():
         return Fault(
-            f"this machine has no CA certificates, so that {host} cannot be verified",
-            "Install the package ca-certificates, or set SSL_CERT_FILE and PIP_CERT to a file that holds them",
+            f"this machine has no CA certificates, so {host} cannot be verified",
+            "Install the package ca-certificates, or set SSL_CERT_FILE and PIP_CERT to a file with certificates",
         )
     return Fault(
-        f"the certificate of {host} is not from an authority that this machine trusts",
-        "If your network has an authority of its own, set PIP_CERT and SSL_CERT_FILE to its certificate",
+        f"this machine does not trust the certificate of {host}",
+        "If your network has its own authority, set PIP_CERT and SSL_CERT_FILE to its certificate",
     )
 
 
@@ -105,7 +105,7 @@ def unreachable(host: str, proxy: str, reason: str) -> Fault:
         return Fault(f"the proxy {proxy} cannot be reached: {reason}", "Check HTTPS_PROXY")
     return Fault(
         f"the package index {host} cannot be reached: {reason}",
-        "Check this machine's network; where only a proxy leads out, set HTTPS_PROXY",
+        "Check the network; if it requires a proxy, set HTTPS_PROXY",
     )
 
 

@@ -81,7 +81,7 @@ def test_a_python_without_pip_is_given_the_pinned_one(tmp_path: Path) -> None:
     fake_python(place, "python3", missing=("ensurepip",))
     done = place.run()
     assert done.returncode == 0, done.stdout
-    assert "Fetching pip" in done.stdout
+    assert "Downloading pip" in done.stdout
     assert place.program("--version").stdout == f"ssm-ssh {__version__}\n"
     assert not list(place.data.rglob("pip-*"))
 

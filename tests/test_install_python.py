@@ -115,7 +115,7 @@ def test_a_python_without_ssl_is_told(place: Place) -> None:
     bare = fake_python(place, "python3", missing=("ensurepip", "ssl"))
     done = place.run()
     assert done.returncode == 1
-    assert f"{bare} is incomplete: it has no module ssl or venv" in done.stdout
+    assert f"{bare} is incomplete: it lacks the module ssl or venv" in done.stdout
     assert place.contents() == []
 
 
@@ -124,6 +124,6 @@ def test_a_complete_python_is_preferred_to_a_bare_one(place: Place) -> None:
     write_program(place.path / "python3", f"exec '{PYTHON}' \"$@\"\n")
     fake_uv(place)
     done = place.run(PIP_NO_INDEX="1", PIP_FIND_LINKS="")
-    assert f"Making a virtual environment with {PYTHON}" in done.stdout
+    assert f"Creating a virtual environment with {PYTHON}" in done.stdout
     assert done.returncode == 1
     assert place.contents() == []

@@ -25,7 +25,7 @@ def test_a_foreign_program_of_that_name_is_left_alone(place: Place, kind: str) -
     before = place.link.lstat().st_ino
     done = place.run()
     assert done.returncode == 1
-    assert "was not made by this installation" in done.stdout
+    assert "install.sh did not create it" in done.stdout
     assert place.run("--uninstall").returncode == 0
     assert place.link.lstat().st_ino == before
     assert place.contents() == [".local", ".local/bin", ".local/bin/ssm-ssh"]

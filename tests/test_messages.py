@@ -46,6 +46,6 @@ def test_what_no_user_sees_is_left_out(source: str) -> None:
 
 
 def test_the_script_of_the_installer_is_read() -> None:
-    assert messages.of_shell('say "cannot make the folder $1"\n') == [
-        messages.Message("output", "cannot make the folder $1")
+    assert messages.of_shell('say "cannot create the folder $1"\n') == [
+        messages.Message("output", "cannot create the folder $1")
     ]

@@ -43,7 +43,7 @@ def test_uninstall_offers_to_take_back_what_setup_did(place: Place, answer: str)
     assert done.returncode == 0, done.stdout
     assert ("[Y/n]" in done.stdout) == (answer != "not asked")
     assert managed.exists() == (answer != "yes")
-    assert ("configuration still names ssm-ssh" in done.stdout) == (answer != "yes")
+    assert ("configuration still uses ssm-ssh" in done.stdout) == (answer != "yes")
     assert not place.link.exists()
 
 
@@ -67,7 +67,7 @@ def test_uninstall_leaves_what_has_come_in_between(place: Place) -> None:
     (place.link.parent / "other").touch()
     done = place.run("--uninstall")
     assert done.returncode == 0
-    assert f"Left {place.data}" in done.stdout
+    assert f"Kept {place.data}" in done.stdout
     assert {"id_ed25519", "other"} <= {Path(name).name for name in place.contents()}
 
 

@@ -42,7 +42,7 @@ def test_a_program_that_fails_in_silence_on_a_full_disk_failed_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "free", lambda folder: 4096)
-    with pytest.raises(Fault, match=f"no space is left for {tmp_path}"):
+    with pytest.raises(Fault, match=f"no space is left in {tmp_path}"):
         running.run(["/bin/sh", "-c", "echo 'returned non-zero exit status 1'; exit 1"], "x", root=tmp_path)
 
 
