@@ -41,9 +41,7 @@ def explain(output: str, what: str, *, root: Path, host: str, proxy: str) -> Fau
         return no_space(root)
     if match := re.search(r"^ {4}(\S+) from .*\n(?:.*\n)?\s+Expected sha256|Hash mismatch for `([^`]+)", output, re.M):
         name = match[1] or match[2]
-        return Fault(
-            f"{name} from {host} does not match its pinned hash", "Try again, or ask its operators"
-        )
+        return Fault(f"{name} from {host} does not match its pinned hash", "Try again, or ask its operators")
     if re.search(CERTIFICATE, output):
         return untrusted(host)
     if (match := _PROXY_ANSWER.search(output)) or ("ProxyError" in output and not proxy):
