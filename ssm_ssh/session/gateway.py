@@ -65,7 +65,8 @@ class Gateway:
                 self._log.debug("the connection made ahead was closed")
                 socket = open_websocket(url, self._connect(url.host, url.port, url.secure, until), headers, deadline)
         except AccessDenied as error:
-            from ssm_ssh.aws.api.errors import Refusal, explain
+            from ssm_ssh.aws.api.errors import explain
+            from ssm_ssh.aws.api.refusal import Refusal
 
             refusal = Refusal(error.operation, session.id, error.status, error.code, error.message)
             raise explain(refusal, settings) from None

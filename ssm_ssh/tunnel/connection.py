@@ -139,7 +139,7 @@ class Connection:
 
         where = verify.place(self._target, self._spelled, verify.origin(self._settings))
         if not self._target.hybrid and not verify.known(where):
-            self._calls().connect_ahead("ec2")
+            self._calls().preconnect("ec2")
 
     def _push(self) -> str:
         from ssm_ssh.auth import push
@@ -183,7 +183,7 @@ class Connection:
         try:
             return verify.check(where, key, ways, require=self._require, judged_by_ssh=judged_by_ssh, log=self._log)
         finally:
-            self._calls().drop_ahead("ec2")  # another connection may have asked meanwhile
+            self._calls().cancel_preconnection("ec2")  # another connection may have asked meanwhile
 
     def start(self) -> ManagedSession:
         """Start a session; the TLS connection to its gateway is made meanwhile."""

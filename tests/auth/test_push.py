@@ -15,7 +15,8 @@ from ssm_ssh.auth import push as ways
 from ssm_ssh.auth import push_journal, reachability, singleflight
 from ssm_ssh.auth.identity import UserKey
 from ssm_ssh.auth.push import Wish
-from ssm_ssh.aws.api.errors import Refusal, explain
+from ssm_ssh.aws.api.errors import explain
+from ssm_ssh.aws.api.refusal import Refusal
 from ssm_ssh.aws.config.settings import load
 from ssm_ssh.errors import (
     AccessDenied,
@@ -500,7 +501,7 @@ def test_a_denial_says_which_setting_is_a_way_out(aws: Aws, way: str, after: boo
         aws.authorize(way=way)
     assert 'push = "send-command"' in caught.value.sentence(300)
     assert ('push_after_denied = "yes"' in caught.value.sentence(300)) is after
-    assert caught.value.sentence().endswith("ask the owner of that one")
+    assert caught.value.sentence().endswith("ask the owner of that policy")
 
 
 def test_an_error_is_not_kept(aws: Aws) -> None:

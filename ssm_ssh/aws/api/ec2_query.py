@@ -1,4 +1,4 @@
-"""EC2's own protocol: a form goes out, XML comes back.
+"""EC2's protocol: the request is a form, the response XML.
 
 https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html
 """
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 VERSION = "2016-11-15"
 CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
-_UNSPEAKABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|&#([0-9]{1,9}|[xX][0-9a-fA-F]{1,8});")
-# No answer of EC2's is nested more than a dozen levels.
+# Characters that XML does not allow, and references to characters. Compiled only when EC2 is asked.
+_INVALID = "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|&#([0-9]{1,9}|[xX][0-9a-fA-F]{1,8});"
+# Levels of nesting. EC2's responses have at most a dozen.
 _DEEPEST = 32
 
 
 def encode(operation: str, payload: Mapping[str, Any]) -> bytes:
-    """Return the form that asks for `operation`: lists become Name.1, Name.2, structures Name.Member."""
+    """Return the form that requests `operation`: lists become Name.1, Name.2, structures Name.Member."""
     from urllib.parse import urlencode
 
     pairs = [("Action", operation), ("Version", VERSION), *_flat("", payload)]
@@ -42,9 +43,9 @@ def _flat(prefix: str, value: object) -> Iterator[tuple[str, str]]:
 
 
 def decode(body: bytes) -> dict[str, Any] | None:
-    """Return what an answer's XML says: structures as dicts, `...Set` and other lists of `item` as lists, text.
+    """Return a response's XML as dicts (structures), lists (`...Set` and other lists of `item`) and text.
 
-    None for what is not XML of EC2's kind: no document type, no entities of its own, no depth without end.
+    Return None for anything else, such as XML with a document type or entities, or nested too deeply.
     """
     from xml.etree.ElementTree import ParseError, XMLParser
 
@@ -52,36 +53,36 @@ def decode(body: bytes) -> dict[str, Any] | None:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    if "<!" in text:  # a document type could define entities that grow without end; AWS sends none
+    if "<!" in text:  # a document type could define entities that grow without limit; AWS sends none
         return None
     try:
-        parser = XMLParser()  # noqa: S314 -- nothing is left in it that could grow or reach out
-        parser.feed(_UNSPEAKABLE.sub(_stand_in, text))
-        found = _value(parser.close(), 0)
+        parser = XMLParser()  # noqa: S314 -- without a document type XML can neither grow nor refer to files
+        parser.feed(re.sub(_INVALID, _replace_invalid, text))
+        value = _value(parser.close(), 0)
     except (ParseError, ValueError, ProtocolError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
-def _stand_in(found: re.Match[str]) -> str:
-    """Return what stands for a character, or a reference to one, that XML may not hold: a tag can have any."""
-    digits = found[1]
+def _replace_invalid(match: re.Match[str]) -> str:
+    """Return the replacement of a character that XML does not allow, or of a reference to one: tags can hold any."""
+    digits = match[1]
     if digits is not None:
         code = int(digits[1:], 16) if digits[0] in "xX" else int(digits)
         if code in (9, 10, 13) or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code < 0x110000:
-            return found[0]
+            return match[0]
     return "\ufffd"
 
 
 def error(body: bytes) -> tuple[str, str]:
-    """Return code and message of an error answer, both "" where it holds none."""
+    """Return code and message of an error response, both "" where it has none."""
     first = object_member(object_member(decode(body) or {}, "Errors"), "Error")  # AWS sends one
     return text_member(first, "Code"), text_member(first, "Message")
 
 
 def _value(element: Element, depth: int) -> Any:  # noqa: ANN401 -- nested dicts, lists and text
     if depth > _DEEPEST:
-        raise ProtocolError("the answer of EC2 is nested too deeply")
+        raise ProtocolError("the response of EC2 is nested too deeply")
     children = list(element)
     if not children:
         name = _name(element)

@@ -1,6 +1,5 @@
-"""What AWS's error codes mean for a person at a terminal: one sentence each, and what to do.
+"""The sentences for AWS's refusals, as one table: which refusal, which error, what was wrong and what to do.
 
-Codes are compared without the suffixes `Exception` and `Error`, which services use as they please.
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/CommonErrors.html
 https://docs.aws.amazon.com/ec2-instance-connect/latest/APIReference/API_SendSSHPublicKey.html
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
@@ -8,10 +7,17 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from ssm_ssh.aws.config.login_source import renewal_hint
+from ssm_ssh.aws.api.refusal import (
+    CLOCK,
+    EXPIRED,
+    THROTTLED,
+    THROTTLED_STATUS,
+    TRANSIENT,
+    TRANSIENT_STATUS,
+    Refusal,
+)
 from ssm_ssh.aws.credentials.denial import read_denial
 from ssm_ssh.errors import (
     AccessDenied,
@@ -27,49 +33,140 @@ from ssm_ssh.errors import (
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ssm_ssh.aws.config.settings import AwsSettings
 
-_THROTTLED = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "EC2Throttled",
-        "LimitExceeded",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceeded",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "SlowDown",
-        "ThrottledException",
-        "Throttled",
-        "Throttling",
-        "TooManyRequests",
-        "TransactionInProgress",
-    }
+
+class Row(NamedTuple):
+    """One line of the table. It matches a refusal by code or status, and by operation and message where it has them.
+
+    `codes` are base codes. A row without codes and statuses matches any. `containing` are phrases in lower case, of
+    which the message contains one. `message` and `hint` may name the placeholders of `_words`.
+    """
+
+    codes: frozenset[str]
+    error: type[SsmSshError]
+    message: str
+    hint: str
+    statuses: frozenset[int] = frozenset()
+    operation: str = ""
+    containing: tuple[str, ...] = ()
+
+    def matches(self, refusal: Refusal) -> bool:
+        """Return whether this row is for `refusal`, leaving aside the rows above it."""
+        coded = refusal.base_code in self.codes or refusal.status in self.statuses
+        if (self.codes or self.statuses) and not coded:
+            return False
+        if self.operation and self.operation != refusal.operation:
+            return False
+        text = refusal.message.lower()
+        return not self.containing or any(phrase in text for phrase in self.containing)
+
+
+# The first row that matches counts.
+TABLE = (
+    Row(EXPIRED, CredentialsError, "the AWS session token has expired, says {operation}", "{renewal}"),
+    Row(
+        CLOCK,
+        CredentialsError,
+        "AWS rejected the time of the signature",
+        "Set this computer's clock: it is wrong by minutes",
+        containing=("expired", "not yet current", "skew", "in the future"),
+    ),
+    Row(
+        frozenset({"InvalidSignature"}),
+        AwsError,
+        "the endpoint of {operation} does not belong to {where}",
+        "Check the region, and AWS_ENDPOINT_URL and its variants",
+        containing=("scoped to a valid region",),
+    ),
+    Row(
+        frozenset({"InvalidSignature", "SignatureDoesNotMatch"}),
+        CredentialsError,
+        "the secret key does not belong to its access key, says {operation}",
+        "Check the credentials of profile '{profile}' and this computer's clock",
+    ),
+    Row(
+        frozenset({"InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken", "UnrecognizedClient", "AuthFailure"}),
+        CredentialsError,
+        "AWS does not know this access key or token in {where}",
+        "Check that it still exists and belongs to this partition, and that the account has enabled the region",
+    ),
+    Row(
+        frozenset({"AccessDenied", "Auth", "Forbidden", "NotAuthorized", "UnauthorizedOperation"}),
+        AccessDenied,
+        "{denial}",
+        "{permission}",
+    ),
+    Row(
+        frozenset({"DoesNotExist"}),
+        SessionGone,
+        "the session has ended and cannot be resumed",
+        "Connect again",
+        operation="ResumeSession",
+    ),
+    Row(
+        frozenset({"TargetNotConnected", "InvalidInstanceId"}),
+        TargetNotConnected,
+        "{target} is not connected to Systems Manager in {where}",
+        "Check region and profile first: AWS says this for a wrong one too. Then: is it running, SSM Agent started, "
+        "its role with AmazonSSMManagedInstanceCore, port 443 open to ssm and ssmmessages?",
+    ),
+    Row(
+        frozenset({"EC2InstanceNotFound", "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"}),
+        TargetMissing,
+        "EC2 knows no instance {target} in {where}",
+        "Check region, profile and instance id",
+    ),
+    Row(
+        frozenset({"EC2InstanceStateInvalid"}),
+        TargetMissing,
+        "{target} is not running in {where}",
+        "Start it: {start_command}",
+    ),
+    Row(
+        frozenset({"EC2InstanceUnavailable"}),
+        AwsError,
+        "EC2 Instance Connect cannot reach {target} in {where}",
+        "Try again in a minute",
+    ),
+    Row(
+        frozenset({"InvalidDocument", "InvalidDocumentVersion"}),
+        DocumentMissing,
+        "the command document does not exist or does not fit in {where}: {answer}",
+        "Check the setting push_document; docs/push-document.md tells how to create a document",
+        operation="SendCommand",
+    ),
+    Row(
+        frozenset({"InvalidDocument", "InvalidDocumentVersion"}),
+        DocumentMissing,
+        "the session document does not exist or does not fit in {where}: {answer}",
+        "Check its name; AWS-StartSSHSession exists in every region",
+    ),
+    Row(
+        frozenset({"InvalidArgs", "Validation", "InvalidParameters"}),
+        AwsError,
+        "AWS rejected the parameters of {operation}: {answer}",
+        "Check user name, port, document and instance",
+    ),
+    Row(
+        THROTTLED,
+        Throttled,
+        "AWS throttles {operation} in {where}",
+        "Wait a minute and try again",
+        statuses=THROTTLED_STATUS,
+    ),
+    Row(
+        TRANSIENT,
+        AwsError,
+        "{operation} failed inside AWS in {where}: {answer}",
+        "Try again in a minute",
+        statuses=TRANSIENT_STATUS,
+    ),
+    Row(frozenset(), AwsError, "{operation} in {where} failed: {answer}", ""),
 )
-_TRANSIENT = frozenset(
-    {"InternalServer", "Internal", "InternalFailure", "RequestTimeout", "ServiceUnavailable", "Service"}
-)
-_TRANSIENT_STATUS = frozenset({500, 502, 503, 504})
-_EXPIRED = frozenset({"ExpiredToken", "TokenRefreshRequired"})
-# With these, a wrong clock is the likely reason, and the answer's Date header tells by how much.
-_CLOCK = frozenset(
-    {
-        "AuthFailure",
-        "InvalidSignature",
-        "RequestExpired",
-        "RequestInTheFuture",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-    }
-)
-_DENIED = frozenset({"AccessDenied", "Auth", "Forbidden", "NotAuthorized", "UnauthorizedOperation"})
-_UNKNOWN_KEY = frozenset(
-    {"InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken", "UnrecognizedClient", "AuthFailure"}
-)
-# What is to be done where an IAM policy of the caller's alone would not help.
-_WAYS_OUT = {
+
+# What to do where an IAM policy that allows the action would not help, by the kind of policy that denies it.
+_POLICY_HINTS = {
     "session policy": "A session policy narrows these credentials: have it allow this too, or use others",
     "permissions boundary": "Have the permissions boundary allow it too",
     "VPC endpoint policy": "Have the policy of the VPC endpoint allow it too",
@@ -77,7 +174,7 @@ _WAYS_OUT = {
     "resource control policy": "Only the organization's administrators can allow it",
     "resource-based policy": "Have the policy of the resource allow it, or ask for an IAM policy that does",
 }
-# What to ask for where the resource that was denied is one session's, which will not come again.
+# The permission to ask for where the denied resource is one session, which will not come again.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
 _GRANTS = {
     "ssmmessages:OpenDataChannel": (
@@ -86,203 +183,64 @@ _GRANTS = {
 }
 
 
-class Refusal(NamedTuple):
-    """An error answer of AWS: `operation` on `target` (an instance, a session, or ``) got `code` and HTTP `status`."""
-
-    operation: str
-    target: str
-    status: int
-    code: str
-    message: str
-
-    @property
-    def kind(self) -> str:
-        """The code without namespace, URL and suffix."""
-        return re.sub(r"(Exception|Error|Fault)$", "", self.code) or self.code
-
-    @property
-    def throttled(self) -> bool:
-        """Whether AWS asks to slow down."""
-        return self.kind in _THROTTLED or self.status == 429
-
-    @property
-    def transient(self) -> bool:
-        """Whether the same call may well succeed a moment later."""
-        return self.status in _TRANSIENT_STATUS or self.kind in _TRANSIENT
-
-    @property
-    def expired(self) -> bool:
-        """Whether the session token is past its end."""
-        return self.kind in _EXPIRED
-
-    @property
-    def clock(self) -> bool:
-        """Whether a wrong clock would explain it."""
-        return self.kind in _CLOCK
-
-    def by_a_right_clock(self, *, temporary: bool) -> Refusal:
-        """Return what this means where the clock is not the reason; `temporary`: a session token was sent.
-
-        EC2 has one code, RequestExpired, for a signature that is too old and for a session token past its end.
-        """
-        return self._replace(code="ExpiredToken") if temporary and self.kind == "RequestExpired" else self
+def row_for(refusal: Refusal) -> Row:
+    """Return the first row of the table that matches `refusal`; the last row matches every refusal."""
+    return next(row for row in TABLE if row.matches(refusal))
 
 
 def explain(refusal: Refusal, settings: AwsSettings) -> SsmSshError:
-    """Return the error that stands for `refusal`; all that AWS wrote passes `printable`."""
-    kind = refusal.kind
-    where = settings.where
-    if refusal.expired:
-        return CredentialsError(
-            f"the AWS session token has expired, says {refusal.operation}",
-            renewal_hint(settings),
-        )
-    if refusal.clock and re.search(r"expired|not yet current|skew|in the future", refusal.message, re.IGNORECASE):
-        return CredentialsError("AWS refused the signature's time", "Set this computer's clock: it is wrong by minutes")
-    if kind == "InvalidSignature" and "scoped to a valid region" in refusal.message:
-        return _error(
-            AwsError,
-            refusal,
-            f"the endpoint that {refusal.operation} was sent to is not one of {where}",
-            "Check the region, and AWS_ENDPOINT_URL with its kind",
-        )
-    if kind in {"InvalidSignature", "SignatureDoesNotMatch"}:
-        return CredentialsError(
-            f"the secret key in use does not belong to its access key, says {refusal.operation}",
-            f"Check the credentials of profile '{settings.profile_name}' and this computer's clock",
-        )
-    if kind in _UNKNOWN_KEY:
-        return CredentialsError(
-            f"AWS does not know this access key or token in {where}",
-            "It was deleted, is of another partition, or the region is not enabled for the account",
-        )
-    if kind in _DENIED:
-        return _denied(refusal, where)
-    if kind == "EC2InstanceStateInvalid":
-        return _not_running(refusal, settings)
-    make = _SENTENCES.get(kind)
-    if refusal.operation == "ResumeSession" and kind == "DoesNotExist":
-        make = _session_gone
-    if make is not None:
-        return make(refusal, where)
-    if refusal.throttled:
-        return _error(
-            Throttled, refusal, f"AWS throttles {refusal.operation} in {where}", "Wait a minute and try again"
-        )
-    if refusal.transient:
-        return _error(
-            AwsError,
-            refusal,
-            f"AWS failed to do {refusal.operation} in {where}: {_said(refusal)}",
-            "Try again in a minute",
-        )
-    return _error(AwsError, refusal, f"{refusal.operation} in {where} failed: {_said(refusal)}", "")
+    """Return the error for `refusal`; AWS's own words in it are printable."""
+    row = row_for(refusal)
+    words = _words(row, refusal, settings)
+    message, hint = row.message.format_map(words), row.hint.format_map(words)
+    if not issubclass(row.error, AwsError):
+        return row.error(message, hint)
+    code = printable(refusal.code, 80)
+    return row.error(message, hint, code=code, operation=refusal.operation, status=refusal.status)
 
 
-def _error(kind: type[AwsError], refusal: Refusal, message: str, hint: str) -> AwsError:
-    return kind(message, hint, code=printable(refusal.code, 80), operation=refusal.operation, status=refusal.status)
+def _words(row: Row, refusal: Refusal, settings: AwsSettings) -> dict[str, str]:
+    """Return the values of the placeholders that `row` names."""
+    words = {
+        "operation": refusal.operation,
+        "target": refusal.target or "the instance",
+        "where": settings.where,
+        "profile": settings.profile_name,
+        "answer": _answer(refusal),
+    }
+    if "{renewal}" in row.hint:
+        from ssm_ssh.aws.config.login_source import renewal_hint
+
+        words["renewal"] = renewal_hint(settings)
+    if "{start_command}" in row.hint:
+        from ssm_ssh.aws.config.cli_hint import start_instance
+
+        profile = "" if settings.keys_of_environment else settings.profile or ""
+        words["start_command"] = start_instance(refusal.target, settings.region, profile)
+    if "{denial}" in row.message:
+        words["denial"], words["permission"] = _denial(refusal, settings.where)
+    return words
 
 
-def _said(refusal: Refusal) -> str:
+def _answer(refusal: Refusal) -> str:
+    """Return code and message of the refusal as text for a person."""
     code = printable(refusal.code, 80) or f"HTTP status {refusal.status} without an AWS error code"
     text = printable(refusal.message, 200)
     return f"{code}: {text}" if text else code
 
 
-def _denied(refusal: Refusal, where: str) -> AwsError:
+def _denial(refusal: Refusal, where: str) -> tuple[str, str]:
+    """Return what was denied and by which kind of policy, and the permission to ask for."""
     denial = read_denial(refusal.message)
-    hint = _WAYS_OUT.get(denial.policy, "")
+    hint = _POLICY_HINTS.get(denial.policy, "")
     if denial.explicit:
-        hint = "No other policy can allow it; ask the owner of that one"
+        hint = "No other policy can allow it; ask the owner of that policy"
     if not denial.text:
-        text = _said(refusal)
-        more = f" ({denial.reason})" if denial.reason and denial.policy not in text else ""
-        message = f"{refusal.operation} is denied in {where}: {text}{more}"
-        return _error(AccessDenied, refusal, message, hint or "Ask for the permission")
+        answer = _answer(refusal)
+        reason = f" ({denial.reason})" if denial.reason and denial.policy not in answer else ""
+        return f"{refusal.operation} is denied in {where}: {answer}{reason}", hint or "Ask for the permission"
     if denial.explicit:
-        return _error(AccessDenied, refusal, denial.text, hint)
-    # The reason before the place: what a line has too much is cut from the end of the message.
+        return denial.text, hint
+    # The reason comes before the place because a message that is too long loses its end.
     message = f"{denial.text}{',' if denial.reason else ''} in {where}"
-    grant = _GRANTS.get(denial.action, "Ask for an IAM policy that allows this action")
-    return _error(AccessDenied, refusal, message, hint or grant)
-
-
-def _not_connected(refusal: Refusal, where: str) -> AwsError:
-    return _error(
-        TargetNotConnected,
-        refusal,
-        f"{refusal.target or 'the instance'} is not connected to Systems Manager in {where}",
-        "Check region and profile first: AWS says this for a wrong one too. Then: is it running, SSM Agent started, "
-        "its role with AmazonSSMManagedInstanceCore, port 443 open to ssm and ssmmessages?",
-    )
-
-
-def _no_document(refusal: Refusal, where: str) -> AwsError:
-    if refusal.operation == "SendCommand":
-        return _error(
-            DocumentMissing,
-            refusal,
-            f"the command document does not exist or does not fit, in {where}: {_said(refusal)}",
-            "Check the setting push_document; docs/push-document.md tells how to create one",
-        )
-    return _error(
-        DocumentMissing,
-        refusal,
-        f"the session document does not exist or does not fit, in {where}: {_said(refusal)}",
-        "Check its name; AWS-StartSSHSession is in every region",
-    )
-
-
-def _session_gone(refusal: Refusal, _where: str) -> AwsError:
-    return _error(SessionGone, refusal, "the session has ended and cannot be resumed", "Connect again")
-
-
-def _not_found(refusal: Refusal, where: str) -> AwsError:
-    return _error(
-        TargetMissing,
-        refusal,
-        f"EC2 knows no instance {refusal.target} in {where}",
-        "Check region, profile and instance id",
-    )
-
-
-def _not_running(refusal: Refusal, settings: AwsSettings) -> AwsError:
-    from ssm_ssh.aws.config.cli_hint import start_instance
-
-    profile = "" if settings.keys_of_environment else settings.profile or ""
-    return _error(
-        TargetMissing,
-        refusal,
-        f"{refusal.target} is not running in {settings.where}",
-        f"Start it: {start_instance(refusal.target, settings.region, profile)}",
-    )
-
-
-def _unavailable(refusal: Refusal, where: str) -> AwsError:
-    return _error(
-        AwsError, refusal, f"EC2 Instance Connect cannot reach {refusal.target} in {where}", "Try again in a minute"
-    )
-
-
-def _bad_arguments(refusal: Refusal, _where: str) -> AwsError:
-    return _error(
-        AwsError,
-        refusal,
-        f"{refusal.operation} was refused as wrong: {_said(refusal)}",
-        "Check user name, port, document and instance",
-    )
-
-
-_SENTENCES: dict[str, Callable[[Refusal, str], AwsError]] = {
-    "TargetNotConnected": _not_connected,
-    "InvalidInstanceId": _not_connected,
-    "InvalidDocument": _no_document,
-    "InvalidDocumentVersion": _no_document,
-    "EC2InstanceNotFound": _not_found,
-    "InvalidInstanceID.NotFound": _not_found,
-    "InvalidInstanceID.Malformed": _not_found,
-    "EC2InstanceUnavailable": _unavailable,
-    "InvalidArgs": _bad_arguments,
-    "Validation": _bad_arguments,
-    "InvalidParameters": _bad_arguments,
-}
+    return message, hint or _GRANTS.get(denial.action, "Ask for an IAM policy that allows this action")

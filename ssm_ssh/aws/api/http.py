@@ -1,7 +1,7 @@
-"""One HTTP request and its answer, over a connection of its own, with a limit on everything.
+"""One HTTP request and its response over a new connection, with a limit on everything.
 
-Calls are seconds or hours apart and go to different hosts, so connections are not kept. The standard library's
-http.client would cost more time to import than the request takes.
+Calls are seconds or hours apart and go to different hosts, so connections are not reused. Importing the standard
+library's http.client would take longer than the request.
 https://www.rfc-editor.org/rfc/rfc9112
 """
 
@@ -22,36 +22,36 @@ if TYPE_CHECKING:
     from ssm_ssh.aws.config.endpoints import Endpoint
     from ssm_ssh.transport.http import Head
 
-# Bytes of an answer's body. The longest that a call of ours gets are some hundred KiB; what is larger is not AWS.
+# Bytes of a response's body. The longest response to a call of ssm-ssh has a few hundred KiB.
 MAX_BODY = 8 << 20
-# Bytes of a chunk's size line with its extensions, and of the trailer: AWS sends neither.
+# Bytes of a chunk's size line with its extensions. AWS sends none.
 _MAX_LINE = 1024
-# `100 Continue` and its kind: one would be usual, none is asked for.
+# Interim responses such as `100 Continue`. None is asked for, and one would be usual.
 _MOST_INTERIM = 10
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_CHUNK = rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n"
 _HINT = "Try again; check the network and HTTPS_PROXY"
 
 
-class Answer(NamedTuple):
-    """An HTTP answer; header names are in lower case, the last of several headers of one name counts."""
+class Response(NamedTuple):
+    """An HTTP response; header names are in lower case, and the last of several headers with one name counts."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
     def __repr__(self) -> str:
-        return f"<Answer {self.status}, {len(self.body)} bytes>"
+        return f"<Response {self.status}, {len(self.body)} bytes>"
 
 
 class Deadlines(NamedTuple):
-    """Seconds for a connection, seconds without a byte, and the monotonic time at which all ends (None: never)."""
+    """Seconds to connect, seconds without a byte, and the monotonic time of the end (None: none)."""
 
     connect: float
     read: float
     until: float | None
 
     def limit(self, seconds: float) -> float:
-        """Return `seconds`, or what is left when that is less. Raises TimeoutError when nothing is."""
+        """Return `seconds`, or the time left if that is less. Raises TimeoutError when none is left."""
         if self.until is None:
             return seconds
         left = self.until - time.monotonic()
@@ -63,7 +63,7 @@ class Deadlines(NamedTuple):
 def connect(
     endpoint: Endpoint, *, env: Mapping[str, str], context: Callable[[], ssl.SSLContext], deadlines: Deadlines
 ) -> socket.socket:
-    """Return a connected socket, TLS verified, through the proxy that `env` asks for.
+    """Return a connected socket with TLS verified, through the proxy that `env` names.
 
     Raises NetworkError, ProxyRefused, NotTrusted, and UsageError for a proxy or CA bundle that cannot be used.
     """
@@ -90,17 +90,17 @@ def connect(
         raise tls_error(error, endpoint.host) from None
 
 
-def ask(
+def exchange(
     sock: socket.socket, endpoint: Endpoint, headers: Mapping[str, str], body: bytes, deadlines: Deadlines
-) -> Answer:
-    """POST `body` to the endpoint's path and return the answer; `sock` is closed in any case. No redirect is followed.
+) -> Response:
+    """POST `body` to the endpoint's path, return the response and close `sock`. Redirects are not followed.
 
-    Raises NetworkError when the answer does not come or breaks off, ProtocolError when it is not HTTP or too large.
+    Raises NetworkError when the response does not arrive or breaks off, ProtocolError when it is not HTTP or too large.
     """
     lines = [f"POST {endpoint.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     if any("\n" in line or "\r" in line or not line.isascii() for line in lines):
         sock.close()
-        raise ProtocolError("a header of the request would hold a line break or a character that is not ASCII")
+        raise ProtocolError("a header of the request contains a line break or a character that is not ASCII")
     try:
         lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
         sock.settimeout(deadlines.limit(deadlines.read))
@@ -111,13 +111,13 @@ def ask(
             if head.status >= 200:
                 break
             head = reader.head()
-        return Answer(head.status, dict(head.headers), reader.body(head))
+        return Response(head.status, dict(head.headers), reader.body(head))
     except ProtocolError as error:
-        raise ProtocolError(f"{endpoint.host} gave no usable answer: {error.message}", _HINT) from None
+        raise ProtocolError(f"the response of {endpoint.host} is not usable: {error.message}", _HINT) from None
     except TimeoutError:
         raise NetworkError(f"{endpoint.host} did not answer in time", _HINT) from None
     except _BrokenOffError:
-        raise NetworkError(f"{endpoint.host} closed the connection before its answer was complete", _HINT) from None
+        raise NetworkError(f"{endpoint.host} closed the connection before its response was complete", _HINT) from None
     except OSError as error:
         raise NetworkError(
             f"the connection to {endpoint.host} broke: {error.strerror or type(error).__name__}", _HINT
@@ -127,11 +127,11 @@ def ask(
 
 
 class _BrokenOffError(Exception):
-    """The connection ended in the middle of an answer."""
+    """The connection ended in the middle of a response."""
 
 
 class _Reader:
-    """Reads one answer; every read ends at the deadline, however slowly bytes drip."""
+    """Reads one response; every read ends at the deadline, however slowly bytes arrive."""
 
     def __init__(self, sock: socket.socket, deadlines: Deadlines) -> None:
         self._sock = sock
@@ -150,27 +150,27 @@ class _Reader:
             return b""
         if codings := head.get_all("transfer-encoding"):
             if [coding.lower() for coding in codings] != ["chunked"]:
-                raise ProtocolError("the answer has an unknown transfer coding")
+                raise ProtocolError("the response has an unknown transfer coding")
             return self._chunks()
         lengths = set(head.get_all("content-length"))
         if not lengths:
             return self._rest()
         length = lengths.pop()
         if lengths or not (length.isascii() and length.isdigit()):
-            raise ProtocolError("the answer has no usable length")
+            raise ProtocolError("the response has no usable length")
         return self._exactly(int(length[:12]))
 
     def _chunks(self) -> bytes:
         body = bytearray()
         while True:
-            while not (line := _CHUNK.match(self._data)):
+            while not (line := re.match(_CHUNK, self._data)):
                 if len(self._data) > _MAX_LINE or b"\n" in self._data:
-                    raise ProtocolError("the answer has a malformed chunk")
+                    raise ProtocolError("the response has a malformed chunk")
                 self._more()
-            size = int(line[1], 16)  # before the line is deleted, for the match only refers to it
+            size = int(line[1], 16)  # the match refers to the line, which is deleted next
             del self._data[: line.end()]
             if size == 0:
-                return bytes(body)  # the connection is closed now, so a trailer needs no reading
+                return bytes(body)  # the connection is closed now, so the trailer need not be read
             _bound(len(body) + size)
             body += self._exactly(size)
             if self._exactly(1) == b"\r":
@@ -205,4 +205,4 @@ class _Reader:
 
 def _bound(size: int) -> None:
     if size > MAX_BODY:
-        raise ProtocolError("the answer is larger than any of AWS", "Check the endpoint URL and the proxy")
+        raise ProtocolError(f"the response body exceeds {MAX_BODY >> 20} MiB", "Check the endpoint URL and the proxy")

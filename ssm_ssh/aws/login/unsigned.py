@@ -76,13 +76,13 @@ class Unsigned:
         started, outcome = time.monotonic(), "no answer"
         try:
             sock = http.connect(endpoint, env=settings.env, context=self._tls, deadlines=deadlines)
-            answer = http.ask(sock, endpoint, sent, json.dumps(payload).encode("ascii"), deadlines)
-            outcome = str(answer.status)
+            response = http.exchange(sock, endpoint, sent, json.dumps(payload).encode("ascii"), deadlines)
+            outcome = str(response.status)
         finally:
             if self._debug is not None:
                 took = 1000 * (time.monotonic() - started)
                 self._debug(f"{operation} {endpoint.authority}: {outcome}, {took:.0f} ms")
-        return _reply(answer, endpoint.host, operation)
+        return _reply(response, endpoint.host, operation)
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
@@ -92,16 +92,16 @@ class Unsigned:
         return self._context
 
 
-def _reply(answer: http.Answer, host: str, operation: str) -> Reply:
-    values = json_object(answer.body)
-    if answer.status == 200 and values is not None:
+def _reply(response: http.Response, host: str, operation: str) -> Reply:
+    values = json_object(response.body)
+    if response.status == 200 and values is not None:
         return Reply(200, "", values)
     if values is None:
-        if answer.status < 400:
+        if response.status < 400:
             raise ProtocolError(
-                f"{host} answered {operation} with HTTP status {answer.status} and something that is not JSON",
+                f"{host} answered {operation} with HTTP status {response.status} and something that is not JSON",
                 "Check the endpoint URL, and whether a proxy or login page answers instead",
             )
         values = {}
-    header = answer.headers.get("x-amzn-errortype", "").partition(":")[0].rpartition("#")[2]
-    return Reply(answer.status, text_member(values, "error") or header or "unknown_error", values)
+    header = response.headers.get("x-amzn-errortype", "").partition(":")[0].rpartition("#")[2]
+    return Reply(response.status, text_member(values, "error") or header or "unknown_error", values)

@@ -148,7 +148,7 @@ def _poll(api: Api, command_id: str, instance_id: str, deadline: float) -> dict[
         error.unsent = False  # the command was sent
         raise
     except (NetworkError, Throttled) as error:
-        api.say(f"the state of the command is unknown: {error}")
+        api.log(f"the state of the command is unknown: {error}")
     except AwsError as error:
         if error.code.partition("Exception")[0] != _NOT_YET and error.status < 500:
             raise

@@ -267,7 +267,7 @@ def test_keys_that_never_expire_leave_the_time_as_the_reason(
     calls: Calls, aws: FakeAws, request_expired: object
 ) -> None:
     aws.answers = [request_expired(calls.now)]
-    with pytest.raises(CredentialsError, match="refused the signature's time"):
+    with pytest.raises(CredentialsError, match="rejected the time of the signature"):
         calls.api.call("ec2", "GetConsoleOutput", {})
 
 

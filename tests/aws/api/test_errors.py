@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_ssh import errors
-from ssm_ssh.aws.api.errors import Refusal, explain
+from ssm_ssh.aws.api.errors import TABLE, Row, explain, row_for
+from ssm_ssh.aws.api.refusal import Refusal
 from ssm_ssh.aws.config.settings import AwsSettings, load
 
 TARGET = "i-0123456789abcdef0"
@@ -46,16 +47,18 @@ def sentence(
         ("EC2InstanceNotFoundException", errors.TargetMissing, ["EC2 knows no instance " + TARGET, "region"]),
         ("EC2InstanceStateInvalidException", errors.TargetMissing, ["not running", "Start it"]),
         ("EC2InstanceUnavailableException", errors.AwsError, ["Try again"]),
-        ("InvalidArgsException", errors.AwsError, ["refused as wrong", "user name"]),
-        ("ValidationException", errors.AwsError, ["refused as wrong"]),
+        ("InvalidArgsException", errors.AwsError, ["rejected the parameters of StartSession", "user name"]),
+        ("ValidationException", errors.AwsError, ["rejected the parameters"]),
         ("AccessDeniedException", errors.AccessDenied, ["StartSession is denied"]),
         ("AuthException", errors.AccessDenied, ["denied"]),
-        ("InternalServerError", errors.AwsError, ["AWS failed", "Try again"]),
-        ("ServiceException", errors.AwsError, ["AWS failed"]),
+        ("InternalServerError", errors.AwsError, ["failed inside AWS", "Try again"]),
+        ("ServiceException", errors.AwsError, ["failed inside AWS"]),
         ("Whatever", errors.AwsError, ["StartSession in eu-west-1 (profile 'work') failed: Whatever: the message"]),
     ],
 )
-def test_sentences(settings: AwsSettings, code: str, kind: type[errors.SsmSshError], words: list[str]) -> None:
+def test_each_code_has_its_sentence(
+    settings: AwsSettings, code: str, kind: type[errors.SsmSshError], words: list[str]
+) -> None:
     error = explain(Refusal("StartSession", TARGET, 400, code, "the message"), settings)
     assert type(error) is kind
     for word in words:
@@ -63,6 +66,59 @@ def test_sentences(settings: AwsSettings, code: str, kind: type[errors.SsmSshErr
     assert len(error.sentence()) < 400
     if isinstance(error, errors.AwsError):
         assert (error.code, error.operation, error.status) == (code, "StartSession", 400)
+
+
+# One refusal for each row of the table, in its order.
+EXAMPLES = [
+    Refusal("StartSession", TARGET, 400, "ExpiredTokenException", ""),
+    Refusal("StartSession", TARGET, 403, "RequestTimeTooSkewed", "The difference is too large: the clocks skew"),
+    Refusal("StartSession", TARGET, 400, "InvalidSignatureException", "Credential should be scoped to a valid region"),
+    Refusal("StartSession", TARGET, 403, "SignatureDoesNotMatch", "The signature does not match"),
+    Refusal("StartSession", TARGET, 400, "UnrecognizedClientException", ""),
+    Refusal("StartSession", TARGET, 400, "AccessDeniedException", ""),
+    Refusal("ResumeSession", "me-0123", 400, "DoesNotExistException", ""),
+    Refusal("StartSession", TARGET, 400, "TargetNotConnected", ""),
+    Refusal("SendSSHPublicKey", TARGET, 404, "EC2InstanceNotFoundException", ""),
+    Refusal("SendSSHPublicKey", TARGET, 400, "EC2InstanceStateInvalidException", ""),
+    Refusal("SendSSHPublicKey", TARGET, 503, "EC2InstanceUnavailableException", ""),
+    Refusal("SendCommand", TARGET, 400, "InvalidDocument", ""),
+    Refusal("StartSession", TARGET, 400, "InvalidDocument", ""),
+    Refusal("SendSSHPublicKey", TARGET, 400, "InvalidArgsException", ""),
+    Refusal("StartSession", TARGET, 429, "", ""),
+    Refusal("StartSession", TARGET, 503, "", ""),
+    Refusal("TerminateSession", "me-0123", 400, "DoesNotExistException", ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("row", "refusal"),
+    list(zip(TABLE, EXAMPLES, strict=True)),
+    ids=[one.code or str(one.status) for one in EXAMPLES],
+)
+def test_each_row_has_a_refusal_that_it_is_for(settings: AwsSettings, row: Row, refusal: Refusal) -> None:
+    assert row_for(refusal) is row
+    error = explain(refusal, settings)
+    assert type(error) is row.error
+    assert "{" not in error.message + error.hint.replace("${", "")
+    assert error.hint or row is TABLE[-1], "each sentence but the general one says what to do"
+    if "{" not in row.message:
+        assert error.message == row.message
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: "/".join(sorted(row.codes)[:1]) or "any")
+def test_each_code_of_a_row_leads_to_a_row_of_that_error(row: Row) -> None:
+    for code in row.codes:
+        for suffix in ("", "Exception"):
+            refusal = Refusal(row.operation or "StartSession", TARGET, 400, code + suffix, "".join(row.containing[:1]))
+            assert row.matches(refusal)
+            assert row_for(refusal) is row or TABLE.index(row_for(refusal)) < TABLE.index(row)
+    for status in row.statuses:
+        assert row_for(Refusal("StartSession", TARGET, status, "", "")) is row
+
+
+def test_a_status_counts_where_a_code_says_nothing(settings: AwsSettings) -> None:
+    assert isinstance(explain(Refusal("StartSession", TARGET, 429, "Unknown", ""), settings), errors.Throttled)
+    assert isinstance(explain(Refusal("StartSession", TARGET, 503, "AccessDenied", ""), settings), errors.AccessDenied)
 
 
 def test_a_command_document_is_not_called_a_session_document(settings: AwsSettings) -> None:
@@ -208,7 +264,7 @@ def test_an_endpoint_of_another_region_is_told_from_a_wrong_key(settings: AwsSet
     said = "Credential should be scoped to a valid region, not 'eu-west-1'. "
     failure = explain(Refusal("StartSession", TARGET, 400, "InvalidSignatureException", said), settings)
     assert type(failure) is errors.AwsError
-    assert "not one of eu-west-1 (profile 'work')" in failure.sentence()
+    assert "does not belong to eu-west-1 (profile 'work')" in failure.sentence()
 
 
 def test_how_profile_and_region_were_chosen_is_said(settings: AwsSettings) -> None:

@@ -24,7 +24,9 @@ ENDPOINT = Endpoint("http", "127.0.0.1", 80, "/", override=True)
 LONG = http.Deadlines(10.0, 10.0, None)
 
 
-def ask(pieces: Iterable[bytes], deadlines: http.Deadlines = LONG, body: bytes = b"{}", **headers: str) -> http.Answer:
+def ask(
+    pieces: Iterable[bytes], deadlines: http.Deadlines = LONG, body: bytes = b"{}", **headers: str
+) -> http.Response:
     """Ask a server that says `pieces`, one send each, and hangs up."""
     near, far = socket.socketpair()
 
@@ -40,7 +42,7 @@ def ask(pieces: Iterable[bytes], deadlines: http.Deadlines = LONG, body: bytes =
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        return http.ask(near, ENDPOINT, {"Host": "h", **headers}, body, deadlines)
+        return http.exchange(near, ENDPOINT, {"Host": "h", **headers}, body, deadlines)
     finally:
         assert near.fileno() == -1
         thread.join()
@@ -67,7 +69,7 @@ def test_any_body_in_any_pieces(body: bytes, size: int, form: str) -> None:
 
 def test_interim_answers_are_passed_over() -> None:
     raw = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nX: y\r\n\r\nHTTP/1.1 204 None\r\n\r\n"
-    assert ask([raw]) == http.Answer(204, {}, b"")
+    assert ask([raw]) == http.Response(204, {}, b"")
 
 
 def test_a_redirect_is_an_answer_like_any_other() -> None:
@@ -117,7 +119,7 @@ def test_endless_body(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
         while True:
             yield b"1000\r\n" + b"x" * 4096 + b"\r\n"
 
-    with pytest.raises(ProtocolError, match="larger"):
+    with pytest.raises(ProtocolError, match="exceeds"):
         ask(pieces())
 
 
@@ -134,7 +136,7 @@ def test_the_deadline_ends_a_drip() -> None:
 def test_silence_ends_by_itself() -> None:
     near, far = socket.socketpair()
     with far, pytest.raises(NetworkError, match="in time"):
-        http.ask(near, ENDPOINT, {"Host": "h"}, b"", http.Deadlines(10.0, 0.05, None))
+        http.exchange(near, ENDPOINT, {"Host": "h"}, b"", http.Deadlines(10.0, 0.05, None))
 
 
 def test_a_deadline_that_has_passed() -> None:
@@ -156,7 +158,7 @@ def test_a_header_that_cannot_be_sent_is_not_shown(character: str) -> None:
 
 
 def test_repr_of_an_answer_hides_the_body() -> None:
-    assert "CANARY" not in repr(http.Answer(200, {"x": "CANARY"}, b"CANARY"))
+    assert "CANARY" not in repr(http.Response(200, {"x": "CANARY"}, b"CANARY"))
 
 
 def test_untrusted_certificate(aws: FakeAws) -> None:

@@ -14,7 +14,8 @@ from unittest import mock
 import pytest
 
 import ssm_ssh
-from ssm_ssh.aws.api.errors import Refusal, explain
+from ssm_ssh.aws.api.errors import explain
+from ssm_ssh.aws.api.refusal import Refusal
 from ssm_ssh.aws.config import cli_hint
 from ssm_ssh.aws.config.settings import load
 from ssm_ssh.errors import UsageError
