@@ -19,13 +19,14 @@ LAYERS: tuple[dict[str, str], ...] = (
         "lab.client": "start a lab, use it, stop it",
         "lab.demo": "`ssm-ssh lab --demo`",
     },
-    {"lab.server": "the server process", "lab.control": "remote control for the lab's owner"},
+    {"lab.__main__": "the server process"},
+    {"lab.server": "one lab, from its first file to its last", "lab.control": "remote control for the lab's owner"},
     {
         "lab.api": "AWS's APIs, one module a service",
         "lab.gateway": "the message gateway: data and control channels",
         "lab.machines": "the instances and what is done to them",
     },
-    {"lab.environment": "the files of a lab's folder"},
+    {"lab.folder": "the files of a lab's folder", "lab.environment": "the environment variables of a lab"},
     {
         "lab.agent": "the SSM agent",
         "lab.login": "IAM Identity Center and console sign-in",

@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 
 from ssm_ssh.lab.api.server import Api
-from ssm_ssh.lab.environment import add_logins
+from ssm_ssh.lab.folder import add_login_profiles
 from ssm_ssh.lab.identity.ca import new_authority
 from ssm_ssh.lab.login import browser
 from ssm_ssh.lab.options import LabOptions
@@ -37,7 +37,7 @@ class LoginLab:
         (self.home / ".aws").mkdir(parents=True)
         self.config = self.home / ".aws/config"
         self.config.write_text(f"[profile keys]\nregion = {self.state.region}\n")
-        add_logins(folder, self.state.region, self.state.account, self.state.start_url)
+        add_login_profiles(folder, self.state.region, self.state.account, self.state.start_url)
         ca_file = folder / "ca.pem"
         ca_file.write_bytes(authority.pem)
         self._loop = asyncio.new_event_loop()

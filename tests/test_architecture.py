@@ -33,6 +33,8 @@ SLOW = {
     *("asyncio", "concurrent.futures", "dataclasses", "inspect", "logging", "multiprocessing", "pydoc", "uuid"),
     *("importlib.metadata", "unittest", "urllib.request", "xml"),
 }
+# The lab plays AWS to the product, so it shares as little as possible with it, and never a codec.
+LAB_TAKES = {"errors", "storage", "text", "installation", "install_hints"}
 # Not part of a connection, or loaded only when it turns out to be needed.
 NOT_CONNECTING = {"lab", "sshconfig", "cli", "__main__"}
 LOADED_LATE = {"ssm_ssh.aws.credentials.botocore_chain"}  # botocore, for credentials that only it can get
@@ -130,6 +132,16 @@ def test_units_import_each_other_without_cycles() -> None:
 def test_files_import_each_other_without_cycles() -> None:
     below = {module: ours(module, lazy=True) - {module} for module in sources()}
     assert not in_cycles(below), "these, or some of them, import each other"
+
+
+def test_the_lab_takes_little_from_the_product() -> None:
+    taken = {
+        unit_of(other)
+        for module in sources()
+        if unit_of(module).split(".")[0] == "lab"
+        for other in ours(module, lazy=True)
+    }
+    assert {unit for unit in taken if unit.split(".")[0] != "lab"} <= LAB_TAKES
 
 
 def test_the_pure_part_knows_no_outside_world() -> None:

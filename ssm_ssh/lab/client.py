@@ -22,7 +22,8 @@ from typing import Any, NamedTuple, TypeAlias
 from ssm_ssh.errors import StateError, UsageError
 from ssm_ssh.install_hints import with_extra
 from ssm_ssh.installation import module
-from ssm_ssh.lab import environment as files
+from ssm_ssh.lab.environment import base_environment
+from ssm_ssh.lab.folder import remove
 from ssm_ssh.lab.options import SSHD_KINDS, LabOptions
 from ssm_ssh.storage.paths import data_folder
 from ssm_ssh.storage.private_dir import open_folder
@@ -107,12 +108,12 @@ class Lab:
             raise
 
     def _start(self, options: dict[str, Any]) -> None:
-        environment = files.base_environment(self.folder)
+        environment = base_environment(self.folder)
         log = self.folder / "lab.log"
         self._log = os.open(log, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         # A session of its own: Ctrl-C in the terminal is for the command in the lab, the end of the pipe for the lab.
         self._process = subprocess.Popen(
-            module("ssm_ssh.lab.server"),
+            module("ssm_ssh.lab"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -180,7 +181,7 @@ class Lab:
             os.close(self._log)
             self._log = None
         if self.folder != Path():
-            files.remove(self.folder)
+            remove(self.folder)
 
     @property
     def running(self) -> bool:

@@ -1,38 +1,25 @@
-"""The lab's server process: API, gateway and control, and the instances process as its child.
-
-It is started with its configuration as one JSON line on standard input, writes one JSON line when everything is
-ready, then answers each line of its owner's (see control.py) with one, and ends, taking all and the folder with it,
-when standard input ends or SIGTERM comes.
-"""
+"""One lab: the API, the gateway and the remote control in this process, and the instances process as its child."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
-import signal
 import socket
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssm_ssh.auth.keypair import identity_files
-from ssm_ssh.errors import SsmSshError
-from ssm_ssh.hostkeys import known_hosts
 from ssm_ssh.installation import module
-from ssm_ssh.lab import environment as files
 from ssm_ssh.lab.api.server import Api
 from ssm_ssh.lab.control import Control
 from ssm_ssh.lab.faults.faults import Faults
+from ssm_ssh.lab.folder import Endpoints, write_files, write_private
 from ssm_ssh.lab.gateway.server import Gateway, GatewayOptions, NotOnline, Presence, SessionOrder, SessionView
 from ssm_ssh.lab.identity.ca import new_authority
-from ssm_ssh.lab.identity.identities import Identity
 from ssm_ssh.lab.identity.verify import Request, SignatureRefused, signed, verify
 from ssm_ssh.lab.login.doors import Doors
 from ssm_ssh.lab.options import LabOptions
-from ssm_ssh.lab.process import lifeline
 from ssm_ssh.lab.state import LabState, SessionRecord
 from ssm_ssh.lab.wire import link
 from ssm_ssh.lab.wire.http import HttpServer
@@ -105,7 +92,7 @@ class Server:
     async def _start(self, stack: contextlib.AsyncExitStack) -> dict[str, Any]:
         authority = new_authority(self.folder)
         ca_file = self.folder / "ca.pem"
-        files.write_private(ca_file, authority.pem.decode())
+        write_private(ca_file, authority.pem.decode())
         gateway = Gateway(
             authenticate=self._authenticate,
             options=GatewayOptions(
@@ -131,7 +118,7 @@ class Server:
         api.logins.pages.base = api_url
         stack.push_async_callback(http.stop)
         doors = Doors(api.handle, authority.server_context, self.folder, self.faults.shut)
-        door_urls = await doors.start()
+        service_urls = await doors.start()
         stack.push_async_callback(doors.stop)
         self.faults.listen(doors.follow)
         self.control = Control(self.state, self.faults, instances)
@@ -140,7 +127,8 @@ class Server:
         for instance_id, facts in told.items():
             self.state.instances[instance_id].host_keys = tuple(facts["host_keys"])
         await self._agents_online()
-        return self._write_files(told, api_url, gateway_url, door_urls)
+        endpoints = Endpoints(api_url, gateway_url, service_urls)
+        return write_files(self.folder, self.state, self.environment, endpoints, told, system_path=self._system_path)
 
     async def _start_instances(
         self, stack: contextlib.AsyncExitStack, gateway_url: str, ca_file: Path
@@ -227,78 +215,6 @@ class Server:
         key = next((one.access_key for one in self.state.identities.values() if who in (one.arn, one.instance_id)), "")
         self.state.log("ssmmessages", operation, parameters, status=status, error=error, access_key=key if who else "")
 
-    # Files
-
-    def _write_files(
-        self, told: dict[str, Any], api_url: str, gateway_url: str, door_urls: dict[str, str]
-    ) -> dict[str, Any]:
-        people = [one for one in self.state.identities.values() if not one.instance_id]
-        admin = self.state.identity("admin")
-        environment = self.environment | files.aws_environment(
-            self.folder, admin, region=self.state.region, api_url=api_url, gateway_url=gateway_url, door_urls=door_urls
-        )
-        instances = [
-            {
-                "instance_id": one.instance_id,
-                "name": one.options.name,
-                "platform": f"{one.options.platform} {one.options.platform_version}",
-                "users": list(told.get(one.instance_id, {}).get("users", one.options.users)),
-                "ssh_port": one.options.ssh_port,
-                "sshd": told.get(one.instance_id, {}).get("sshd", ""),
-                "hybrid": one.hybrid,
-                "host_keys": list(one.host_keys),
-                "homes": told.get(one.instance_id, {}).get("homes", {}),
-            }
-            for one in self.state.instances.values()
-        ]
-        environment |= _first_instances(
-            instances, {one.instance_id for one in self.state.instances.values() if one.online}
-        )
-        environment |= {
-            "SSM_SSH_LAB_PASSWORD": self.state.password,
-            "BROWSER": str(self.folder / "bin" / "lab-browser"),
-        }
-        ports = {one["instance_id"]: one["ssh_port"] for one in instances}
-        files.aws_files(self.folder, people, self.state.region)
-        files.add_logins(self.folder, self.state.region, self.state.account, self.state.start_url)
-        files.write_private(self.folder / "env.sh", files.shell_lines(environment))
-        files.write_private(
-            self.folder / "known_hosts",
-            files.known_hosts({one["instance_id"]: one["host_keys"] for one in instances}, ports),
-        )
-        config = files.ssh_config(self.folder, identity_files(), known_hosts.path())
-        files.write_private(self.folder / "ssh_config", config)
-        files.wrappers(self.folder, self._system_path)
-        agents = {one.instance_id: _keys(one.identity) for one in self.state.instances.values()}
-        files.write_private(self.folder / "agents.json", json.dumps(agents, indent=2))
-        return {
-            "region": self.state.region,
-            "account": self.state.account,
-            "api_url": api_url,
-            "gateway_url": gateway_url,
-            "environment": environment,
-            "instances": instances,
-            "identities": {one.name: {**_keys(one), "Arn": one.arn} for one in people},
-            "agents": agents,
-        }
-
-
-def _first_instances(instances: list[dict[str, Any]], online: set[str]) -> dict[str, str]:
-    """Name one instance of each sort, so that a script in the lab needs to look for none."""
-    out: dict[str, str] = {}
-    for one in instances:
-        if one["instance_id"] in online and one["hybrid"]:
-            out.setdefault("SSM_SSH_LAB_MANAGED", one["instance_id"])
-            out.setdefault("SSM_SSH_LAB_MANAGED_USER", one["users"][0])
-        elif one["instance_id"] in online:
-            out.setdefault("SSM_SSH_LAB_INSTANCE", one["instance_id"])
-            out.setdefault("SSM_SSH_LAB_USER", one["users"][0])
-    return out
-
-
-def _keys(identity: Identity) -> dict[str, str]:
-    return {"AccessKeyId": identity.access_key, "SecretAccessKey": identity.secret_key, "SessionToken": identity.token}
-
 
 async def _end_process(process: asyncio.subprocess.Process) -> None:
     """Wait for a process whose line is closed, and kill it when it does not end."""
@@ -307,73 +223,3 @@ async def _end_process(process: asyncio.subprocess.Process) -> None:
     except asyncio.TimeoutError:
         process.kill()
         await process.wait()
-
-
-async def _run() -> int:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, stop.set)
-    lifeline.bury_orphans(loop)
-    reader = asyncio.StreamReader(limit=link.LINE_LIMIT)
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    config = json.loads(await reader.readline())
-    folder = Path(config["folder"])
-
-    async def owner(server: Server) -> None:
-        while line := await reader.readline():
-            await asyncio.to_thread(_tell, await server.control.answer(line))
-        stop.set()
-
-    watching: list[asyncio.Task[Any]] = []
-    try:
-        server = Server(folder, LabOptions.from_json(config["options"]), config["environment"])
-        watching.append(asyncio.create_task(owner(server)))
-        starting = asyncio.create_task(server.start())
-        stopping = asyncio.create_task(stop.wait())
-        watching += [starting, stopping]
-        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():
-            starting.cancel()
-            await asyncio.wait([starting])
-            return 1
-        try:
-            ready = starting.result()
-        except asyncio.TimeoutError:
-            _tell({"error": {"message": "the lab did not get ready in time", "hint": ""}})
-            return 1
-        except SsmSshError as error:
-            _tell({"error": {"message": error.message, "hint": error.hint}})
-            return 1
-        except link.Failed as error:
-            _tell({"error": {"message": f"the lab's instances did not start: {error.message}", "hint": ""}})
-            return 1
-        _tell({"ready": ready})
-        ended = asyncio.create_task(server.ended.wait())
-        watching.append(ended)
-        await asyncio.wait([stopping, ended], return_when=asyncio.FIRST_COMPLETED)
-        await server.stop()
-        return 0 if stop.is_set() else 1
-    finally:
-        for task in watching:
-            task.cancel()
-        transport.close()
-        lifeline.end_descendants()
-        files.remove(folder)
-
-
-def _tell(value: dict[str, Any]) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.write(json.dumps(value) + "\n")
-        sys.stdout.flush()
-
-
-def main() -> int:
-    """Be the server process; return its exit status."""
-    lifeline.adopt_orphans()
-    os.umask(0o077)
-    return asyncio.run(_run())
-
-
-if __name__ == "__main__":
-    sys.exit(main())
