@@ -94,6 +94,14 @@ class AwsSettings:
         """Whether the environment's access key is used, whatever AWS_PROFILE says."""
         return bool(self.env.get("AWS_ACCESS_KEY_ID")) and not self.explicit_profile
 
+    def reread(self) -> AwsSettings:
+        """Return a copy with the files of ~/.aws as they are now; profile and region stay. Raises UsageError."""
+        copy = AwsSettings.__new__(AwsSettings)
+        for name in AwsSettings.__slots__:
+            setattr(copy, name, getattr(self, name))
+        copy.files = SharedFiles(self.env)
+        return copy
+
     def endpoint_url(self, service: str) -> str | None:
         """Return the configured endpoint URL of `service` (`ssm`, `ec2-instance-connect`, ...), or None.
 

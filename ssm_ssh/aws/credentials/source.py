@@ -89,9 +89,7 @@ class CredentialSource:
 
     def _look(self, *, first: bool) -> Credentials:
         if not first and self._chain is None:
-            from ssm_ssh.aws.config.ini import SharedFiles
-
-            self._settings.files = SharedFiles(self._settings.env)
+            self._settings = self._settings.reread()  # its own copy: the caller's settings stay as they are
         found = _quick(self._settings)
         if found is not None:
             return found

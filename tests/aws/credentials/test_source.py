@@ -180,6 +180,18 @@ def test_refresh_reads_the_file_again(tmp_path: Path) -> None:
     assert source.refresh(old) is new
 
 
+def test_a_refresh_leaves_the_settings_that_others_share(tmp_path: Path) -> None:
+    shared = load(env=write(tmp_path, credentials=f"[default]\n{keys('old')}"))
+    before = shared.files
+    source = CredentialSource(shared)
+    old = source.get()
+    write(tmp_path, credentials=f"[default]\n{keys('new')}")
+    new = source.refresh(old)
+    assert new is not None
+    assert new.access_key == "AKID-new"
+    assert shared.files is before
+
+
 def test_repr_is_silent() -> None:
     shown = repr(Credentials("CANARY1", "CANARY2", "CANARY3", source="here"))
     assert shown == "Credentials(source='here')"
