@@ -10,7 +10,8 @@ TESTS = Path(__file__).parent
 
 # What starts programs, labs or installations. All else is a unit test: pure and fast.
 _NOT_UNIT = (
-    *("e2e/", "remote/", "sshconfig/", "cli/", "lab/machines/", "lab/test_client.py", "lab/test_demo.py"),
+    *("e2e/", "remote/", "sshconfig/", "cli/", "lab/machines/", "lab/sshd/"),
+    *("lab/accounts/", "lab/process/test_family.py", "lab/test_client.py", "lab/test_demo.py"),
     "aws/credentials/test_relogin.py",
     "channel/test_session_flow.py",  # minutes of virtual time, byte by byte
     *("test_install.py", "test_install_python.py", "test_install_refusals.py", "test_install_upgrade.py"),
@@ -19,8 +20,8 @@ _NOT_UNIT = (
 # Each file is the work of one process from start to end. A long one that starts last is waited for by all others.
 _LONGEST_FIRST = (
     "test_install_upgrade.py",
-    *("test_install.py", "sshconfig/test_crash.py", "e2e/test_resilience.py", "e2e/test_access_crowd.py"),
-    *("e2e/", "sshconfig/test_install.py", "cli/", "remote/", "lab/machines/", "lab/"),
+    *("test_install.py", "sshconfig/test_install_crash.py", "e2e/test_resilience.py", "e2e/test_access_crowd.py"),
+    *("e2e/", "sshconfig/test_install.py", "cli/", "remote/", "lab/sshd/", "lab/machines/", "lab/"),
 )
 
 

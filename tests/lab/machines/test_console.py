@@ -9,7 +9,7 @@ import pytest
 from ssm_ssh.lab.machines import console
 
 if TYPE_CHECKING:
-    from tests.lab.machines.conftest import Fleet
+    from tests.lab.conftest import Fleet
 
 WEB, EDGE = "i-0aaaaaaaaaaaaaaaa", "mi-0cccccccccccccccc"
 KEYS = ["ssh-ed25519 " + "A" * 68, "ecdsa-sha2-nistp256 " + "B" * 140]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.lab.machines.conftest import Fleet
+    from tests.lab.conftest import Fleet
 
 WEB, DB = "i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb"
 DATA = bytes(range(256)) * 4_000

@@ -11,7 +11,7 @@ from ssm_ssh.lab.machines.run_command import into_instance
 from ssm_ssh.lab.wire.link import Failed
 
 if TYPE_CHECKING:
-    from tests.lab.machines.conftest import Fleet
+    from tests.lab.conftest import Fleet
 
 WEB, EDGE = "i-0aaaaaaaaaaaaaaaa", "mi-0cccccccccccccccc"
 

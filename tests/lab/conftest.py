@@ -19,6 +19,7 @@ from typing import TypeVar
 import paramiko
 import pytest
 
+from ssm_ssh.lab.accounts.userland import Userland, find_nss_wrapper
 from ssm_ssh.lab.hidden_programs import VARIABLE
 from ssm_ssh.lab.machines.instances import Instances
 from ssm_ssh.lab.options import InstanceOptions
@@ -244,3 +245,11 @@ def fleet(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.Monk
     made = Fleet(folder, "embedded" if request.param == "bare" else request.param)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def land(folder: Path) -> Userland:
+    """The users of an instance."""
+    made = Userland(folder / "i-1", ("ec2-user", "deploy"), 0, find_nss_wrapper())
+    made.build()
+    return made

@@ -14,7 +14,7 @@ from ssm_ssh.lab.sshd import embedded
 from ssm_ssh.lab.sshd import session as sshserver_session
 
 if TYPE_CHECKING:
-    from tests.lab.machines.conftest import Fleet
+    from tests.lab.conftest import Fleet
 
 WEB, DB, EDGE = "i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb", "mi-0cccccccccccccccc"
 

@@ -1,4 +1,4 @@
-"""Reading authorized_keys; ssh-keygen's and sshd's own judgement is in test_keys.py."""
+"""Reading authorized_keys; ssh-keygen's and sshd's own judgement is in test_authorized_keys_login.py."""
 
 from __future__ import annotations
 
