@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ssm_ssh.auth import push_journal
 from ssm_ssh.auth.reachability import Attempt
 from ssm_ssh.auth.singleflight import Pushed, share
-from ssm_ssh.aws.credentials.fingerprint import whose
+from ssm_ssh.aws.credentials.fingerprint import credential_source
 from ssm_ssh.aws.services.instance_connect import push_key, push_payload
 from ssm_ssh.aws.services.run_command import SHELL_DOCUMENT, run_document, run_script
 from ssm_ssh.errors import (
@@ -87,7 +87,7 @@ def authorize(
     caller = api()
     known = push_journal.ineffective(target.instance_id, clock()) if wish.way == AUTO else None
     # What EC2 Instance Connect took before it was known to be in vain is of no use to anybody.
-    whom = (whose(caller.settings), caller.settings.region)
+    whom = (credential_source(caller.settings), caller.settings.region)
     about = repr((target.instance_id, target.user, key.line, whom, wish, known is not None))
     lifetime = min(EIC_LIFETIME, wish.lifetime)
     push = _Push(caller, target, key, wish, known=known, log=log, clock=clock)

@@ -109,12 +109,13 @@ def _show(instance_id: str) -> int:
 
 def _refresh(options: argparse.Namespace, host: str, instance_id: str) -> int:
     from ssm_ssh.hostkeys import admin, verify
+    from ssm_ssh.hostkeys.sources import aws_sources
     from ssm_ssh.settings.schema import load
 
     api = _api(options, host)
     document = load().text("push_document")
-    ways = verify.sources(lambda: api, instance_id, commands=not options.no_commands, document=document)
-    keys, by = admin.refresh(instance_id, ways, verify.origin(api.settings))
+    sources = aws_sources(lambda: api, instance_id, commands=not options.no_commands, document=document)
+    keys, by = admin.refresh(instance_id, sources, verify.origin(api.settings))
     for key in sorted(keys):
         print(f"{key.described(instance_id)}  {by}")
     return 0

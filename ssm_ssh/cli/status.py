@@ -176,7 +176,7 @@ def _host_keys() -> None:
     """Name the instances whose host keys were refused, and those whose host keys nothing has confirmed."""
     from ssm_ssh.hostkeys import admin
     from ssm_ssh.hostkeys.known_hosts import KNOWN, REFUSED, instance_of
-    from ssm_ssh.hostkeys.verify import UNVERIFIED
+    from ssm_ssh.hostkeys.verdict import UNVERIFIED
     from ssm_ssh.storage.paths import data_folder
 
     if not os.path.lexists(data_folder()):

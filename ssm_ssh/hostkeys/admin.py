@@ -1,4 +1,4 @@
-"""The host keys that are known, by hand: shown, accepted, removed, looked up anew, forgotten with their instances."""
+"""Managing known host keys by command: list, accept, remove, refresh, prune."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import HostKeyRefused
 from ssm_ssh.hostkeys.known_hosts import KNOWN, REFUSED, HostFile, instance_of
-from ssm_ssh.hostkeys.verify import DENIED, SAID, noted, whys
+from ssm_ssh.hostkeys.sources import DENIED, REPORTED, reasons
+from ssm_ssh.hostkeys.verify import provenance
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.api.client import Api
-    from ssm_ssh.hostkeys.verify import Sources
+    from ssm_ssh.hostkeys.sources import Sources
     from ssm_ssh.ssh.hostkey import HostKey
 
 
 def of(instance_id: str, name: str = KNOWN) -> list[tuple[str, HostKey, str]]:
-    """Return what file `name` holds of `instance_id` ("" for all): host name, key, comment."""
+    """Return the keys of `instance_id` ("" for all) in the file `name`: host name, key, comment."""
     return [
         (host, entry.key, entry.comment)
         for entry in HostFile(name).entries(instance_id)
@@ -26,9 +27,9 @@ def of(instance_id: str, name: str = KNOWN) -> list[tuple[str, HostKey, str]]:
 
 
 def accept(instance_id: str, fingerprint: str = "") -> list[tuple[str, HostKey]]:
-    """Trust the keys of `instance_id` that were refused last (only that of `fingerprint`), instead of the known ones.
+    """Trust the refused keys of `instance_id` (only that with `fingerprint`, if given) instead of the known ones.
 
-    Returns host name and key of each. Raises HostKeyRefused where none was refused.
+    Returns host name and key of each. Raises HostKeyRefused if none was refused.
     """
     refused = HostFile(REFUSED)
     taken = []
@@ -39,11 +40,11 @@ def accept(instance_id: str, fingerprint: str = "") -> list[tuple[str, HostKey]]
         taken += [(name, entry.key) for name in entry.names]
     if not taken:
         what = f" with the fingerprint {printable(fingerprint, 60)}" if fingerprint else ""
-        hint = f"Connect first, and it is remembered: ssh {instance_id}"
+        hint = f"Connect first, so that the key is recorded: ssh {instance_id}"
         if refused.entries(instance_id):
-            hint = f"See which was: ssm-ssh host-keys {instance_id}"
+            hint = f"See the refused ones: ssm-ssh host-keys {instance_id}"
         raise HostKeyRefused(f"no host key{what} of {instance_id} was refused", hint)
-    refused.remove(lambda name: name in {one for one, _ in taken})
+    refused.remove(lambda name: name in {host_name for host_name, _ in taken})
     return taken
 
 
@@ -53,48 +54,49 @@ def remove(instance_id: str) -> int:
     return HostFile(KNOWN).remove(lambda name: instance_of(name) == instance_id)
 
 
-def refresh(instance_id: str, ways: Sources, origin: str) -> tuple[frozenset[HostKey], str]:
-    """Ask every source about `instance_id`, and trust what all that may be asked agree on, under its names so far.
+def refresh(instance_id: str, sources: Sources, origin: str) -> tuple[frozenset[HostKey], str]:
+    """Ask every source about `instance_id`, and record the keys that all accessible sources agree on.
 
-    A source that shows no key of a type is silent about that type.
-
-    Returns the keys and who confirmed them. Raises HostKeyRefused, and changes nothing, where they do not agree or one
-    that may be asked does not answer.
+    They replace the known keys under every name of the instance. A source that shows no key of a type says nothing
+    about that type. Returns the keys and the sources that confirmed them. Raises HostKeyRefused, and changes nothing,
+    where the sources disagree or an accessible one does not answer.
     """
-    answers = [call() for call in (ways.console, ways.command) if call is not None]
-    said = [answer for answer in answers if answer.how == SAID]
-    if not said or any(answer.how not in (SAID, DENIED) for answer in answers):
-        raise HostKeyRefused(f"the host keys of {instance_id} cannot be verified: {whys(answers)}", "Nothing changed")
-    keys, differing = _agreed([answer.keys for answer in said])
-    if differing:
-        problem = f"console and send-command do not agree on the {differing[0]} host key of {instance_id}"
+    reports = [call() for call in (sources.console, sources.command) if call is not None]
+    reported = [report for report in reports if report.status == REPORTED]
+    if not reported or any(report.status not in (REPORTED, DENIED) for report in reports):
+        raise HostKeyRefused(
+            f"the host keys of {instance_id} cannot be verified: {reasons(reports)}", "Nothing changed"
+        )
+    keys, disputed = _agreed([report.keys for report in reported])
+    if disputed:
+        problem = f"console and send-command do not agree on the {disputed[0]} host key of {instance_id}"
         raise HostKeyRefused(problem, "Nothing changed")
-    by = " and ".join(answer.source for answer in said)
-    found = dict.fromkeys([instance_id, *(name for name, _, _ in of(instance_id))])
-    HostFile(KNOWN).record(found, keys, noted(by, origin))
+    by = " and ".join(report.source for report in reported)
+    host_names = dict.fromkeys([instance_id, *(name for name, _, _ in of(instance_id))])
+    HostFile(KNOWN).record(host_names, keys, provenance(by, origin))
     HostFile(REFUSED).remove(lambda name: instance_of(name) == instance_id)
     return keys, by
 
 
 def _agreed(shown: list[frozenset[HostKey]]) -> tuple[frozenset[HostKey], list[str]]:
-    """Return, type by type, the keys that all show which show any of that type; and the types in dispute."""
+    """Return, for each type, the keys common to all sources that show any of that type; and the disputed types."""
     keys: set[HostKey] = set()
     disputed = []
     for kind in sorted({key.kind for some in shown for key in some}):
         sets = [{key for key in some if key.kind == kind} for some in shown]
-        speaking = [some for some in sets if some]
-        common = set.intersection(*speaking)
-        if not common or (len(speaking) > 1 and all(some - common for some in speaking)):
+        nonempty = [some for some in sets if some]
+        common = set.intersection(*nonempty)
+        if not common or (len(nonempty) > 1 and all(some - common for some in nonempty)):
             disputed.append(kind)
         keys |= common
     return frozenset(keys), disputed
 
 
 def prune(api: Api, origin: str) -> list[str]:
-    """Forget the keys of EC2 instances that are no more; returns their ids.
+    """Forget the keys of EC2 instances that no longer exist; returns their ids.
 
-    Terminated is what EC2 calls so. What EC2 does not know may be of another account or region, so it counts as gone
-    only where its keys, and any that were refused, were met by the same `origin` as now: the place and the credentials.
+    An instance is gone if EC2 calls it terminated. An instance that EC2 does not know may belong to another account or
+    region, so it counts as gone only if all of its keys, refused ones too, were recorded from the same `origin` as now.
     Raises what Api.call raises.
     """
     from ssm_ssh.aws.services.instances import instance_states
@@ -105,10 +107,11 @@ def prune(api: Api, origin: str) -> list[str]:
             origins.setdefault(instance_of(name), set()).add(comment)
     seen = instance_states(api, sorted(origins))
     gone = [
-        one
-        for one, comments in origins.items()
-        if seen.get(one) == "terminated" or (one not in seen and all(text.endswith(f", {origin}") for text in comments))
+        instance_id
+        for instance_id, comments in origins.items()
+        if seen.get(instance_id) == "terminated"
+        or (instance_id not in seen and all(text.endswith(f", {origin}") for text in comments))
     ]
-    for one in gone:
-        remove(one)
+    for instance_id in gone:
+        remove(instance_id)
     return gone

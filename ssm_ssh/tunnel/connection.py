@@ -137,8 +137,8 @@ class Connection:
         """Have a connection to the console's API at hand where the server's host key will have to be looked up."""
         from ssm_ssh.hostkeys import verify
 
-        where = verify.place(self._target, self._spelled, verify.origin(self._settings))
-        if not self._target.hybrid and not verify.known(where):
+        server = verify.server(self._target, self._spelled, verify.origin(self._settings))
+        if not self._target.hybrid and not verify.is_known(server):
             self._calls().preconnect("ec2")
 
     def _push(self) -> str:
@@ -170,18 +170,19 @@ class Connection:
         Returns a notice, "" for none. Raises HostKeyRefused.
         """
         from ssm_ssh.hostkeys import verify
+        from ssm_ssh.hostkeys.sources import aws_sources
 
-        where = verify.place(self._target, self._spelled, verify.origin(self._settings))
-        ways = verify.sources(
+        server = verify.server(self._target, self._spelled, verify.origin(self._settings))
+        sources = aws_sources(
             self._calls,
             self._target.instance_id,
             # Who says how the key is to get there, and not by command, wants no commands there.
             commands=self._wish.way in ("auto", "send-command"),
             document=self._wish.document,
-            wanted=lambda: not self._cancelled,
+            still_wanted=lambda: not self._cancelled,
         )
         try:
-            return verify.check(where, key, ways, require=self._require, judged_by_ssh=judged_by_ssh, log=self._log)
+            return verify.check(server, key, sources, require=self._require, judged_by_ssh=judged_by_ssh, log=self._log)
         finally:
             self._calls().cancel_preconnection("ec2")  # another connection may have asked meanwhile
 

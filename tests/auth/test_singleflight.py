@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ssm_ssh.aws.config.settings import load
-from ssm_ssh.aws.credentials.fingerprint import whose
+from ssm_ssh.aws.credentials.fingerprint import credential_source
 
 PROGRAM = """
 import os, pathlib, sys, time
@@ -81,7 +81,7 @@ def test_a_push_is_shared_by_those_whose_credentials_are_the_same(tmp_path: Path
     keys = {"AWS_ACCESS_KEY_ID": "AKIDE", "AWS_SECRET_ACCESS_KEY": "S3cret", "AWS_SESSION_TOKEN": "S3cret"}
 
     def by(profile: str | None = None, **env: str) -> tuple[str, ...]:
-        found = whose(load(profile=profile, env=home | env))
+        found = credential_source(load(profile=profile, env=home | env))
         assert "S3cret" not in repr(found)
         return found
 

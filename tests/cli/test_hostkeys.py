@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ssm_ssh.cli import main
-from ssm_ssh.hostkeys import admin, known_hosts, verify
+from ssm_ssh.hostkeys import admin, known_hosts
 from ssm_ssh.hostkeys.known_hosts import KNOWN, REFUSED, HostFile
 from ssm_ssh.ssh.hostkey import HostKey
 from tests.ssh.streams import ed25519
@@ -94,7 +94,7 @@ def test_options_may_stand_anywhere(words: tuple[str, ...], monkeypatch: pytest.
     def sources(*_: object, commands: bool, document: str) -> None:
         seen.append(commands)
 
-    monkeypatch.setattr(verify, "sources", sources)
+    monkeypatch.setattr("ssm_ssh.hostkeys.sources.aws_sources", sources)
     monkeypatch.setattr(admin, "refresh", lambda *_: (frozenset({KEY}), "console"))
     assert run(*words) == 0
     assert seen == [False]

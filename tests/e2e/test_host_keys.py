@@ -163,7 +163,7 @@ def test_a_key_that_the_console_does_not_show_is_refused_in_words(here: Here) ->
     here.lab.fault("swap_host_key", instance_id=one.instance_id)
     done = here.ssh(one)
     assert done.returncode == 255
-    assert "is not the one of the console: somebody may be in between" in done.stderr
+    assert "differs from that of the console: the connection may be intercepted" in done.stderr
     assert f"ssm-ssh host-keys accept {one.instance_id}" in done.stderr
     assert here.known(one.instance_id) == []
     assert here.calls(one) == {"GetConsoleOutput": 1}
@@ -236,7 +236,7 @@ def test_required_verification_refuses_it(here: Here) -> None:
     one = here.instance("required")
     done = here.ssh(one, identity="no-hostkeys", SSM_SSH_HOST_KEYS="require")
     assert done.returncode == 255
-    assert "nothing may confirm it" in done.stderr
+    assert "no source may confirm it" in done.stderr
     assert here.known(one.instance_id) == []
     assert here.ssh(one, SSM_SSH_HOST_KEYS="require").stdout == "in\n"
 
@@ -310,13 +310,13 @@ def test_whoever_tells_ssh_not_to_check_gets_no_further(here: Here, check: str) 
     for options in ((), ("-oUserKnownHostsFile=/dev/null",)):
         done = here.ssh(one, f"-oStrictHostKeyChecking={check}", "-oBatchMode=yes", *options)
         assert (done.returncode, done.stdout) == (255, ""), done
-        assert "is not the one of the console: somebody may be in between" in done.stderr
+        assert "differs from that of the console: the connection may be intercepted" in done.stderr
 
 
 def test_a_refused_key_is_not_let_in_by_who_may_ask_less(here: Here) -> None:
     one = here.instance("lesser")
     here.lab.fault("swap_host_key", instance_id=one.instance_id)
-    assert "somebody may be in between" in here.ssh(one).stderr
+    assert "the connection may be intercepted" in here.ssh(one).stderr
     done = here.ssh(one, identity="no-hostkeys")
     assert done.returncode == 255
     assert "was refused before" in done.stderr
@@ -400,7 +400,7 @@ def test_nobody_who_trusts_anything_gets_a_changed_key_when_verification_is_requ
     here.lab.fault("swap_host_key", instance_id=one.instance_id)
     done = here.ssh(one, "-oStrictHostKeyChecking=no", SSM_SSH_HOST_KEYS="require")
     assert done.returncode == 255
-    assert "is not the one of the console" in done.stderr
+    assert "differs from that of the console" in done.stderr
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------

@@ -19,26 +19,21 @@ from ssm_ssh.errors import (
 )
 from ssm_ssh.hostkeys import admin, console, instance_files, known_hosts, verify
 from ssm_ssh.hostkeys.known_hosts import KNOWN, REFUSED, HostFile
-from ssm_ssh.hostkeys.verify import (
+from ssm_ssh.hostkeys.sources import (
+    AMBIGUOUS,
     COMMAND,
-    CONFIRMED,
     CONSOLE,
-    CONTRADICTED,
     DENIED,
-    DOUBTFUL,
+    EMPTY,
     FAILED,
-    NOT_NOW,
-    SAID,
-    SILENT,
-    UNCONFIRMED,
-    UNVERIFIED,
-    Answer,
-    Place,
+    REPORTED,
+    Report,
     Sources,
-    ask,
-    check,
-    conclude,
+    aws_sources,
+    reasons,
 )
+from ssm_ssh.hostkeys.verdict import CONFIRMED, CONTRADICTED, NOT_NOW, UNCONFIRMED, UNVERIFIED, conclude, consult
+from ssm_ssh.hostkeys.verify import Server, check
 from ssm_ssh.log import Log
 from ssm_ssh.ssh.hostkey import HostKey, Shown
 from tests.ssh.streams import ed25519, string
@@ -47,12 +42,12 @@ INSTANCE = "i-0123456789abcdef0"
 NODE = "mi-0123456789abcdef1"
 KEY, SECOND, EVIL = ed25519(1), ed25519(2), ed25519(6)
 
-# Every way in which a source can answer to the question for KEY; None: it is not asked.
-WAYS: dict[str, tuple[str, frozenset[HostKey]] | None] = {
-    "same": (SAID, frozenset({KEY, SECOND})),
-    "other": (SAID, frozenset({EVIL})),
-    "silent": (SILENT, frozenset()),
-    "doubtful": (DOUBTFUL, frozenset()),
+# Every answer of a source to the question for KEY; None: it is not asked.
+STATUSES: dict[str, tuple[str, frozenset[HostKey]] | None] = {
+    "same": (REPORTED, frozenset({KEY, SECOND})),
+    "other": (REPORTED, frozenset({EVIL})),
+    "silent": (EMPTY, frozenset()),
+    "doubtful": (AMBIGUOUS, frozenset()),
     "denied": (DENIED, frozenset()),
     "failed": (FAILED, frozenset()),
     "none": None,
@@ -64,22 +59,22 @@ class Asked:
 
     def __init__(self, console: str, command: str) -> None:
         self.asked: list[str] = []
-        self.sources = Sources(self._way(CONSOLE, console), self._way(COMMAND, command))
+        self.sources = Sources(self._source(CONSOLE, console), self._source(COMMAND, command))
 
-    def _way(self, source: str, way: str) -> Callable[[], Answer] | None:
-        answer = WAYS[way]
+    def _source(self, source: str, kind: str) -> Callable[[], Report] | None:
+        answer = STATUSES[kind]
         if answer is None:
             return None
 
-        def call() -> Answer:
+        def call() -> Report:
             self.asked.append(source)
-            return Answer(source, *answer, why="" if answer[0] == SAID else f"{source} {way}")
+            return Report(source, *answer, reason="" if answer[0] == REPORTED else f"{source} {kind}")
 
         return call
 
 
 def judged(console: str, command: str, *, changed: bool) -> str:
-    return conclude(KEY, ask(KEY, Asked(console, command).sources, changed=changed), changed=changed)
+    return conclude(KEY, consult(KEY, Asked(console, command).sources, changed=changed), changed=changed)
 
 
 FIRST = {
@@ -137,7 +132,7 @@ def test_another_key(answers: tuple[str, str], verdict: str) -> None:
     assert judged(*answers, changed=True) == verdict
 
 
-@pytest.mark.parametrize(("console", "command"), list(itertools.product(WAYS, WAYS)))
+@pytest.mark.parametrize(("console", "command"), list(itertools.product(STATUSES, STATUSES)))
 def test_what_holds_for_all_answers(console: str, command: str) -> None:
     both = {console, command} - {"none"}
     first, other = judged(console, command, changed=False), judged(console, command, changed=True)
@@ -152,11 +147,11 @@ def test_what_holds_for_all_answers(console: str, command: str) -> None:
         assert command in ("denied", "none")
 
 
-@pytest.mark.parametrize("command", list(WAYS))
+@pytest.mark.parametrize("command", list(STATUSES))
 def test_no_command_is_sent_where_the_console_decides(command: str) -> None:
-    for way, changed in (("same", False), ("other", False), ("other", True), ("doubtful", True), ("failed", True)):
-        asked = Asked(way, command)
-        ask(KEY, asked.sources, changed=changed)
+    for kind, changed in (("same", False), ("other", False), ("other", True), ("doubtful", True), ("failed", True)):
+        asked = Asked(kind, command)
+        consult(KEY, asked.sources, changed=changed)
         assert asked.asked == [CONSOLE]
 
 
@@ -169,7 +164,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
-WHERE = Place(INSTANCE, 22, INSTANCE, "eu-central-1 default")
+WHERE = Server(INSTANCE, 22, INSTANCE, "eu-central-1 default")
 NEVER = Asked("none", "none")
 
 
@@ -177,7 +172,7 @@ def judge(
     console: str,
     command: str,
     key: HostKey = KEY,
-    where: Place = WHERE,
+    where: Server = WHERE,
     *,
     require: bool = False,
     judged_by_ssh: bool = True,
@@ -231,7 +226,7 @@ def test_other_first_keys_are_refused_in_words(answers: tuple[str, str], judged_
 
 
 def test_required_verification_records_nothing_unverified() -> None:
-    with pytest.raises(HostKeyRefused, match="nothing may confirm it"):
+    with pytest.raises(HostKeyRefused, match="no source may confirm it"):
         judge("denied", "denied", require=True)
     assert known() == frozenset()
     assert judge("same", "none", require=True) == ("", [CONSOLE])
@@ -252,7 +247,7 @@ def test_a_key_that_was_refused_is_never_a_first_key_again(answers: tuple[str, s
 
 def test_a_refusal_counts_for_the_whole_instance() -> None:
     """Whoever is in between for one port is in between for all."""
-    elsewhere = Place(INSTANCE, 2222, INSTANCE, WHERE.origin)
+    elsewhere = Server(INSTANCE, 2222, INSTANCE, WHERE.origin)
     with pytest.raises(HostKeyRefused):
         judge("other", "none", KEY)
     with pytest.raises(HostKeyRefused, match="one was refused before"):
@@ -260,7 +255,7 @@ def test_a_refusal_counts_for_the_whole_instance() -> None:
 
 
 def test_a_contradiction_takes_back_every_name() -> None:
-    elsewhere = Place(INSTANCE, 2222, INSTANCE, OTHERS.origin)
+    elsewhere = Server(INSTANCE, 2222, INSTANCE, OTHERS.origin)
     for place in (WHERE, elsewhere):
         judge("denied", "denied", KEY, place)
     with pytest.raises(HostKeyRefused):
@@ -275,7 +270,7 @@ def test_a_full_disk_does_not_hide_why_a_key_is_refused(monkeypatch: pytest.Monk
         raise StateError("cannot use refused_hosts: No space left on device")
 
     monkeypatch.setattr(HostFile, "record", full)
-    with pytest.raises(HostKeyRefused, match="somebody may be in between"):
+    with pytest.raises(HostKeyRefused, match="the connection may be intercepted"):
         judge("other", "none", KEY)
 
 
@@ -291,7 +286,7 @@ def test_credentials_are_told_apart_also_where_they_have_no_name() -> None:
     assert "AKIA" not in one
 
 
-OTHERS = Place(INSTANCE, 22, INSTANCE, "eu-central-1 admin")
+OTHERS = Server(INSTANCE, 22, INSTANCE, "eu-central-1 admin")
 
 
 def unverified(when: str = "") -> None:
@@ -301,9 +296,9 @@ def unverified(when: str = "") -> None:
 
 
 @pytest.mark.parametrize(("when", "where"), [("", OTHERS), ("2026-01-01", WHERE)], ids=["by others", "another day"])
-def test_what_nothing_confirmed_is_looked_up_again(when: str, where: Place) -> None:
+def test_what_nothing_confirmed_is_looked_up_again(when: str, where: Server) -> None:
     unverified(when)
-    assert not verify.known(where)
+    assert not verify.is_known(where)
     assert judge("denied", "denied", KEY, where) == ("", [CONSOLE, COMMAND])
     assert judge("denied", "denied", KEY, where) == ("", []), "and not more often"
     unverified(when)
@@ -315,7 +310,7 @@ def test_what_nothing_confirmed_is_looked_up_again(when: str, where: Place) -> N
 
 def test_what_nothing_confirmed_is_trusted_no_more_when_something_contradicts() -> None:
     unverified()
-    with pytest.raises(HostKeyRefused, match="is not the one of the console"):
+    with pytest.raises(HostKeyRefused, match="differs from that of the console"):
         judge("other", "none", KEY, OTHERS)
     assert known() == frozenset()
     with pytest.raises(HostKeyRefused, match="was refused before"):
@@ -383,7 +378,7 @@ def test_another_type_of_key_is_another_key() -> None:
 def test_of_several_sources_only_what_they_share_is_recorded() -> None:
     know(EVIL)
     asked = Sources(
-        lambda: Answer(CONSOLE, SAID, frozenset({KEY, SECOND})), lambda: Answer(COMMAND, SAID, frozenset({KEY}))
+        lambda: Report(CONSOLE, REPORTED, frozenset({KEY, SECOND})), lambda: Report(COMMAND, REPORTED, frozenset({KEY}))
     )
     check(WHERE, KEY, asked, require=False, judged_by_ssh=True, log=Log(None))
     assert known() == {KEY}
@@ -391,7 +386,7 @@ def test_of_several_sources_only_what_they_share_is_recorded() -> None:
 
 def test_every_spelling_of_a_known_instance_is_known() -> None:
     know(KEY, SECOND)
-    spelled = Place(INSTANCE, 22, f"{INSTANCE}.EU-central-1.Prod", "x")
+    spelled = Server(INSTANCE, 22, f"{INSTANCE}.EU-central-1.Prod", "x")
     assert judge("none", "none", KEY, spelled) == ("", [])
     assert known(f"{INSTANCE}.eu-central-1.prod") == {KEY, SECOND}
     assert judge("none", "none", KEY, spelled) == ("", [])
@@ -401,37 +396,37 @@ def test_a_spelling_never_has_keys_of_its_own() -> None:
     know(KEY)
     know(EVIL, name=f"{INSTANCE}.x")
     with pytest.raises(HostKeyChanged):
-        judge("denied", "denied", EVIL, Place(INSTANCE, 22, f"{INSTANCE}.x", "o"))
+        judge("denied", "denied", EVIL, Server(INSTANCE, 22, f"{INSTANCE}.x", "o"))
     assert known(f"{INSTANCE}.x") == {KEY}
 
 
 def test_a_port_has_keys_of_its_own_and_begins_with_those_of_the_instance() -> None:
-    other = Place(INSTANCE, 2222, INSTANCE, "x")
+    other = Server(INSTANCE, 2222, INSTANCE, "x")
     know(KEY)
     assert judge("none", "none", KEY, other) == ("", [])
     assert known(f"[{INSTANCE}]:2222") == {KEY}
     know(SECOND, name=f"[{INSTANCE}]:2200")
-    assert judge("none", "none", SECOND, Place(INSTANCE, 2200, INSTANCE, "x")) == ("", [])
+    assert judge("none", "none", SECOND, Server(INSTANCE, 2200, INSTANCE, "x")) == ("", [])
     with pytest.raises(HostKeyChanged):
-        judge("denied", "denied", KEY, Place(INSTANCE, 2200, INSTANCE, "x"))
+        judge("denied", "denied", KEY, Server(INSTANCE, 2200, INSTANCE, "x"))
 
 
 # --- the sources ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("outcome", "how"),
+    ("outcome", "status"),
     [
-        (Shown(frozenset({KEY})), SAID),
-        (Shown(frozenset()), SILENT),
-        (Shown(frozenset(), "odd"), DOUBTFUL),
+        (Shown(frozenset({KEY})), REPORTED),
+        (Shown(frozenset()), EMPTY),
+        (Shown(frozenset(), "odd"), AMBIGUOUS),
         (AccessDenied("no"), DENIED),
         (Throttled("slow"), FAILED),
         (NetworkError("away"), FAILED),
         (CommandTimedOut("late"), FAILED),
     ],
 )
-def test_how_sources_answer(outcome: Shown | Exception, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_sources_answer(outcome: Shown | Exception, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(*_args: object, **_limits: object) -> Shown:
         if isinstance(outcome, Exception):
             raise outcome
@@ -439,25 +434,25 @@ def test_how_sources_answer(outcome: Shown | Exception, how: str, monkeypatch: p
 
     monkeypatch.setattr(console, "host_keys", answer)
     monkeypatch.setattr(instance_files, "host_keys", answer)
-    ways = verify.sources(lambda: None, INSTANCE)
-    for call, source in ((ways.console, CONSOLE), (ways.command, COMMAND)):
+    sources = aws_sources(lambda: None, INSTANCE)
+    for call, source in ((sources.console, CONSOLE), (sources.command, COMMAND)):
         assert call is not None
         answered = call()
-        assert (answered.source, answered.how) == (source, how)
-        assert bool(answered.why) == (how != SAID)
+        assert (answered.source, answered.status) == (source, status)
+        assert bool(answered.reason) == (status != REPORTED)
 
 
 def test_managed_nodes_have_no_console() -> None:
-    assert verify.sources(lambda: None, NODE).console is None
+    assert aws_sources(lambda: None, NODE).console is None
 
 
 def test_a_forbidden_command_counts_as_denied_and_an_unwanted_one_as_failed() -> None:
-    ways = verify.sources(lambda: pytest.fail("it called"), INSTANCE, commands=False)
-    assert ways.command is not None
-    assert ways.command().how == DENIED
-    ways = verify.sources(lambda: pytest.fail("it called"), INSTANCE, wanted=lambda: False)
-    assert ways.command is not None
-    assert ways.command().how == FAILED
+    sources = aws_sources(lambda: pytest.fail("it called"), INSTANCE, commands=False)
+    assert sources.command is not None
+    assert sources.command().status == DENIED
+    sources = aws_sources(lambda: pytest.fail("it called"), INSTANCE, still_wanted=lambda: False)
+    assert sources.command is not None
+    assert sources.command().status == FAILED
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------
@@ -522,12 +517,12 @@ class Showing(Asked):
         self.asked = []
         self.sources = Sources(self._showing(CONSOLE, console), self._showing(COMMAND, command))
 
-    def _showing(self, source: str, keys: set[HostKey] | None) -> Callable[[], Answer]:
-        def call() -> Answer:
+    def _showing(self, source: str, keys: set[HostKey] | None) -> Callable[[], Report]:
+        def call() -> Report:
             self.asked.append(source)
             if keys is None:
-                return Answer(source, DENIED, why=f"{source} denied")
-            return Answer(source, SAID, frozenset(keys))
+                return Report(source, DENIED, reason=f"{source} denied")
+            return Report(source, REPORTED, frozenset(keys))
 
         return call
 
@@ -560,7 +555,7 @@ def test_where_only_such_a_console_may_be_asked_it_is_a_first_key() -> None:
 
 
 def test_where_verification_is_required_such_a_console_is_not_enough() -> None:
-    with pytest.raises(HostKeyRefused, match="nothing may confirm it"):
+    with pytest.raises(HostKeyRefused, match="no source may confirm it"):
         judge_shown({RSA}, None, require=True)
 
 
@@ -578,12 +573,12 @@ def test_silence_about_the_type_announces_no_attacker(
 ) -> None:
     error = refused(console, command, key)
     assert "is not confirmed" in error.message
-    assert "in between" not in error.message
+    assert "intercepted" not in error.message
 
 
 def test_another_key_of_a_type_that_is_shown_is_a_contradiction_still() -> None:
-    assert "somebody may be in between" in refused({RSA}, {RSA, EVIL}).message
-    assert "somebody may be in between" in refused({EVIL}, {KEY}).message
+    assert "the connection may be intercepted" in refused({RSA}, {RSA, EVIL}).message
+    assert "the connection may be intercepted" in refused({EVIL}, {KEY}).message
 
 
 def test_a_key_of_a_type_that_was_added_later_is_confirmed_by_who_shows_it() -> None:
@@ -606,7 +601,7 @@ def test_a_type_that_nothing_confirms_is_never_added(command: set[HostKey] | Non
     know(RSA)
     error = refused({RSA}, command)
     assert not isinstance(error, HostKeyChanged), "ssh knows no key of that type, and has no warning"
-    assert "in between" not in error.message
+    assert "intercepted" not in error.message
     assert known() == {RSA}
 
 
@@ -614,7 +609,7 @@ def test_a_changed_key_of_a_hidden_type_is_refused_without_an_attacker() -> None
     know(EVIL)
     error = refused({RSA}, {KEY, RSA})
     assert isinstance(error, HostKeyChanged)
-    assert "in between" not in error.message
+    assert "intercepted" not in error.message
     assert known() == {EVIL}
 
 
@@ -639,7 +634,7 @@ def test_a_long_denial_is_said_to_its_end() -> None:
     arn = f"arn:aws:ec2:eu-central-1:123456789012:instance/{INSTANCE}"
     why = f"ec2:GetConsoleOutput is not allowed on {arn}: no permissions boundary allows it"
     place = ", in eu-central-1 (profile 'default')"
-    assert why in verify.whys([Answer(CONSOLE, DENIED, why=why + place)])
+    assert why in reasons([Report(CONSOLE, DENIED, reason=why + place)])
 
 
 def test_refreshing_takes_what_all_agree_on() -> None:
@@ -661,12 +656,12 @@ def test_refreshing_changes_nothing_where_they_do_not_agree(answers: tuple[str, 
 def test_refreshing_says_which_type_of_key_is_in_dispute() -> None:
     other_type = HostKey("ssh-rsa", KEY.blob)
     know(EVIL)
-    ways = Sources(
-        lambda: Answer(CONSOLE, SAID, frozenset({KEY, other_type})),
-        lambda: Answer(COMMAND, SAID, frozenset({SECOND, other_type})),
+    sources = Sources(
+        lambda: Report(CONSOLE, REPORTED, frozenset({KEY, other_type})),
+        lambda: Report(COMMAND, REPORTED, frozenset({SECOND, other_type})),
     )
     with pytest.raises(HostKeyRefused, match="do not agree on the ssh-ed25519 host key"):
-        admin.refresh(INSTANCE, ways, "o")
+        admin.refresh(INSTANCE, sources, "o")
     assert known() == {EVIL}
 
 

@@ -1,4 +1,4 @@
-"""Whose credentials settings lead to: told apart without getting them, which may take seconds."""
+"""Which credentials the settings lead to, without getting them, which may take seconds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _ELSEWHERE = (
 )
 
 
-def whose(settings: AwsSettings) -> tuple[str, ...]:
-    """Return what tells the credentials of `settings` from others, without getting them, for that may take seconds.
+def credential_source(settings: AwsSettings) -> tuple[str, ...]:
+    """Return what distinguishes the credentials of `settings` from others, without getting them; it has no secret.
 
-    No secret is among it. Where it is equal, so are they; the same ones under two names may get two pushes.
+    Equal sources mean equal credentials. The same credentials under two names have two sources.
     """
     env, files, name = settings.env, settings.files, settings.profile_name
     key = env.get("AWS_ACCESS_KEY_ID", "")
@@ -36,8 +36,8 @@ def whose(settings: AwsSettings) -> tuple[str, ...]:
     return ("profile", name, *paths, *keys, key, *elsewhere, order)
 
 
-def mark(settings: AwsSettings) -> str:
-    """Return eight characters that stand for `whose(settings)`, to be kept beside what they have found out."""
+def credential_fingerprint(settings: AwsSettings) -> str:
+    """Return eight characters that stand for the credentials of `settings`, to be stored with what they found out."""
     from hashlib import sha256
 
-    return sha256(repr(whose(settings)).encode()).hexdigest()[:8]
+    return sha256(repr(credential_source(settings)).encode()).hexdigest()[:8]
