@@ -14,7 +14,7 @@ EXCEPTIONS = {
     "what several modules have in common": (
         *("aws/test_differential.py", "aws/test_secrets.py", "cli/test_bad_input.py", "cli/test_full_disk.py"),
     ),
-    "tools": ("fuzz/", "test_mirror.py", "test_documented_waits.py", "test_uninstall.py"),
+    "tools": ("fuzz/", "test_mirror.py", "test_distribution.py", "test_documented_waits.py", "test_uninstall.py"),
 }
 EXCEPTED = tuple(path for paths in EXCEPTIONS.values() for path in paths)
 FILES = sorted(file.relative_to(TESTS) for file in TESTS.rglob("test_*.py"))

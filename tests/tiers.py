@@ -15,7 +15,14 @@ _NOT_UNIT = (
     "aws/credentials/test_relogin.py",
     "channel/test_session_flow.py",  # minutes of virtual time, byte by byte
     *("test_install.py", "test_install_python.py", "test_install_refusals.py", "test_install_upgrade.py"),
-    *("test_uninstall.py", "test_fresh.py", "test_run.py", "test_needs.py", "test_benchmarks.py"),
+    *(
+        "test_uninstall.py",
+        "test_fresh.py",
+        "test_run.py",
+        "test_needs.py",
+        "test_benchmarks.py",
+        "test_distribution.py",
+    ),
 )
 # Each file is the work of one process from start to end. A long one that starts last is waited for by all others.
 _LONGEST_FIRST = (
