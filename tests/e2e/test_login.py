@@ -35,7 +35,9 @@ def test_ssh_after_a_login(world: World, profile: str) -> None:
     assert f"Run: ssm-ssh login {profile}" in done.stderr
     world.run("ssm-ssh", "login", profile)
     world.run("ssh", f"{world.web.destination}.{profile}", "true")
-    assert [key[:4] for key in keys(world)[before:]] == ["ASIA"]
+    new = keys(world)[before:]
+    assert new, "no session was started"
+    assert new[-1].startswith("ASIA")  # an earlier test's proxy may still have been starting one of its own
 
 
 def on_a_terminal(world: World, answers: dict[bytes, bytes], *command: str) -> tuple[int, str]:
