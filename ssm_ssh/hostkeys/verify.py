@@ -112,25 +112,20 @@ def check(server: Server, key: HostKey, sources: Sources, *, require: bool, judg
         except StateError as error:  # a full disk must not hide why the key is refused
             log.info(f"the refused host key is not recorded: {error.sentence()}")
     hint = f"If you know that the key is right, run: ssm-ssh host-keys accept {server.instance_id} {key.fingerprint}"
+    described, why = _describe(server, key), reasons(reports)
     if verdict == NOT_NOW:
-        raise HostKeyRefused(
-            f"{_describe(server, key)} could not be verified: {reasons(reports)}", f"Try again. {hint}"
-        )
+        raise HostKeyRefused(f"{described} could not be verified: {why}", f"Try again. {hint}")
     if verdict == CONTRADICTED:
-        against = " and ".join(
-            report.source for report in reports if report.status == REPORTED and key not in report.keys
-        )
-        problem = f"{_describe(server, key)} differs from that of {against}: the connection may be intercepted"
+        against = [report.source for report in reports if report.status == REPORTED and key not in report.keys]
+        problem = f"{described} differs from that of {' and '.join(against)}: the connection may be intercepted"
     elif again:
-        problem = f"{_describe(server, key)} was recorded unverified, and nothing confirms it: {reasons(reports)}"
+        problem = f"{described} was recorded unverified, and nothing confirms it: {why}"
     elif verdict == UNVERIFIED and refused_before:
-        problem = (
-            f"{_describe(server, key)} is unknown, nothing confirms it, and another was refused: {reasons(reports)}"
-        )
+        problem = f"{described} is unknown, another was refused before, and nothing confirms it: {why}"
     elif verdict == UNVERIFIED:
-        problem = f"{_describe(server, key)} is unknown, and no source may confirm it: {reasons(reports)}"
+        problem = f"{described} is unknown, and no source may confirm it: {why}"
     else:
-        problem = f"{_describe(server, key)} is not confirmed: {reasons(reports)}"
+        problem = f"{described} is not confirmed: {why}"
     # ssh has no warning for a key of another type than the known ones.
     warned = changed and not new_type and judged_by_ssh and not require
     raise (HostKeyChanged if warned else HostKeyRefused)(problem, hint)

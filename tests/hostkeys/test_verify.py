@@ -250,7 +250,7 @@ def test_a_refusal_counts_for_the_whole_instance() -> None:
     elsewhere = Server(INSTANCE, 2222, INSTANCE, WHERE.origin)
     with pytest.raises(HostKeyRefused):
         judge("other", "none", KEY)
-    with pytest.raises(HostKeyRefused, match="one was refused before"):
+    with pytest.raises(HostKeyRefused, match="another was refused before"):
         judge("denied", "denied", KEY, elsewhere)
 
 
@@ -331,7 +331,7 @@ def test_required_verification_looks_up_what_nothing_confirmed() -> None:
 
 def test_another_spelling_does_not_make_it_look_confirmed() -> None:
     unverified()
-    spelled = WHERE._replace(spelled=f"{INSTANCE}.prod")
+    spelled = WHERE._replace(host_name=f"{INSTANCE}.prod")
     assert judge("denied", "denied", KEY, spelled) == ("", [])
     assert {entry.comment.split(",")[0] for entry in HostFile(KNOWN).entries()} == {"unverified"}
 
