@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest import mock
 
 from ssm_ssh.auth import keypair, push_journal, singleflight
 from ssm_ssh.cli.main import COMMANDS
+from ssm_ssh.cli.parser import Actions
 from ssm_ssh.hostkeys import known_hosts
 from ssm_ssh.locate import history
 from ssm_ssh.settings.schema import SETTINGS
@@ -71,44 +71,23 @@ def files_table() -> list[str]:
     return ["| File | Content |", "|---|---|", *rows]
 
 
-class _Captured(BaseException):
-    """A command has handed its parser over, with what it has read if it was asked to read something."""
-
-    def __init__(self, parser: argparse.ArgumentParser, options: argparse.Namespace | None) -> None:
-        self.parser, self.options = parser, options
-
-
-def _captured(command: str, words: list[str] | None) -> _Captured:
-    """Run `command` as far as its arguments are read: None: before they are."""
-
-    def capture(parse: Callable[..., argparse.Namespace]) -> Callable[..., argparse.Namespace]:
-        def captured(parser: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> argparse.Namespace:  # noqa: ANN401
-            raise _Captured(parser, None if words is None else parse(parser, *args, **kwargs))
-
-        return captured
-
-    module = import_module(f"ssm_ssh.cli.{command.replace('-', '')}")
-    kind = argparse.ArgumentParser
-    with (
-        mock.patch.object(kind, "parse_args", capture(kind.parse_args)),
-        mock.patch.object(kind, "parse_intermixed_args", capture(kind.parse_intermixed_args)),
-    ):
-        try:
-            module.run(words or [])
-        except _Captured as captured:
-            return captured
-    raise AssertionError(f"{command} reads no arguments")
+def _made(command: str) -> Any:  # noqa: ANN401 - Arguments, or Actions
+    return import_module(f"ssm_ssh.cli.{command.replace('-', '')}")._parser()
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
     """Return the parser of a command."""
-    return _captured(command, None).parser
+    made = _made(command)
+    return made.parser if isinstance(made, Actions) else made
 
 
 def parse(command: str, words: list[str]) -> argparse.Namespace:
     """Return what `command` reads from its arguments. Raises UsageError where it refuses them."""
-    options = _captured(command, words).options
-    assert options is not None
+    made = _made(command)
+    if isinstance(made, Actions):
+        # A page may name an action without its arguments.
+        return argparse.Namespace() if words and words[0] in made.actions and not words[1:] else made.parse(words)[1]
+    options: argparse.Namespace = made.parse_args(words)
     return options
 
 

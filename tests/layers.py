@@ -45,6 +45,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "lab.options": "what a lab is made of",
         "lab.hidden_programs": "programs that a lab does without",
     },
+    {"doctor": "checks that return findings: what `status` prints"},
     {
         "tunnel": "one SSH connection: its story, its admission, its end",
         "sshconfig": "the user's ssh configuration, and proof that only ours has changed",
@@ -77,6 +78,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "installation": "how this program is started by others",
         "install_hints": "how it was installed, for hints",
         "errors": "every error a user can meet",
+        "suggest": "PURE: did you mean",
         "text": "PURE: what untrusted text passes before it is shown",
         "__init__": "the version",
     },

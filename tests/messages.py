@@ -30,7 +30,7 @@ a part of other messages.
 """
 
 # These hold programs for other interpreters, or the words of AWS and the official agent.
-_PROGRAMS = ("ssm_ssh/remote/", "ssm_ssh/cli/completion.py")
+_PROGRAMS = ("ssm_ssh/remote/", "ssm_ssh/cli/completion_scripts.py")
 # Of the lab, these speak to its owner; its other modules speak for AWS.
 _LAB = "ssm_ssh/lab/"
 _LAB_OWNER = {f"{_LAB}{name}.py" for name in ("__main__", "client", "demo", "faults/faults", "options")}
@@ -44,8 +44,10 @@ _HELP_CALLS = {"add_argument", "add_parser", "add_subparsers", "add_argument_gro
 _HELP_WORDS = {"help", "description", "epilog", "usage", "title"}
 _HELP_NAMES = re.compile(r"HELP|USAGE|DESCRIPTION|EPILOG|WHERE|COMMANDS", re.IGNORECASE)
 _KINDS = {
-    **dict.fromkeys(("print", "say", "tell", "row", "line", "table", "show", "write", "out", "paragraph"), "output"),
-    **dict.fromkeys(("info", "warn", "warning", "notice", "notify", "announce"), "notice"),
+    **dict.fromkeys(
+        ("print", "say", "tell", "row", "line", "table", "show", "write", "out", "paragraph", "raw"), "output"
+    ),
+    **dict.fromkeys(("info", "warn", "warning", "notice", "notify", "announce", "note", "progress"), "notice"),
     **dict.fromkeys(("debug", "event"), "log"),
 }
 # What is given to these is no sentence.

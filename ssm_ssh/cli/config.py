@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.parser import Arguments
+from ssm_ssh.cli import output
+from ssm_ssh.cli.parser import Arguments, command_parser
+from ssm_ssh.cli.table import Column
 from ssm_ssh.errors import SsmSshError
-from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from ssm_ssh.settings.schema import Settings
@@ -32,41 +33,31 @@ settings:
 """
 
 
+_COLUMNS = (Column("SETTING", whole=True), Column("VALUE", whole=True), Column("ORIGIN", wrap=True))
+
+
 def run(argv: list[str]) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(argv)
     from ssm_ssh.settings import schema
 
-    found = schema.load()
-    rows = [(one.name, found.value(one.name), found.origin(one.name)) for one in schema.SETTINGS]
-    chosen = _chosen(found, options.host or "")
+    settings = schema.load()
+    rows = [(known.name, settings.value(known.name), settings.origin(known.name)) for known in schema.SETTINGS]
+    chosen = _chosen(settings, options.host or "")
     if options.json:
-        import json
-
-        both = [*rows, *chosen]
-        print(json.dumps({"file": str(found.path), **{n: {"value": v, "origin": o} for n, v, o in both}}, indent=1))
+        objects = {name: {"value": value, "origin": origin} for name, value, origin in [*rows, *chosen]}
+        output.as_json({"file": str(settings.path), **objects})
         return 0
-    from ssm_ssh.cli.table import table
-
-    lines = [(name, _shown(value), origin) for name, value, origin in [*rows, *chosen]]
-    print("\n".join(table(("SETTING", "VALUE", "ORIGIN"), lines, width=None, keep=frozenset())))
-    print(f"\nThe settings file is {found.path}{'' if found.path.exists() else ', which does not exist'}.")
+    output.table(_COLUMNS, [(name, _shown(value), origin) for name, value, origin in [*rows, *chosen]])
+    output.line(f"\nThe settings file is {settings.path}{'' if settings.path.exists() else ', which does not exist'}.")
     return 0
 
 
 def _parser() -> Arguments:
-    import argparse
-
     from ssm_ssh.settings.schema import SETTINGS
 
     lines = [f"  {one.name}\n      {one.help}\n      allowed: {one.allowed}" for one in SETTINGS]
-    parser = Arguments(
-        prog="ssm-ssh config",
-        description=_DESCRIPTION,
-        epilog=_EPILOG + "\n".join(lines),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser("config", _DESCRIPTION, epilog=_EPILOG + "\n".join(lines))
     parser.add_argument("host", metavar="HOST", nargs="?", help="what would be chosen for this host")
     parser.add_argument("--json", action="store_true", help="for programs: one object")
     return parser
@@ -85,30 +76,30 @@ def _chosen(settings: Settings, host: str) -> list[tuple[str, object, str]]:
     name = parse(host, lambda: files.profiles, is_region) if host else None
     if name:
         parse_target(name.instance_id, "22", "ec2-user")
-    found = selection.choose(
+    choice = selection.choose(
         settings,
         os.environ,
         name=name,
         recall=lambda: history.recall(name.instance_id) if name else None,
         configured=lambda: files.profiles,
     )
-    if found.search:
-        where = tuple(f"{one.profile}:{one.region}".rstrip(":") for one in found.search)
+    if choice.search:
+        where = tuple(f"{spot.profile}:{spot.region}".rstrip(":") for spot in choice.search)
         return [("looked for in", where, settings.origin("search"))]
-    profile = os.environ.get(found.profile_from, "") if found.by_environment else found.profile or "default"
-    if found.credentials_given:
+    profile = os.environ.get(choice.profile_from, "") if choice.by_environment else choice.profile or "default"
+    if choice.credentials_given:
         profile = ""
-    rows: list[tuple[str, object, str]] = [("AWS profile", profile, found.profile_from or "default")]
+    rows: list[tuple[str, object, str]] = [("AWS profile", profile, choice.profile_from or "default")]
     try:
-        aws = aws_settings(found, os.environ, files)
+        aws = aws_settings(choice, os.environ, files)
     except SsmSshError as error:
         return [*rows, ("AWS region", "", error.sentence())]
     own = files.profiles.get(aws.profile_name, {}).get("region") == aws.region
-    by = found.region_from or (f"the profile in {files.config_path}" if own else found.fallback_from)
+    by = choice.region_from or (f"the profile in {files.config_path}" if own else choice.fallback_from)
     return [*rows, ("AWS region", aws.region, by)]
 
 
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(map(str, value))
-    return printable(f"{value:g}" if isinstance(value, float) else value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

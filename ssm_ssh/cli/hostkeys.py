@@ -1,82 +1,119 @@
-"""`ssm-ssh host-keys`: the host keys that ssh is to trust, by hand."""
+"""`ssm-ssh host-keys`: the host keys that ssh trusts, shown and changed by hand."""
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.parser import Arguments
-from ssm_ssh.errors import UsageError
+from ssm_ssh.cli import output
+from ssm_ssh.cli.parser import Actions
+from ssm_ssh.cli.table import Cell, Column
 from ssm_ssh.hostkeys.known_hosts import KNOWN, REFUSED
-from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
     from ssm_ssh.aws.api.client import Api
-
-_ACTIONS = ("show", "refresh", "accept", "remove", "prune")
-
-_USAGE = "%(prog)s [ACTION] [INSTANCE] [--profile PROFILE] [--region REGION] [--no-commands] [--debug]"
+    from ssm_ssh.ssh.hostkey import HostKey
 
 _DESCRIPTION = """\
-Each instance's host key is looked up when you first connect, and ssh trusts it from then on.
-
-  ssm-ssh host-keys                      show all of them, and those that were refused
-  ssm-ssh host-keys i-...                show those of an instance
-  ssm-ssh host-keys refresh i-...        ask its console and send-command anew, and trust what both say
-  ssm-ssh host-keys accept i-... [SHA256:...]
-                                         trust the key that was refused when you last connected
-  ssm-ssh host-keys remove i-...         forget its keys
-  ssm-ssh host-keys prune                forget those of instances that are no more, in one account and region
+ssm-ssh looks up each instance's host key when you first connect, and ssh trusts it from then on.
+Without an action, `show` is meant: `ssm-ssh host-keys` and `ssm-ssh host-keys i-...`.
 """
+
+_EPILOG = """\
+examples:
+  ssm-ssh host-keys                                     all host keys, and those that were refused
+  ssm-ssh host-keys refresh i-0123456789abcdef0         ask AWS for the keys of an instance again
+"""
+
+_SHOW = """\
+examples:
+  ssm-ssh host-keys show
+  ssm-ssh host-keys show i-0123456789abcdef0 --json
+"""
+
+_REFRESH = """\
+The console and send-command are asked; only keys that every source reports are trusted.
+
+examples:
+  ssm-ssh host-keys refresh i-0123456789abcdef0
+  ssm-ssh host-keys refresh i-0123456789abcdef0.eu-west-1 --no-commands
+"""
+
+_ACCEPT = """\
+Compare the fingerprint with the one on the instance first: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
+
+examples:
+  ssm-ssh host-keys accept i-0123456789abcdef0
+  ssm-ssh host-keys accept i-0123456789abcdef0 SHA256:...
+"""
+
+_REMOVE = """\
+The next connection looks them up again.
+
+examples:
+  ssm-ssh host-keys remove i-0123456789abcdef0
+  ssm-ssh host-keys remove mi-0123456789abcdef0
+"""
+
+_PRUNE = """\
+One account and region are asked which of their instances still exist.
+
+examples:
+  ssm-ssh host-keys prune
+  ssm-ssh host-keys prune --profile prod --region eu-west-1
+"""
+
+_COLUMNS = (
+    Column("HOST", whole=True),
+    Column("TYPE", whole=True),
+    Column("FINGERPRINT", whole=True),
+    Column("STATE", wrap=True),
+)
 
 
 def run(argv: list[str]) -> int:
     """Run the command; returns the exit status."""
-    options = _parser().parse_intermixed_args(argv)
-    words: list[str] = options.words
-    action = words.pop(0) if words and words[0] in _ACTIONS else "show"
-    most = {"show": 1, "accept": 2, "prune": 0}.get(action, 1)
-    if len(words) > most:
-        raise UsageError(f"'{printable(words[most], 80)}' is too much", "See: ssm-ssh host-keys --help")
-    if action == "prune":
-        return _prune(options)
-    if not words and action != "show":
-        raise UsageError(f"{action} needs to be told of which instance", f"Run: ssm-ssh host-keys {action} i-...")
-    instance_id = _instance(words[0]) if words else ""
-    if action == "show":
-        return _show(instance_id)
-    if action == "refresh":
-        return _refresh(options, words[0], instance_id)
-    if action == "accept":
-        return _accept(instance_id, words[1] if len(words) == 2 else "")
-    return _remove(instance_id)
+    action, options = _parser().parse(argv)
+    return {"show": _show, "refresh": _refresh, "accept": _accept, "remove": _remove, "prune": _prune}[action](options)
 
 
-def _parser() -> Arguments:
-    parser = Arguments(
-        prog="ssm-ssh host-keys",
-        usage=_USAGE,
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    parser.add_argument("--profile", help="AWS profile")
-    parser.add_argument("--region", help="AWS region")
-    parser.add_argument("--no-commands", action="store_true", help="refresh: do not use send-command")
-    parser.add_argument("--debug", action="store_true", help="tell every step on stderr")
-    return parser
+def _parser() -> Actions:
+    command = Actions("host-keys", _DESCRIPTION, default="show", epilog=_EPILOG)
+    show = command.add("show", "show the known and the refused host keys", epilog=_SHOW)
+    show.add_argument("instance", metavar="INSTANCE", nargs="?", help="only those of this instance")
+    show.add_argument("--json", action="store_true", help="for programs: one array of objects")
+    refresh = command.add("refresh", "look up the keys of an instance again, and trust them", epilog=_REFRESH)
+    accept = command.add("accept", "trust the key that was refused at the last connection", epilog=_ACCEPT)
+    remove = command.add("remove", "forget the keys of an instance", epilog=_REMOVE)
+    prune = command.add("prune", "forget the keys of instances that no longer exist", epilog=_PRUNE)
+    for parser in (refresh, accept, remove):
+        parser.add_argument("instance", metavar="INSTANCE", help="instance id, e.g. i-0123456789abcdef0")
+    accept.add_argument("fingerprint", metavar="SHA256:...", nargs="?", default="", help="where several were refused")
+    refresh.add_argument("--no-commands", action="store_true", help="ask the console alone, not send-command")
+    for parser in (refresh, prune):
+        parser.add_argument("--profile", help="AWS profile")
+        parser.add_argument("--region", help="AWS region")
+    command.tolerate("--profile", "--region", "--no-commands")
+    return command
 
 
 def _instance(word: str) -> str:
+    from ssm_ssh.errors import UsageError
     from ssm_ssh.locate.hostname import instance_of
+    from ssm_ssh.suggest import did_you_mean
     from ssm_ssh.target import parse_target
 
-    return parse_target(instance_of(word), "22", "ec2-user").instance_id
+    try:
+        return parse_target(instance_of(word), "22", "ec2-user").instance_id
+    except UsageError as error:
+        close = did_you_mean(word, ("show", "refresh", "accept", "remove", "prune"))
+        raise UsageError(error.message, close or error.hint) from None
 
 
 def _api(options: argparse.Namespace, host: str = "") -> Api:
-    """Return the way to AWS for `host`, "" for no instance in particular."""
+    """Return the API client for `host`; "" stands for no instance in particular."""
     import os
 
     from ssm_ssh.aws.api.client import Api
@@ -88,55 +125,84 @@ def _api(options: argparse.Namespace, host: str = "") -> Api:
     log, settings = Log(None, debug=options.debug), load()
     profile, region = options.profile or "", options.region or ""
     if host:
-        found = locate(host, settings, profile=profile, region=region, debug=log.debug).aws
+        aws = locate(host, settings, profile=profile, region=region, debug=log.debug).aws
     else:
-        found = aws_settings(choose(settings, os.environ, profile=profile, region=region), os.environ)
-    return Api(found, debug=log.debug)
+        aws = aws_settings(choose(settings, os.environ, profile=profile, region=region), os.environ)
+    return Api(aws, debug=log.debug)
 
 
-def _show(instance_id: str) -> int:
+def _row(name: str, key: HostKey, state: str, style: str = "") -> tuple[str | Cell, ...]:
+    return name, key.short, key.fingerprint, Cell(state, style)
+
+
+def _table(rows: Iterable[tuple[str, HostKey]], state: str) -> None:
+    output.table(_COLUMNS, [_row(name, key, state, output.GOOD) for name, key in rows])
+
+
+def _show(options: argparse.Namespace) -> int:
     from ssm_ssh.hostkeys import admin
+    from ssm_ssh.hostkeys.verdict import UNVERIFIED
 
+    instance_id = _instance(options.instance) if options.instance else ""
     known, refused = admin.of(instance_id, KNOWN), admin.of(instance_id, REFUSED)
-    for name, key, comment in known:
-        print(f"{key.described(name)}  {comment}".rstrip())
-    for name, key, comment in refused:
-        print(f"{key.described(name)}  not trusted: {comment}")
-    if not known and not refused:
-        print(f"no host key of {instance_id} is known" if instance_id else "no host key is known")
+    if options.json:
+        output.as_json(
+            [
+                {
+                    "host": name,
+                    "type": key.kind,
+                    "fingerprint": key.fingerprint,
+                    "trusted": trusted,
+                    "comment": comment,
+                }
+                for entries, trusted in ((known, True), (refused, False))
+                for name, key, comment in entries
+            ]
+        )
+        return 0
+    rows = [
+        _row(name, key, comment, output.CARE if comment.startswith(UNVERIFIED) else output.GOOD)
+        for name, key, comment in known
+    ]
+    rows += [_row(name, key, f"not trusted: {comment}", output.BAD) for name, key, comment in refused]
+    if rows:
+        output.table(_COLUMNS, rows)
+    else:
+        output.line(f"No host key of {instance_id} is known" if instance_id else "No host key is known")
     return 0
 
 
-def _refresh(options: argparse.Namespace, host: str, instance_id: str) -> int:
+def _refresh(options: argparse.Namespace) -> int:
     from ssm_ssh.hostkeys import admin, verify
     from ssm_ssh.hostkeys.sources import aws_sources
     from ssm_ssh.settings.schema import load
 
-    api = _api(options, host)
+    instance_id = _instance(options.instance)
+    api = _api(options, options.instance)
     document = load().text("push_document")
     sources = aws_sources(lambda: api, instance_id, commands=not options.no_commands, document=document)
-    keys, by = admin.refresh(instance_id, sources, verify.origin(api.settings))
-    for key in sorted(keys):
-        print(f"{key.described(instance_id)}  {by}")
+    with output.progress(f"Asking AWS for the host keys of {instance_id} ..."):
+        keys, by = admin.refresh(instance_id, sources, verify.origin(api.settings))
+    _table(((instance_id, key) for key in sorted(keys)), by)
     return 0
 
 
-def _accept(instance_id: str, fingerprint: str) -> int:
+def _accept(options: argparse.Namespace) -> int:
     from ssm_ssh.hostkeys import admin
 
-    for name, key in admin.accept(instance_id, fingerprint):
-        print(f"{key.described(name)}  accepted")
+    _table(admin.accept(_instance(options.instance), options.fingerprint), "accepted")
     return 0
 
 
-def _remove(instance_id: str) -> int:
+def _remove(options: argparse.Namespace) -> int:
     from ssm_ssh.hostkeys import admin
 
+    instance_id = _instance(options.instance)
     refused = len({key for _, key, _ in admin.of(instance_id, REFUSED)})
     count = admin.remove(instance_id)
-    said = [_count(count, "host key")] if count or not refused else []
-    said += [_count(refused, "refused host key")] if refused else []
-    print(f"{' and '.join(said)} of {instance_id} removed")
+    parts = [_count(count, "host key")] if count or not refused else []
+    parts += [_count(refused, "refused host key")] if refused else []
+    output.line(f"{' and '.join(parts)} of {instance_id} removed")
     return 0
 
 
@@ -149,10 +215,11 @@ def _prune(options: argparse.Namespace) -> int:
     from ssm_ssh.hostkeys import admin, verify
 
     api = _api(options)
-    gone = admin.prune(api, verify.origin(api.settings))
+    with output.progress("Asking AWS which instances exist ..."):
+        gone = admin.prune(api, verify.origin(api.settings))
     for instance_id in gone:
         push_journal.gone(instance_id)
-        print(f"{instance_id} is no more: its host keys are removed")
+        output.line(f"{instance_id} no longer exists: its host keys are removed")
     if not gone:
-        print("nothing to prune")
+        output.line("Nothing to prune")
     return 0

@@ -1,169 +1,278 @@
-"""`ssm-ssh key`: the key pair of ssm-ssh's own, and the entries that were put into authorized_keys files."""
+"""`ssm-ssh key`: ssm-ssh's own key pair, and the entries that it put into authorized_keys files."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.parser import Arguments
+from ssm_ssh.cli import output
+from ssm_ssh.cli.parser import Actions
+from ssm_ssh.cli.table import Cell, Column
 from ssm_ssh.errors import KeyRefused, UsageError
-from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from ssm_ssh.auth.keypair import Pair
-    from ssm_ssh.settings.schema import Settings
+    import argparse
+    from collections.abc import Sequence
 
-_ACTIONS = ("show", "renew", "remove", "sweep")
+    from ssm_ssh.auth.keypair import Pair
+    from ssm_ssh.auth.push_journal import Entry
+    from ssm_ssh.settings.schema import Settings
 
 _USER = "ec2-user"
 
 _DESCRIPTION = """\
-ssm-ssh makes an Ed25519 key pair of its own, and another one each day. Only the public half leaves this computer.
-
-  ssm-ssh key                  show the pairs, and entries on instances whose removal has not been confirmed
-  ssm-ssh key renew            make a new pair now, which is used in 15 minutes
-  ssm-ssh key remove           delete all pairs, also for connections that are just starting
-  ssm-ssh key sweep i-... [USER]
-                               take expired entries of ssm-ssh's out of USER's authorized_keys there (send-command);
-                               USER is ec2-user unless you name another
+ssm-ssh makes its own Ed25519 key pair, and a new one each day. Only the public half leaves this computer.
+Without an action, `show` is meant.
 """
+
+_EPILOG = """\
+examples:
+  ssm-ssh key                                      the pairs, and entries that instances may still accept
+  ssm-ssh key sweep i-0123456789abcdef0 ubuntu     remove expired entries of user ubuntu there
+"""
+
+_SHOW = """\
+A pair is `current` (used by connections), `resting` (not used yet) or `retired` (kept for connections that just start).
+The second table lists entries in authorized_keys files whose removal has not been confirmed.
+
+examples:
+  ssm-ssh key show
+  ssm-ssh key show --json | jq -r '.pairs[].fingerprint'
+"""
+
+_SWEEP = f"""\
+Run Command removes the expired entries that ssm-ssh put into USER's authorized_keys; USER is {_USER} unless you name
+another.
+
+examples:
+  ssm-ssh key sweep i-0123456789abcdef0
+  ssm-ssh key sweep i-0123456789abcdef0 ubuntu --profile prod
+"""
+
+_RENEW = """\
+The new pair is used in 15 minutes, when a connection that starts now no longer needs the old one.
+
+examples:
+  ssm-ssh key renew
+  ssm-ssh key renew && ssm-ssh key show
+"""
+
+_REMOVE = """\
+Connections that are just starting fail; the next connection makes a new pair.
+
+examples:
+  ssm-ssh key remove
+  ssm-ssh key remove && ssm-ssh key renew
+"""
+
+_PAIRS = (Column("STATE"), Column("FINGERPRINT", whole=True), Column("MADE", spare=1), Column("NEXT", wrap=True))
+_ENTRIES = (
+    Column("STATE", whole=True),
+    Column("ENTRY", whole=True),
+    Column("USER"),
+    Column("INSTANCE", whole=True),
+    Column("NEXT", wrap=True),
+)
 
 
 def run(argv: list[str]) -> int:
     """Run the command; returns the exit status."""
-    options = _parser().parse_intermixed_args(argv)
-    words: list[str] = options.words
-    action = words.pop(0) if words else "show"
-    if action not in _ACTIONS:
-        raise UsageError(f"'{printable(action, 80)}' is not an action of key", f"Actions: {', '.join(_ACTIONS)}")
-    most = 2 if action == "sweep" else 0
-    if len(words) > most:
-        raise UsageError(f"'{printable(words[most], 80)}' is too much", "See: ssm-ssh key --help")
-    if action == "sweep":
-        return _sweep(options, words)
-    return {"show": _show, "renew": _renew, "remove": _remove}[action]()
+    action, options = _parser().parse(argv)
+    return {"show": _show, "renew": _renew, "remove": _remove, "sweep": _sweep}[action](options)
 
 
-def _parser() -> Arguments:
-    parser = Arguments(
-        prog="ssm-ssh key",
-        usage="%(prog)s [ACTION] [INSTANCE [USER]] [--profile PROFILE] [--region REGION]",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    parser.add_argument("--profile", help="AWS profile (sweep)")
-    parser.add_argument("--region", help="AWS region (sweep)")
-    return parser
+def _parser() -> Actions:
+    command = Actions("key", _DESCRIPTION, default="show", epilog=_EPILOG)
+    show = command.add("show", "show the pairs, and entries whose removal has not been confirmed", epilog=_SHOW)
+    show.add_argument("--json", action="store_true", help="for programs: one object")
+    command.add("renew", "make a new pair now", epilog=_RENEW)
+    command.add("remove", "delete all pairs", epilog=_REMOVE)
+    sweep = command.add("sweep", "remove expired entries from a user's authorized_keys on an instance", epilog=_SWEEP)
+    sweep.add_argument("instance", metavar="INSTANCE", help="instance id, and after dots a region, a profile, or both")
+    sweep.add_argument("user", metavar="USER", nargs="?", default=_USER, help=f"user there ({_USER})")
+    sweep.add_argument("--profile", help="AWS profile")
+    sweep.add_argument("--region", help="AWS region")
+    command.tolerate("--profile", "--region")
+    return command
 
 
-def _show() -> int:
-    from ssm_ssh.auth import identity, keypair, push_journal
+# --- show -------------------------------------------------------------------------------------------------------------
+
+
+def _show(options: argparse.Namespace) -> int:
+    from ssm_ssh.auth import keypair, push_journal
     from ssm_ssh.settings import schema
     from ssm_ssh.storage.paths import data_folder
 
-    chosen = schema.load()
-    good = True
-    if key := chosen.text("key"):
-        whose = f"  {printable(key)}, by {chosen.origin('key')}; not ssm-ssh's own pair"
-        try:
-            used = identity.choose(key, max_age=0.0, env=os.environ)
-            print(f"let in: {used.line}\n{whose}")
-        except UsageError as error:
-            print(f"cannot be used: {error.sentence()}\n{whose}")
-            good = False
-    pairs = keypair.show(max_age=chosen.seconds("key_age"))
-    for pair, state in pairs:
-        print(f"{state}: {pair.line}")
-        print(f"  {data_folder() / pair.slot}, {_fingerprint(pair.line)}, {_when(pair, state, pairs, chosen)}")
-    if not pairs:
-        print("no key pair yet: the first connection makes one")
-    now = time.time()
-    for entry in push_journal.entries():
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.expires))
-        where = printable(f"{entry.user} on {entry.instance_id}")
-        if entry.expires < now:
-            print(f"removal not confirmed: entry {entry.entry_id} of {where} was to remove itself at {when}")
-            print(f"  to confirm: ssm-ssh key sweep {printable(entry.instance_id)} {printable(entry.user)}")
-        elif not entry.heard:
-            print(f"perhaps in place: entry {entry.entry_id} of {where}, until {when} at the latest")
-        else:
-            print(f"in place: entry {entry.entry_id} of {where}, until {when}")
-    return 0 if good else 1
+    settings = schema.load()
+    configured, usable = _configured_key(settings)
+    pairs = keypair.show(max_age=settings.seconds("key_age"))
+    entries = push_journal.entries()
+    if options.json:
+        output.as_json(
+            {
+                "configured_key": configured,
+                "pairs": [
+                    {
+                        "state": state,
+                        "public_key": pair.line,
+                        "fingerprint": _fingerprint(pair.line),
+                        "path": str(data_folder() / pair.slot),
+                        "made": int(pair.made),
+                    }
+                    for pair, state in pairs
+                ],
+                "entries": [
+                    {
+                        "entry": entry.entry_id,
+                        "instance_id": entry.instance_id,
+                        "user": entry.user,
+                        "expires": int(entry.expires),
+                        "state": _state(entry),
+                    }
+                    for entry in entries
+                ],
+            }
+        )
+        return 0 if usable else 1
+    if configured:
+        output.line(f"{configured}\n")
+    if pairs:
+        output.table(_PAIRS, _pair_rows(pairs, settings))
+        output.line(f"\nThe pairs are in {data_folder()}.")
+    else:
+        output.line("There is no key pair yet: the first connection makes one.")
+    if entries:
+        output.line()
+        output.table(_ENTRIES, [_entry_row(entry) for entry in entries])
+    return 0 if usable else 1
 
 
-def _fingerprint(line: str) -> str:
+def _configured_key(settings: Settings) -> tuple[str, bool]:
+    """Return a sentence about the user's own key ("" for none), and whether connections can use it."""
+    from ssm_ssh.auth import identity
+    from ssm_ssh.text import printable
+
+    key = settings.text("key")
+    if not key:
+        return "", True
+    name = f"the key of the settings, {printable(key)} (from {printable(settings.origin('key'))})"
+    try:
+        used = identity.choose(key, max_age=0.0, env=os.environ)
+    except UsageError as error:
+        return f"Problem: {name}, cannot be used: {error.sentence()}", False
+    return f"Connections use {name}: {used.line}", True
+
+
+def _pair_rows(pairs: Sequence[tuple[Pair, str]], settings: Settings) -> list[tuple[str | Cell, ...]]:
+    return [
+        (
+            Cell(state, output.GOOD if state == "current" else output.QUIET),
+            _fingerprint(pair.line),
+            _minute(pair.made),
+            _next(pair, state, pairs, settings),
+        )
+        for pair, state in pairs
+    ]
+
+
+def _fingerprint(public_line: str) -> str:
     from ssm_ssh.ssh.hostkey import from_line
 
-    key = from_line(line)
+    key = from_line(public_line)
     return key.fingerprint if key is not None else "no fingerprint"
 
 
-def _when(pair: Pair, state: str, pairs: list[tuple[Pair, str]], chosen: Settings) -> str:
-    """Say when `pair` was made, and what becomes of it when."""
+def _next(pair: Pair, state: str, pairs: Sequence[tuple[Pair, str]], settings: Settings) -> str:
+    """Return until when `pair` serves, or from when."""
     from ssm_ssh.auth.keypair import GRACE, OVER_AGE, kept_until
 
-    made = f"made {_minute(pair.made)}"
     if state == "resting":
-        return f"{made}, serves from {_minute(pair.made + GRACE)}"
+        return f"serves from {_minute(pair.made + GRACE)}"
     if state == "retired":
         until = kept_until(next(other for other, how in pairs if how in ("current", OVER_AGE)))
         if until < time.time():
-            return f"{made}, to be deleted by the next connection"
-        return f"{made}, kept until {_minute(until)} for connections that are just starting"
+            return "the next connection deletes it"
+        return f"kept until {_minute(until)} for connections that are just starting"
     if state == OVER_AGE:
-        return made
-    rests = [other.made + GRACE for other, how in pairs if how == "resting"]
-    return f"{made}, serves until {_minute(rests[0] if rests else pair.made + chosen.seconds('key_age'))}"
+        return "replaced soon after the next connection"
+    resting = [other.made + GRACE for other, how in pairs if how == "resting"]
+    return f"serves until {_minute(resting[0] if resting else pair.made + settings.seconds('key_age'))}"
+
+
+def _state(entry: Entry) -> str:
+    if entry.expires < time.time():
+        return "removal not confirmed"
+    return "in place" if entry.heard else "perhaps in place"
+
+
+def _entry_row(entry: Entry) -> tuple[str | Cell, ...]:
+    state = _state(entry)
+    following = f"until {_second(entry.expires)}{'' if entry.heard else ' at the latest'}"
+    if state == "removal not confirmed":
+        following = (
+            f"due to remove itself at {_second(entry.expires)}; "
+            f"to confirm: ssm-ssh key sweep {entry.instance_id} {entry.user}"
+        )
+    return Cell(state, output.CARE), entry.entry_id, entry.user, entry.instance_id, following
 
 
 def _minute(when: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
 
 
-def _renew() -> int:
+def _second(when: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+
+
+# --- renew, remove, sweep ---------------------------------------------------------------------------------------------
+
+
+def _renew(_: argparse.Namespace) -> int:
     from ssm_ssh.auth import keypair
 
     wait = keypair.renew()
-    print(f"a new pair is made; it is used in {wait / 60:.0f} minutes" if wait else "a new pair is made, and in use")
+    output.line(
+        f"A new pair is made; it is used in {wait / 60:.0f} minutes" if wait else "A new pair is made and in use"
+    )
     return 0
 
 
-def _remove() -> int:
+def _remove(_: argparse.Namespace) -> int:
     from ssm_ssh.auth import keypair
 
     count = keypair.remove()
-    print(f"{count} key pair{'' if count == 1 else 's'} removed")
+    output.line(f"{count} key pair{'' if count == 1 else 's'} removed")
     return 0
 
 
-def _sweep(options: argparse.Namespace, words: list[str]) -> int:
+def _sweep(options: argparse.Namespace) -> int:
     from ssm_ssh.auth import push_journal
     from ssm_ssh.auth.push import Wish, sweep
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.locate.hostname import instance_of
     from ssm_ssh.locate.resolver import locate
+    from ssm_ssh.log import Log
     from ssm_ssh.settings import schema
     from ssm_ssh.target import parse_target
 
-    if not words:
-        raise UsageError("sweep needs to be told on which instance", "Run: ssm-ssh key sweep i-... [USER]")
-    target = parse_target(instance_of(words[0]), "22", words[1] if len(words) > 1 else _USER)
-    chosen = schema.load(vars(options))
-    located = locate(words[0], chosen, profile=options.profile or "", region=options.region or "", debug=lambda _: None)
+    target = parse_target(instance_of(options.instance), "22", options.user)
+    settings, debug = schema.load(vars(options)), Log(None, debug=options.debug).debug
+    located = locate(
+        options.instance, settings, profile=options.profile or "", region=options.region or "", debug=debug
+    )
     try:
-        sweep(Api(located.aws), target, Wish(document=chosen.text("push_document")))
+        with output.progress(f"Sweeping the entries of {target.user} on {target.instance_id} ..."):
+            sweep(Api(located.aws, debug=debug), target, Wish(document=settings.text("push_document")))
     except KeyRefused as error:  # in the words of a push
-        what = error.message.removeprefix(f"{target.instance_id} did not take the key").lstrip(":; ")
+        reason = error.message.removeprefix(f"{target.instance_id} did not take the key").lstrip(":; ")
         hint = f"Name the user: ssm-ssh key sweep {target.instance_id} USER" if error.code == "no-user" else error.hint
         raise KeyRefused(
-            f"entries of {target.user} on {target.instance_id} were not swept: {what}", hint, code=error.code
+            f"entries of {target.user} on {target.instance_id} were not swept: {reason}", hint, code=error.code
         ) from error
-    print(f"no expired entry of ssm-ssh's is left for {target.user} on {target.instance_id}")
+    output.line(f"No expired entry of ssm-ssh is left for {target.user} on {target.instance_id}")
     account = (target.instance_id, target.user)
     if any((entry.instance_id, entry.user) == account and not entry.heard for entry in push_journal.entries()):
-        print("the command of another was not heard of and may run yet: sweep again in some minutes")
+        output.line("Another command sent no result and may still run: sweep again in some minutes")
     return 0

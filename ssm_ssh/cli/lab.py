@@ -9,7 +9,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.parser import Arguments
+from ssm_ssh.cli import output
+from ssm_ssh.cli.parser import Arguments, command_parser
 from ssm_ssh.errors import StateError, UsageError
 from ssm_ssh.text import printable
 
@@ -80,16 +81,8 @@ def _split(argv: list[str]) -> tuple[list[str], list[str] | None]:
 
 
 def _parser() -> Arguments:
-    import argparse
-
-    parser = Arguments(
-        prog="ssm-ssh lab",
-        usage="ssm-ssh lab [OPTION ...] [-- COMMAND ...]",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    usage = "ssm-ssh lab [OPTION ...] [-- COMMAND ...]"
+    parser = command_parser("lab", _DESCRIPTION, epilog=_EPILOG, usage=usage)
     parser.add_argument("--instances", type=int, default=3, metavar="N", help="how many instances (3)")
     parser.add_argument(
         "--sshd",
@@ -146,7 +139,8 @@ def _stopping() -> Iterator[None]:
 def _keep_up(lab: Lab, *, quiet: bool) -> int:
     try:
         with _stopping(), lab:
-            print(f". {_shell_word(lab.env_file)}" if quiet else _text(lab), flush=True)
+            output.line(f". {_shell_word(lab.env_file)}" if quiet else _text(lab))
+            output.flush()
             lab.wait()
             raise StateError("the lab has ended by itself", lab.log_text()[-300:])
     except _Stopped as stopped:

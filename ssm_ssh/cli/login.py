@@ -7,13 +7,14 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from ssm_ssh.cli.parser import Arguments
+from ssm_ssh.cli import output
+from ssm_ssh.cli.parser import Arguments, command_parser
 from ssm_ssh.errors import CredentialsError, UsageError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ssm_ssh.aws.config.ini import SharedFiles
@@ -61,26 +62,17 @@ def run(argv: list[str]) -> int:
         end, file = _sign_in(login, settings, options, debug)
         who = login.session
     _debug(f"kept in {file}") if debug else None
-    print(f"Logged in to {printable(who)} until {end.replace('T', ' ').replace('Z', ' UTC')}")
+    output.line(f"Logged in to {printable(who)} until {end.replace('T', ' ').replace('Z', ' UTC')}")
     return 0
 
 
 def _parser() -> Arguments:
-    import argparse
-
-    parser = Arguments(
-        prog="ssm-ssh login",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser("login", _DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("profile", metavar="PROFILE", nargs="?", help="AWS profile (AWS_PROFILE, or default)")
     parser.add_argument("--sso-session", metavar="NAME", help="an sso-session section of ~/.aws/config")
     parser.add_argument("--no-browser", action="store_true", help="for a browser on another computer: show a code")
     parser.add_argument("--port", type=int, default=0, metavar="PORT", help="where the browser's answer comes to (any)")
     parser.add_argument("--new-registration", action="store_true", help="register anew as a client of the SSO session")
-    parser.add_argument("--debug", action="store_true", help="tell every call on stderr, without tokens")
     return parser
 
 
@@ -113,16 +105,11 @@ def _login(options: argparse.Namespace, files: SharedFiles) -> Login:
     return login
 
 
-def _suggest(name: str, names: Any, kind: str) -> str:  # noqa: ANN401 - any container of names
-    import difflib
+def _suggest(name: str, names: Iterable[str], kind: str) -> str:
+    from ssm_ssh.suggest import hint
 
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if close:
-        return f"Did you mean {' or '.join(close)}?"
-    known = sorted(names)
-    if known:
-        return f"There are: {', '.join(known[:8])}" + (f" and {len(known) - 8} more" if len(known) > 8 else "")
-    return f"No {kind} is configured: add [profile NAME] with sso_session to ~/.aws/config, and [sso-session NAME]"
+    none = f"No {kind} is configured: add [profile NAME] with sso_session to ~/.aws/config, and [sso-session NAME]"
+    return hint(name, sorted(names), "There are") or none
 
 
 def _settings(login: Login) -> AwsSettings:
@@ -147,9 +134,9 @@ def _sso(
     if options.no_browser:
         service.register(with_code=False, again=options.new_registration)
         authorization = service.start_device()
-        _say(f"Open this URL in a browser on any computer:\n\n  {authorization.url}\n")
-        _say(f"and enter the code\n\n  {authorization.user_code}\n")
-        _say(f"or open the URL that has it:\n\n  {authorization.complete_url}\n")
+        output.note(f"Open this URL in a browser on any computer:\n\n  {authorization.url}\n")
+        output.note(f"and enter the code\n\n  {authorization.user_code}\n")
+        output.note(f"or open the URL that has it:\n\n  {authorization.complete_url}\n")
         token = service.poll_device(authorization, time.sleep)
     else:
         with Callback(options.port) as callback:
@@ -180,7 +167,7 @@ def _sign_in(
     secrets = _secrets()
     if options.no_browser:
         redirect_uri = service.confirmation_uri
-        _say(f"Open this URL in a browser on any computer:\n\n  {service.url(redirect_uri, secrets)}\n")
+        output.note(f"Open this URL in a browser on any computer:\n\n  {service.url(redirect_uri, secrets)}\n")
         pasted = _line("Enter the authorization code that it shows: ", _PATIENCE)
         code = code_of_pasted(pasted, secrets)
         if code is None:
@@ -206,11 +193,11 @@ def _secrets() -> Any:  # noqa: ANN401 - a Challenge, whose module is loaded lat
 def _open(url: str) -> None:
     """Show the URL, and open it where there is a browser."""
     opened = _open_browser(url)
-    _say(
+    output.note(
         f"{'Continue in the browser. If it does not open, open' if opened else 'No browser opens here. Open'} this URL:"
     )
-    _say(f"\n  {url}\n")
-    _say("Where the browser is on another computer, stop with Ctrl-C and use --no-browser")
+    output.note(f"\n  {url}\n")
+    output.note("Where the browser is on another computer, stop with Ctrl-C and use --no-browser")
 
 
 def _open_browser(url: str) -> bool:
@@ -244,7 +231,7 @@ _IN_TERMINAL = frozenset({"www-browser", "links", "links2", "elinks", "lynx", "w
 def _line(prompt: str, patience: float) -> str:
     import select
 
-    print(prompt, end="", file=sys.stderr, flush=True)
+    output.note(prompt, end="")
     typed = b""
     until = time.monotonic() + patience
     while not typed.endswith(b"\n"):
@@ -257,9 +244,5 @@ def _line(prompt: str, patience: float) -> str:
     return typed.decode("ascii", "replace").strip()
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def _debug(text: str) -> None:
-    _say(f"ssm-ssh: {text}")
+    output.error(text)

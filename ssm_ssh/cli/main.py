@@ -1,4 +1,4 @@
-"""`ssm-ssh`: finds the command, runs it, and turns whatever goes wrong into one line."""
+"""`ssm-ssh`: find the command, run it, and turn every error into one line."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import os
 import sys
 
 from ssm_ssh import __version__
+from ssm_ssh.cli import output
 from ssm_ssh.errors import SsmSshError, StateError, UsageError
 from ssm_ssh.text import describe_unexpected, printable
 
 COMMANDS = {
     "setup": "make ssh, scp, sftp, rsync and git reach instances by their ids",
-    "status": "show what is set up, whether ssh would use it, and what to mind",
-    "list": "list the instances there are, and whether they can be reached",
-    "sync": "give each instance that has a name an alias for ssh",
+    "status": "check what is set up, whether ssh uses it, and what is wrong",
+    "list": "list the instances, and whether they can be reached",
+    "sync": "give each instance with a name an alias for ssh",
     "login": "log in for a profile with SSO or login_session, in a browser",
     "config": "show the settings in force, and where each comes from",
-    "completion": "print what makes a shell complete commands, options and instances",
-    "proxy": "be ssh's ProxyCommand: carry one SSH connection to an instance",
-    "key": "show, renew and remove the key pair of ssm-ssh's own",
-    "host-keys": "show, refresh, accept and remove the host keys that ssh is to trust",
-    "lab": "run an AWS of your own on this machine, to try ssm-ssh without an account",
+    "completion": "print a script that makes a shell complete commands and instances",
+    "proxy": "run as ssh's ProxyCommand: carry one SSH connection to an instance",
+    "key": "show, renew or remove ssm-ssh's own key pair",
+    "host-keys": "show, refresh, accept or remove the host keys that ssh trusts",
+    "lab": "run a local AWS lab, to try ssm-ssh without an account",
 }
 
 HELP = """\
@@ -33,8 +34,12 @@ AWS Systems Manager Session Manager: no open port, no bastion, no plugin.
 commands:
 {commands}
 options:
-  -h, --help   show this text; `ssm-ssh COMMAND --help` tells more of one command
+  -h, --help   show this text; `ssm-ssh COMMAND --help` describes one command
   --version    show the version
+
+examples:
+  ssm-ssh setup                       once, then: ssh ec2-user@i-0123456789abcdef0
+  ssm-ssh list prod:eu-west-1 dev     the instances of two profiles
 """
 
 
@@ -49,32 +54,29 @@ def main(argv: list[str]) -> int:
         try:
             return _dispatch(argv)
         finally:
-            # Here, where it can be told what is wrong: at exit, Python would complain in its own words.
-            _flush()
+            # Here an error can still be reported; at exit, Python would complain in its own words.
+            output.flush()
     except SsmSshError as error:
-        print(f"ssm-ssh: {error.sentence()}", file=sys.stderr)
+        output.error(error.sentence())
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        return 1  # whoever read our output has seen enough
+        return 1  # the reader of the output has seen enough
     except OSError as error:
-        print(f"ssm-ssh: {_refused(error).sentence()}", file=sys.stderr)
+        output.error(_refused(error).sentence())
         return 1
     except Exception as error:
         from ssm_ssh.log import Log
 
-        # Not raised again: a traceback of Python's own shows what outside text holds, escapes included.
+        # Not raised again: Python's own traceback shows outside text raw, with its escape sequences.
         Log(None, debug="--debug" in argv).failure(error)
-        print(
-            f"ssm-ssh: unexpected error: {printable(describe_unexpected(error))}. Add --debug to see where",
-            file=sys.stderr,
-        )
+        output.error(f"unexpected error: {printable(describe_unexpected(error))}. Add --debug to see where")
         return 1
 
 
 def _refused(error: OSError) -> StateError:
-    """Return what to say where the system refused something at a place that does not say so itself."""
+    """Return the error to report where the system refused something that no module reports itself."""
     from pathlib import Path
 
     from ssm_ssh.storage.trouble import cannot_use
@@ -84,32 +86,19 @@ def _refused(error: OSError) -> StateError:
     return StateError(f"the system refused: {error.strerror or type(error).__name__}", "Check the disk and the output")
 
 
-def _flush() -> None:
-    """Have everything that was printed written. Raises BrokenPipeError, and StateError where it cannot be."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        # What is left would be tried again at exit.
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
-        if isinstance(error, BrokenPipeError):
-            raise
-        raise StateError(f"the output cannot be written: {error.strerror}", "Check where it goes") from error
-
-
 def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         lines = "".join(f"  {name:<11} {text}\n" for name, text in COMMANDS.items())
-        print(HELP.format(commands=lines), end="")
+        output.raw(HELP.format(commands=lines))
         return 0 if argv else 2
     if argv[0] in ("--version", "-V"):
-        print(f"ssm-ssh {__version__}")
+        output.line(f"ssm-ssh {__version__}")
         return 0
     name, rest = argv[0], argv[1:]
     if name in COMMANDS:
         status: int = importlib.import_module(f"ssm_ssh.cli.{name.replace('-', '')}").run(rest)
         return status
-    raise UsageError(f"there is no command '{printable(name, 40)}'", f"Commands: {', '.join(COMMANDS)}")
+    from ssm_ssh.suggest import did_you_mean
+
+    known = f"Commands: {', '.join(COMMANDS)}"
+    raise UsageError(f"there is no command '{printable(name, 40)}'", did_you_mean(name, COMMANDS) or known)

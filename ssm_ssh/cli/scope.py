@@ -1,11 +1,11 @@
-"""What `list` and `sync` have in common: the choice of accounts, regions and tags, and the asking."""
+"""What `list` and `sync` share: the choice of accounts, regions and tags, and the calls to them."""
 
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from ssm_ssh.cli import output
 from ssm_ssh.errors import UsageError
 from ssm_ssh.text import printable
 
@@ -44,7 +44,6 @@ def add_options(parser: Arguments) -> None:
         metavar="KEY[=VALUE,...]",
         help="only instances with this tag (and one of these values); repeated, all must be there",
     )
-    parser.add_argument("--debug", action="store_true", help="tell every call on stderr")
 
 
 def ask(options: argparse.Namespace, *, tags: tuple[str, ...] = ()) -> Asked:
@@ -55,41 +54,47 @@ def ask(options: argparse.Namespace, *, tags: tuple[str, ...] = ()) -> Asked:
     from ssm_ssh.log import Log
     from ssm_ssh.settings import schema
 
-    found = schema.load(vars(options))
+    settings = schema.load(vars(options))
     files = SharedFiles(os.environ)
-    spots = _spots(options, found)
-    filters = [_tag(one) for one in options.tag or tags or ()]
+    spots = _spots(options, settings)
+    filters = [_tag(text) for text in options.tag or tags or ()]
     debug = Log(None, debug=options.debug).debug
-    return Asked(found, files, everything(spots, filters, connector(found, os.environ, files, debug)))
+    with output.progress(f"Asking AWS about {', '.join(map(_name, spots[:3]))}{' and more' * (len(spots) > 3)} ..."):
+        answers = everything(spots, filters, connector(settings, os.environ, files, debug))
+    return Asked(settings, files, answers)
 
 
 def complain(answers: list[Answer]) -> int:
-    """Say on stderr which places could not tell, and return how many those are."""
-    # A spot without a profile is what the environment leaves.
-    chosen = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE") or "default profile"
+    """Report on stderr the places that failed, and return their number."""
     failed = 0
     nameless: dict[str, list[str]] = {}
-    for one in answers:
-        name = f"{one.spot.profile or chosen}{f', {one.spot.region}' if one.spot.region else ''}"
-        if one.error is not None:
+    for answer in answers:
+        name = _name(answer.spot)
+        if answer.error is not None:
             failed += 1
-            print(f"ssm-ssh: {printable(name, 80)}: {one.error.sentence()}", file=sys.stderr)
-        elif one.found is not None and one.found.names_error:
-            nameless.setdefault(one.found.names_error, []).append(name)
+            output.error(f"{printable(name, 80)}: {answer.error.sentence()}")
+        elif answer.found is not None and answer.found.names_error:
+            nameless.setdefault(answer.found.names_error, []).append(name)
     for why, names in nameless.items():
-        print(f"ssm-ssh: {printable(', '.join(names), 200)}: no names: {printable(why)}", file=sys.stderr)
+        output.error(f"{printable(', '.join(names), 200)}: no names: {printable(why)}")
     return failed
+
+
+def _name(spot: Spot) -> str:
+    # A spot without a profile stands for what the environment chooses.
+    chosen = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE") or "default profile"
+    return f"{spot.profile or chosen}{f', {spot.region}' if spot.region else ''}"
 
 
 def _spots(options: argparse.Namespace, settings: Settings) -> list[Spot]:
     from ssm_ssh.locate.resolver import spots
     from ssm_ssh.locate.selection import Spot, choose, narrow
 
-    regions = [one for words in options.region or () for one in words.split(",")]
+    regions = [region for words in options.region or () for region in words.split(",")]
     if options.places:
         if options.profile or regions:
             raise UsageError("PLACE and --profile or --region exclude each other", "Use PROFILE:REGION,REGION")
-        return spots([_place(one) for one in options.places])
+        return spots([_place(text) for text in options.places])
     if not options.profile and not regions:
         if settings.words("sync"):
             return spots(settings.places("sync"))
@@ -97,9 +102,11 @@ def _spots(options: argparse.Namespace, settings: Settings) -> list[Spot]:
             return list(looked_at)
     choice = choose(settings, os.environ)
     own = "" if choice.by_environment else choice.profile
-    # The default region is that of the default profile; others bring their own.
-    here = [""] if options.profile else [choice.region]
-    return list(dict.fromkeys(Spot(one, region) for one in options.profile or [own] for region in regions or here))
+    # The default region belongs to the default profile; other profiles have their own.
+    default = [""] if options.profile else [choice.region]
+    return list(
+        dict.fromkeys(Spot(profile, region) for profile in options.profile or [own] for region in regions or default)
+    )
 
 
 def _place(text: str) -> Place:
@@ -108,7 +115,7 @@ def _place(text: str) -> Place:
     try:
         return parse_place(text)
     except ValueError:
-        raise UsageError(f"'{printable(text, 80)}' is no place", "Use PROFILE or PROFILE:REGION,REGION") from None
+        raise UsageError(f"'{printable(text, 80)}' is not a place", "Use PROFILE or PROFILE:REGION,REGION") from None
 
 
 def _tag(text: str) -> tuple[str, tuple[str, ...]]:
@@ -117,4 +124,4 @@ def _tag(text: str) -> tuple[str, tuple[str, ...]]:
     try:
         return parse_tag(text)
     except ValueError:
-        raise UsageError(f"'{printable(text, 80)}' is no tag", "Use KEY or KEY=VALUE,VALUE") from None
+        raise UsageError(f"'{printable(text, 80)}' is not a tag", "Use KEY or KEY=VALUE,VALUE") from None

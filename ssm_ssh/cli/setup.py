@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.parser import Arguments
+from ssm_ssh.cli import output
+from ssm_ssh.cli.parser import Arguments, command_parser
 
 if TYPE_CHECKING:
     import argparse
@@ -69,13 +70,7 @@ def run(argv: list[str]) -> int:
 def _parser() -> Arguments:
     import argparse
 
-    parser = Arguments(
-        prog="ssm-ssh setup",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser("setup", _DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--dry-run", action="store_true", help="show what would change as a diff, change nothing")
     parser.add_argument("--remove", action="store_true", help="take everything back")
     parser.add_argument(
@@ -119,7 +114,7 @@ def _store(options: argparse.Namespace) -> None:
     if options.search is not None:
         changes["search"] = _places(options.search) or None
     if changes and schema.store(changes):
-        print(f"Changed {schema.load().path}")
+        output.line(f"Changed {schema.load().path}")
 
 
 def _places(values: list[str]) -> list[str]:
@@ -144,24 +139,24 @@ def _tell(done: Done, nothing: str, *, dry_run: bool, next_step: str = "") -> No
 
     changes = done.plan.changes
     if not changes:
-        print(nothing)
+        output.line(nothing)
     elif dry_run:
-        print(_diff(done), end="")
+        output.raw(_diff(done))
     else:
         for seen, content in changes:
             verb = "Removed" if content is None else "Made" if seen.content is None else "Changed"
-            print(f"{verb} {seen.path}")
+            output.line(f"{verb} {seen.path}")
         if done.backup is not None:
-            print(f"Kept the configuration as it was in {done.backup}")
+            output.line(f"Kept the configuration as it was in {done.backup}")
         if done.hosts:
-            print(f"ssh itself confirms that other hosts stay as they were (asked about {done.hosts})")
+            output.line(f"ssh itself confirms that other hosts stay as they were (asked about {done.hosts})")
     sudo = os.environ.get("SUDO_USER", "")
     if sudo and os.geteuid() == 0:
-        print(f"Mind: this is root's configuration, not that of {printable(sudo, 60)}")
+        output.line(f"Warning: this is root's configuration, not that of {printable(sudo, 60)}")
     for note in done.notes:
-        print(f"Mind: {note.line()}")
+        output.line(f"Warning: {note.line()}")
     if next_step and not dry_run:
-        print(next_step)
+        output.line(next_step)
 
 
 def _diff(done: Done) -> str:

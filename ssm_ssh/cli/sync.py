@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from ssm_ssh.cli import scope
-from ssm_ssh.cli.parser import Arguments
+from ssm_ssh.cli import output, scope
+from ssm_ssh.cli.parser import Arguments, command_parser
 from ssm_ssh.errors import StateError, UsageError
 from ssm_ssh.text import printable
 
@@ -81,15 +81,7 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> Arguments:
-    import argparse
-
-    parser = Arguments(
-        prog="ssm-ssh sync",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser("sync", _DESCRIPTION, epilog=_EPILOG)
     scope.add_options(parser)
     parser.add_argument("--user", metavar="U", help="the user of every alias, instead of the platform's usual one")
     parser.add_argument("--dry-run", action="store_true", help="say what would change, and who gets none")
@@ -176,26 +168,26 @@ def _remember(asked: Asked) -> None:
     try:
         history.remember(known)
     except StateError as error:
-        print(f"Mind: {error.sentence()}")
+        output.line(f"Warning: {error.sentence()}")
 
 
 def _tell(change: Change, *, wrote: bool, dry_run: bool, quiet: bool) -> None:
     for old, new in change.rebound:
-        print(f"Mind: {new.name} now leads to {new.instance_id}, before to {old.instance_id}")
+        output.line(f"Warning: {new.name} now leads to {new.instance_id}, before to {old.instance_id}")
     if quiet:
         return
     most = len(change.skipped) if dry_run else _SHOWN
     for name, instance_id, reason in change.skipped[:most]:
-        print(f"No alias for {instance_id}, named '{printable(name, 60)}': {printable(reason, 160)}")
+        output.line(f"No alias for {instance_id}, named '{printable(name, 60)}': {printable(reason, 160)}")
     if len(change.skipped) > most:
-        print(f"No alias for {len(change.skipped) - most} more; --dry-run names them")
+        output.line(f"No alias for {len(change.skipped) - most} more; --dry-run names them")
     for verb, these, those in (("New", change.after, change.before), ("Gone", change.before, change.after)):
         names = sorted(set(these) - set(those))
         if names:
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            print(f"{verb}: {', '.join(names[:_SHOWN])}{more}")
+            output.line(f"{verb}: {', '.join(names[:_SHOWN])}{more}")
     total = f"{len(change.after)} alias{'' if len(change.after) == 1 else 'es'}"
     if not wrote:
-        print(f"Nothing to do: {total}, all current.")
+        output.line(f"Nothing to do: {total}, all current.")
     else:
-        print(f"{'There would be' if dry_run else 'There are'} {total} now.")
+        output.line(f"{'There would be' if dry_run else 'There are'} {total} now.")

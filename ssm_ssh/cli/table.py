@@ -1,37 +1,103 @@
-"""Tables as they stand on a terminal: untrusted text made printable, columns cut to the width there is."""
+"""PURE: tables: which columns fit, how wide each becomes, and where a text is cut or continued."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ssm_ssh.text import printable
+from ssm_ssh.cli.display import columns as columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-_GAP = "  "
-_CUT = "..."
-# Narrower than this, a column says nothing.
-_LEAST = 8
+GAP = "  "
+# A continued text needs this many columns to be readable.
+_LEAST_WRAPPED = 24
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None, keep: frozenset[int]) -> list[str]:
-    """Return the lines of a table of at most `width` characters (None: as wide as it is).
+class Column(NamedTuple):
+    """A column of a table.
 
-    Columns whose number is in `keep` are never cut: half an id is of no use. A terminal too narrow for the rest gets
-    longer lines.
+    `least`: how narrow it may become; `whole`: it is never cut, since half an id is of no use; `wrap`: its text
+    continues on the next line instead of being cut (the last column only); `spare`: on a narrow terminal the columns
+    with the highest number are left out first, those with 0 never.
     """
-    cells = [[printable(cell) for cell in row] for row in (heads, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
-    if width is not None:
-        least = [max(_LEAST, len(head)) for head in heads]
-        while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
-            able = [one for one in range(len(widths)) if one not in keep and widths[one] > least[one]]
-            if not able:
-                break
-            widths[max(able, key=lambda one: widths[one])] -= 1
-    return [_GAP.join(map(_fit, row, widths)).rstrip() for row in cells]
+
+    head: str
+    least: int = 8
+    whole: bool = False
+    wrap: bool = False
+    spare: int = 0
 
 
-def _fit(text: str, width: int) -> str:
-    return text.ljust(width) if len(text) <= width else text[: width - len(_CUT)] + _CUT
+class Cell(NamedTuple):
+    """A text in a table, and the style in which a terminal shows it."""
+
+    text: str
+    style: str = ""
+
+
+class Layout(NamedTuple):
+    """The columns that are shown, by number, and their widths in terminal columns."""
+
+    shown: list[int]
+    widths: list[int]
+
+
+def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> Layout:
+    """Return the layout of a table on a terminal of `width` columns; None: as wide as the texts are.
+
+    Where even the narrowest table is too wide, the lines become longer than `width`.
+    """
+    natural = [max(columns_of(text) for text in (column.head, *cells)) for column, cells in _by_column(columns, rows)]
+    shown = list(range(len(columns)))
+    if width is None:
+        return Layout(shown, natural)
+    least = [_least(column, natural[number]) for number, column in enumerate(columns)]
+    while _total(least, shown) > width and any(columns[number].spare for number in shown):
+        shown.remove(max(shown, key=lambda number: columns[number].spare))
+    widths = list(natural)
+    while _total(widths, shown) > width:
+        able = [number for number in shown if widths[number] > least[number]]
+        if not able:
+            break
+        widths[max(able, key=lambda number: widths[number])] -= 1
+    return Layout(shown, [widths[number] for number in shown])
+
+
+def _by_column(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[tuple[Column, list[str]]]:
+    for number, column in enumerate(columns):
+        yield column, [row[number] for row in rows]
+
+
+def _least(column: Column, natural: int) -> int:
+    if column.whole:
+        return natural
+    return min(natural, max(_LEAST_WRAPPED if column.wrap else column.least, columns_of(column.head)))
+
+
+def _total(widths: Sequence[int], shown: Sequence[int]) -> int:
+    return sum(widths[number] for number in shown) + len(GAP) * (len(shown) - 1)
+
+
+def fit(text: str, width: int, ellipsis: str) -> str:
+    """Return `text` in exactly `width` terminal columns: padded, or cut with `ellipsis` at its end."""
+    missing = width - columns_of(text)
+    if missing >= 0:
+        return text + " " * missing
+    room = width - len(ellipsis)
+    # At least one column a character, so that no more than `room` of them fit.
+    text = text[: max(0, room)]
+    while text and columns_of(text) > room:
+        text = text[:-1]
+    return fit(text + ellipsis[: max(0, width)], width, "")
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return `text` in lines of at most `width` terminal columns, broken between words; a longer word is kept whole."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and columns_of(lines[-1]) + 1 + columns_of(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines

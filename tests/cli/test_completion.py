@@ -14,7 +14,7 @@ from ssm_ssh.cli.main import COMMANDS, main
 from ssm_ssh.locate import history
 from ssm_ssh.locate.history import Learned
 
-WEB = "i-0123456789abcdef0"
+WEB, DB = "i-0123456789abcdef0", "i-0123456789abcdef1"
 GOOD = ["web-1", "web-2", WEB, "prod", "a.b@c"]
 HOSTILE = [
     "$(touch owned)",
@@ -103,6 +103,20 @@ def test_options(shell: Shell) -> None:
     assert shell.complete("ssm-ssh", "setup", "--inl") == ["--inline"]
     assert "--json" not in shell.complete("ssm-ssh", "sync", "--")
     assert set(shell.complete("ssm-ssh", "proxy", "--push", "")) == {"auto", "eic", "send-command", "none"}
+    assert set(shell.complete("ssm-ssh", "key", "sweep", "--")) >= {"--profile", "--region", "--debug"}
+    assert shell.complete("ssm-ssh", "key", "renew", "--p") == []
+    assert set(shell.complete("ssm-ssh", "completion", "")) >= {"bash", "zsh", "fish"}
+
+
+def test_actions(shell: Shell) -> None:
+    assert set(shell.complete("ssm-ssh", "key", "re")) == {"renew", "remove"}
+    assert set(shell.complete("ssm-ssh", "key", "s")) == {"show", "sweep"}
+    assert shell.asked() == []
+    assert set(shell.complete("ssm-ssh", "host-keys", "pr")) == {"prune", "prod"}
+    assert shell.complete("ssm-ssh", "host-keys", "refresh", "pr") == ["prod"]
+    assert set(shell.asked()) == {"instances"}
+    assert shell.complete("ssm-ssh", "key", "renew", "pr") == []
+    assert shell.asked() == []
 
 
 def test_names_are_offered_and_hostile_ones_never(shell: Shell) -> None:
@@ -111,6 +125,10 @@ def test_names_are_offered_and_hostile_ones_never(shell: Shell) -> None:
         (("host-keys", "show"), "instances"),
         (("list", "--profile"), "profiles"),
         (("sync",), "profiles"),
+        (("list", "--region"), "regions"),
+        (("setup", "--region"), "regions"),
+        (("host-keys", "prune", "--region"), "regions"),
+        (("key", "sweep"), "instances"),
     ):
         assert sorted(shell.complete("ssm-ssh", *words, "web-")) == ["web-1", "web-2"]
         assert set(shell.asked()) == {kind}
@@ -137,14 +155,16 @@ def test_the_names_there_are(
     history.remember([Learned(WEB, "prod", "eu-west-1")])
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "ssm-ssh.config").write_text(
-        "Host web-1\n HostName x\nHost a b\nHost $(x)\nHost -x\nMatch all\n"
+        f"Host web-1\n    HostName {DB}\nHost a b\nHost $(x)\nHost -x\nMatch all\n"
     )
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws" / "config").write_text("[profile prod]\n[profile 'a b']\n[profile $(x)]\n[default]\n")
     assert main(["completion", "--list", "instances"]) == 0
-    assert capsys.readouterr().out.split() == [WEB, "web-1"]
+    assert capsys.readouterr().out.split() == [WEB, DB], "an alias is a host for ssh alone"
     assert main(["completion", "--list", "profiles"]) == 0
     assert capsys.readouterr().out.split() == ["default", "prod"]
+    assert main(["completion", "--list", "regions"]) == 0
+    assert {"eu-central-1", "us-gov-west-1", "cn-north-1"} <= set(capsys.readouterr().out.split())
     (tmp_path / ".aws" / "config").write_text("nonsense")
     assert _names("profiles") == []
 
@@ -175,5 +195,5 @@ def test_help_loads_no_command() -> None:
     assert loaded <= {
         "__future__",
         "warnings",
-        *(f"ssm_ssh{one}" for one in ("", ".cli", ".cli.main", ".errors", ".text")),
+        *(f"ssm_ssh{one}" for one in ("", ".cli", ".cli.main", ".cli.output", ".errors", ".text")),
     }

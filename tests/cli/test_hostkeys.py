@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -32,15 +33,23 @@ def run(*words: str) -> int:
 
 def test_all_or_one_instance_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
-    assert capsys.readouterr().out == "no host key is known\n"
+    assert capsys.readouterr().out == "No host key is known\n"
     know(INSTANCE, KEY)
     know(f"[{NODE}]:2222", OTHER)
     comment = "console, 2026-01-01, eu-central-1 default"
-    first = f"256 {KEY.fingerprint} {INSTANCE} (ED25519)  {comment}\n"
-    second = f"256 {OTHER.fingerprint} [{NODE}]:2222 (ED25519)  {comment}\n"
-    for words, out in (((), first + second), ((INSTANCE,), first), (("show", f"{NODE}.eu-west-1"), second)):
+    first = [INSTANCE, "ED25519", KEY.fingerprint, comment]
+    second = [f"[{NODE}]:2222", "ED25519", OTHER.fingerprint, comment]
+    for words, rows in (((), [first, second]), ((INSTANCE,), [first]), (("show", f"{NODE}.eu-west-1"), [second])):
         assert run(*words) == 0
-        assert capsys.readouterr().out == out
+        head, *lines = capsys.readouterr().out.splitlines()
+        assert head.split() == ["HOST", "TYPE", "FINGERPRINT", "STATE"]
+        assert [line.split(maxsplit=3) for line in lines] == rows
+        assert run(*words, "--json") == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert [[key["host"], key["fingerprint"], key["comment"]] for key in shown] == [
+            [host, fingerprint, text] for host, _, fingerprint, text in rows
+        ]
+        assert all(key["trusted"] for key in shown)
 
 
 def test_what_was_refused_is_shown_and_can_be_accepted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +58,7 @@ def test_what_was_refused_is_shown_and_can_be_accepted(capsys: pytest.CaptureFix
     assert "not trusted" in capsys.readouterr().out
     assert run("accept", INSTANCE, OTHER.fingerprint) == 1
     assert run("accept", INSTANCE, KEY.fingerprint) == 0
-    assert f"256 {KEY.fingerprint} {INSTANCE} (ED25519)  accepted\n" in capsys.readouterr().out
+    assert f"{INSTANCE}  ED25519  {KEY.fingerprint}  accepted\n" in capsys.readouterr().out
     assert HostFile(KNOWN).keys(INSTANCE) == {KEY}
 
 
@@ -100,11 +109,35 @@ def test_options_may_stand_anywhere(words: tuple[str, ...], monkeypatch: pytest.
     assert seen == [False]
 
 
-def test_the_usage_names_action_and_instance(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (("--help",), "usage: ssm-ssh host-keys [-h] [--debug] ACTION ..."),
+        (("refresh", "--help"), "usage: ssm-ssh host-keys refresh [-h] [--debug] [--no-commands] [--profile PROFILE]"),
+    ],
+)
+def test_the_usage_names_action_and_instance(
+    words: tuple[str, ...], usage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as ended:
-        run("--help")
+        run(*words)
     assert ended.value.code == 0
-    assert "usage: ssm-ssh host-keys [ACTION] [INSTANCE] [--profile" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert usage in out
+    assert ("ACTION" in out) != ("[--region REGION] INSTANCE" in out)
+
+
+@pytest.mark.parametrize("action", ["show", "remove", "accept"])
+def test_options_that_an_action_does_not_need_are_ignored_as_ever(action: str) -> None:
+    know(INSTANCE, KEY, REFUSED)
+    assert run(action, INSTANCE, "--profile", "p", "--region=r", "--no-commands") == 0
+
+
+def test_a_mistyped_action_brings_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("refersh", INSTANCE) == 2
+    assert run("refersh") == 2
+    assert "Did you mean refresh?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

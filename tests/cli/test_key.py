@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -94,9 +96,11 @@ def test_an_entry_whose_command_was_not_heard_of(
 ) -> None:
     push_journal.expected(push_journal.Entry("0" * 16, INSTANCE, "admin", time.time() + 100, heard=False))
     assert run() == 0
-    assert f"perhaps in place: entry {'0' * 16} of admin on {INSTANCE}, until " in capsys.readouterr().out
+    assert re.search(
+        rf"perhaps in place +{'0' * 16} +admin +{INSTANCE} +until .+ at the latest", capsys.readouterr().out
+    )
     assert run("sweep", INSTANCE, "admin") == 0
-    assert "may run yet: sweep again in some minutes" in capsys.readouterr().out
+    assert "may still run: sweep again in some minutes" in capsys.readouterr().out
     push_journal.gone(INSTANCE)
     assert run() == 0
     assert "perhaps" not in capsys.readouterr().out
@@ -104,19 +108,23 @@ def test_an_entry_whose_command_was_not_heard_of(
 
 def test_help_names_the_user_that_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        run("--help")
+        run("sweep", "--help")
     assert "USER is ec2-user" in capsys.readouterr().out
 
 
-def test_what_becomes_of_each_pair_is_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def pairs(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().out.splitlines() if "SHA256:" in line]
+
+
+def test_the_fate_of_each_pair_is_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     now = time.time()
     keypair.renew(now=now)
     assert run() == 0
     assert "serves until" in capsys.readouterr().out
     assert run("renew") == 0
-    assert capsys.readouterr().out == "a new pair is made; it is used in 15 minutes\n"
+    assert capsys.readouterr().out == "A new pair is made; it is used in 15 minutes\n"
     assert run() == 0
-    current, resting = (part for part in capsys.readouterr().out.split("  ") if "made" in part)
+    current, resting = pairs(capsys)
     assert "serves until" in current
     assert "serves from" in resting
     assert current.partition("serves until ")[2].split("\n")[0] == resting.partition("serves from ")[2].split("\n")[0]
@@ -124,7 +132,7 @@ def test_what_becomes_of_each_pair_is_shown(home: Path, capsys: pytest.CaptureFi
         age = now - keypair.GRACE - 60 * (not path.name.startswith("id_ed25519_2"))
         os.utime(path, (age, age))
     assert run() == 0
-    retired, current = (part for part in capsys.readouterr().out.split("  ") if "made" in part)
+    retired, current = pairs(capsys)
     assert "serves until" not in retired
     assert "for connections that are just starting" in retired
     assert "serves until" in current
@@ -141,7 +149,7 @@ def test_pairs_that_have_served_for_too_long(
     capsys.readouterr()
     assert run() == 0
     said = capsys.readouterr().out
-    assert "current, to be replaced soon after the next connection: ssh-ed25519" in said
+    assert re.search(r"current, .+  SHA256:.+  replaced soon after the next connection", said)
     assert "serves until" not in said
 
 
@@ -160,8 +168,12 @@ def test_a_key_of_the_users_that_cannot_be_used_hides_nothing(
     monkeypatch.setenv("SSM_SSH_KEY", str(home / "gone.pub"))
     assert run() == 1
     said = capsys.readouterr().out
-    assert said.startswith(f"cannot be used: the public key {home / 'gone.pub'} cannot be read")
-    assert "current: ssh-ed25519" in said
+    path = home / "gone.pub"
+    assert said.startswith(
+        f"Problem: the key of the settings, {path} (from SSM_SSH_KEY), cannot be used: the public key"
+    )
+    assert f"the public key {path} cannot be read" in said
+    assert re.search(r"^current  SHA256:", said, re.MULTILINE)
 
 
 def test_a_removal_that_is_not_confirmed_is_told_without_alarm(
@@ -170,5 +182,18 @@ def test_a_removal_that_is_not_confirmed_is_told_without_alarm(
     monkeypatch.setattr(push_journal, "entries", lambda: [push_journal.Entry("0" * 16, INSTANCE, "admin", 1e9)])
     assert run() == 0
     said = capsys.readouterr().out
-    assert f"removal not confirmed: entry {'0' * 16} of admin on {INSTANCE} was to remove itself at 2001-09-" in said
-    assert f"  to confirm: ssm-ssh key sweep {INSTANCE} admin\n" in said
+    row = rf"removal not confirmed +{'0' * 16} +admin +{INSTANCE} +due to remove itself at 2001-09-"
+    assert re.search(row, said)
+    assert f"; to confirm: ssm-ssh key sweep {INSTANCE} admin\n" in said
+
+
+def test_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    push_journal.expected(push_journal.Entry("0" * 16, INSTANCE, "admin", time.time() + 100, heard=False))
+    run("renew")
+    capsys.readouterr()
+    assert run("show", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    (pair,), (entry,) = shown["pairs"], shown["entries"]
+    assert pair["state"] == "current"
+    assert pair["public_key"].startswith("ssh-ed25519 ")
+    assert (entry["instance_id"], entry["user"], entry["state"]) == (INSTANCE, "admin", "perhaps in place")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,11 +62,35 @@ def test_the_table(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_terminals_width(fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    fleet.places["AKPROD", "eu-west-1"].append(Instance(an_id(6), "a-name-that-is-longer-than-its-column"))
+    for width in (120, 100, 80, 76):
+        monkeypatch.setenv("COLUMNS", str(width))
+        lines, _ = run(capsys, "prod")
+        assert max(map(len, lines)) <= width
+        assert [re.findall(r"m?i-[0-9a-f]{17}", line) for line in lines[2:]] == [
+            [an_id(2)],
+            [f"mi-{3:017x}"],
+            [an_id(1)],
+        ]
+        assert lines[1].startswith("a-name-that")
+    assert "\u2026  i-00000000000000006" in lines[1]
+    assert lines[0].split() == ["NAME", "ID", "USER", "PING", "PROFILE/REGION"]
+
+
+def test_names_that_are_not_ascii_are_shown_on_a_terminal(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.places["AKPROD", "eu-west-1"] = [
+        Instance(an_id(1), "caf\xe9-\u6771\u4eac"),
+        Instance(an_id(2), "x\u202ey"),
+    ]
     lines, _ = run(capsys, "prod")
-    assert max(map(len, lines)) <= 100
-    assert "i-00000000000000002" in lines[1]
-    assert "..." in lines[1]
+    assert [line.split()[0] for line in lines[1:]] == ["caf?-??", "x?y"]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines, _ = run(capsys, "prod")
+    assert [line.split()[0] for line in lines[1:]] == ["caf\xe9-\u6771\u4eac", "x?y"]
 
 
 def test_for_programs(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,10 +245,10 @@ def test_nothing_is_there(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["prod:"], "'prod:' is no place"),
-        (["--tag", "=x"], "'=x' is no tag"),
+        (["prod:"], "'prod:' is not a place"),
+        (["--tag", "=x"], "'=x' is not a tag"),
         (["prod", "--profile", "dev"], "exclude each other"),
-        (["--nothing"], "unrecognized arguments"),
+        (["--nothing"], "unexpected argument '--nothing'"),
     ],
 )
 def test_wrong_calls(fleet: Fleet, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:

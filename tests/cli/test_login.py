@@ -23,6 +23,7 @@ from ssm_ssh.aws.config.settings import load
 from ssm_ssh.aws.credentials.source import get
 from ssm_ssh.aws.login.cache import moment, sign_in_name, sso_token_name, timestamp
 from ssm_ssh.cli import login as command
+from ssm_ssh.cli import output
 from ssm_ssh.cli.main import main
 from ssm_ssh.errors import CredentialsError, NetworkError
 from tests.loginlab import LoginLab, clear_environment, running
@@ -162,7 +163,7 @@ class TestDeviceCode:
     @pytest.fixture(autouse=True)
     def shown(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         shown: list[str] = []
-        monkeypatch.setattr(command, "_say", shown.append)
+        monkeypatch.setattr(output, "note", shown.append)
         return shown
 
     def log_in(self, *words: str) -> int:
@@ -331,7 +332,7 @@ class TestSignIn:
             pasted = lab.visit(re.findall(r"https://\S+", "\n".join(shown))[0])
             return pasted if right else pasted[8:]
 
-        monkeypatch.setattr(command, "_say", shown.append)
+        monkeypatch.setattr(output, "note", shown.append)
         monkeypatch.setattr(command, "_line", line)
         assert main(["login", "sign-in", "--no-browser"]) == (0 if right else 1)
         assert right or "not the code of this login" in capsys.readouterr().err

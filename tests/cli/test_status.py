@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ def home(tmp_path: Path) -> Home:
 
 
 def row(said: str, name: str) -> str:
-    return "\n".join(line[len(name) :].strip() for line in said.split("\n") if line.startswith(f"{name} "))
+    """Return the findings of the state or the check `name`, a line each."""
+    rows = [re.split(r" {2,}", line, maxsplit=2) for line in said.splitlines()]
+    return "\n".join(row[2] for row in rows if len(row) == 3 and name in row[:2])
 
 
 def test_what_is_not_set_up_is_said_with_what_to_do(home: Home) -> None:
-    assert "run: ssm-ssh setup" in row(home.run("status", expect=1), "setup")
+    assert "Run: ssm-ssh setup" in row(home.run("status", expect=1), "setup")
     assert home.contents() == {}
 
 
@@ -30,13 +33,13 @@ def test_what_is_set_up_is_said(home: Home, way: tuple[str, ...]) -> None:
     assert "uses it" in row(said, "ssh")
     assert "eu-west-1 (from AWS_REGION)" in row(said, "region")
     assert "problem" not in said
-    assert "danger" not in said
+    assert "warning" not in said
 
 
 def test_what_an_upgrade_would_change_is_said(home: Home) -> None:
     home.run("setup")
     home.place.managed.write_bytes(home.place.managed.read_bytes().replace(b"CountMax 40", b"CountMax 41"))
-    assert "run: ssm-ssh setup" in row(home.run("status", expect=1), "problem")
+    assert "Run: ssm-ssh setup" in row(home.run("status", expect=1), "problem")
     home.run("setup")
     home.run("status")
 
@@ -58,7 +61,7 @@ def test_what_is_dangerous_is_said(home: Home) -> None:
     home.write("Host *\n  ForwardAgent yes\n")
     home.run("setup")
     said = home.run("status")
-    assert "~/.ssh/config:3: your agent is forwarded" in row(said, "danger")
+    assert "~/.ssh/config:3: your agent is forwarded" in row(said, "warning")
 
 
 def test_a_configuration_that_ssh_rejects_is_said(home: Home) -> None:
@@ -69,7 +72,7 @@ def test_a_configuration_that_ssh_rejects_is_said(home: Home) -> None:
     )
 
 
-ROWS = ("ssm-ssh", "setup", "ssh", "program", "profile", "region")
+ROWS = ("version", "setup", "ssh", "profile", "region")
 
 
 def data(home: Home) -> Path:
@@ -124,10 +127,10 @@ def test_host_keys_that_nobody_vouches_for_are_said(home: Home) -> None:
         text = "".join(f"i-{number:017x} {ed25519(number + 1).line} {comment}\n" for number, comment in entries)
         (data(home) / name).write_text(text)
         (data(home) / name).chmod(0o600)
-    refused, unverified = row(home.run("status"), "mind").splitlines()
+    refused, unverified = row(home.run("status"), "warning").splitlines()
     first = f"i-{0:017x}"
-    assert refused == f"host keys were refused of i-{8:017x}; look at them: ssm-ssh host-keys i-{8:017x}"
-    assert f"unverified of {first}, i-{1:017x}, i-{2:017x} and 2 more; " in unverified
+    assert refused == f"host keys were refused of i-{8:017x}. Look at them: ssm-ssh host-keys show i-{8:017x}"
+    assert f"unverified of {first}, i-{1:017x}, i-{2:017x} and 2 more. " in unverified
     assert unverified.endswith(f"ssm-ssh host-keys refresh {first}")
     assert f"i-{9:017x}" not in unverified
 
@@ -148,11 +151,11 @@ def test_a_removal_that_nobody_has_confirmed_is_said(home: Home) -> None:
     (state / "push.json").write_text(json.dumps({"version": 1, "eic": {}, "probes": {}, "entries": entries}))
     (state / "push.json").chmod(0o600)
     home.run("setup", XDG_STATE_HOME=str(state.parent))
-    said = row(home.run("status", XDG_STATE_HOME=str(state.parent)), "mind")
-    assert f"entry {0:016x} of admin on i-0123456789abcdef0 was to remove itself at 2001-09-" in said
-    assert "removal not confirmed yet; to confirm: ssm-ssh key sweep i-0123456789abcdef0 admin" in said
+    said = row(home.run("status", XDG_STATE_HOME=str(state.parent)), "note")
+    assert f"entry {0:016x} of admin on i-0123456789abcdef0 was due to remove itself at 2001-09-" in said
+    assert "removal not confirmed yet. To confirm: ssm-ssh key sweep i-0123456789abcdef0 admin" in said
     assert "ec2-user" not in said, "that one is still to be there"
-    assert "2 more removals not confirmed yet; all of them: ssm-ssh key" in said
+    assert "2 more removals not confirmed yet. To list them: ssm-ssh key" in said
 
 
 def test_connections_that_could_not_speak_are_shown(home: Home) -> None:
@@ -169,7 +172,17 @@ def test_connections_that_could_not_speak_are_shown(home: Home) -> None:
     (state / "connections.json").write_text(json.dumps({"version": 1, "connections": entries}))
     (state / "connections.json").chmod(0o600)
     home.run("setup", XDG_STATE_HOME=str(state.parent))
-    told = row(home.run("status", XDG_STATE_HOME=str(state.parent)), "mind")
+    told = row(home.run("status", XDG_STATE_HOME=str(state.parent)), "note")
     assert "ended at" in told
     assert "the agent is gone" in told
     assert f"(process {os.getpid()}) is lost since" in told
+
+
+def test_for_programs(home: Home) -> None:
+    home.run("setup")
+    findings = json.loads(home.run("status", "--json", expect=1, SSM_SSH_KEY="agent", SSH_AUTH_SOCK=""))
+    assert all(set(finding) == {"check", "state", "evidence", "todo"} for finding in findings)
+    problems = {finding["check"]: finding["evidence"] for finding in findings if finding["state"] == "problem"}
+    assert problems["key"].startswith("the key cannot be used: there is no ssh-agent")
+    assert set(problems) <= {"key", "rules"}
+    assert {finding["check"] for finding in findings} >= {"version", "setup", "ssh", "profile", "region"}

@@ -150,7 +150,7 @@ def test_what_is_gone_goes_and_what_leads_elsewhere_is_told(sync: Sync) -> None:
     sync("prod")
     sync.fleet.places[PROD] = [Instance(an_id(1), "web", state="terminated"), Instance(an_id(3), "web")]
     said = sync("prod", "--quiet")
-    assert said == f"Mind: web now leads to {an_id(3)}, before to {an_id(1)}\n"
+    assert said == f"Warning: web now leads to {an_id(3)}, before to {an_id(1)}\n"
     assert sync.aliases() == {"web": an_id(3)}
     assert sync.ssh("web", "hostname") == [an_id(3)]
 

@@ -409,7 +409,7 @@ def test_nobody_who_trusts_anything_gets_a_changed_key_when_verification_is_requ
 
 def test_keys_are_shown_as_ssh_keygen_does_refreshed_and_removed(here: Here) -> None:
     one = here.instance("refreshed")
-    assert "no host key" in here.ssm_ssh(one.instance_id)
+    assert "No host key" in here.ssm_ssh(one.instance_id)
     here.ssm_ssh("refresh", one.instance_id)
     shown = here.ssm_ssh(one.instance_id)
     listed = here.run("ssh-keygen", "-lf", str(here.data / "known_hosts")).stdout
@@ -434,7 +434,7 @@ def test_pruning_forgets_what_is_no_more(here: Here) -> None:
         entry = next(line for line in file.read().splitlines() if line.startswith(first)).partition(" ")[2]
         file.write(f"{ghost} {entry}\n{of_others} {entry}0\n")
     said = here.ssm_ssh("prune")
-    assert said == f"{ghost} is no more: its host keys are removed\n"
+    assert said == f"{ghost} no longer exists: its host keys are removed\n"
     assert here.known(ghost) == []
     assert here.known(of_others)
     assert here.known(here.instance("first").instance_id)
