@@ -354,7 +354,7 @@ class Connection:
                 from ssm_ssh.aws.api.client import Api
                 from ssm_ssh.aws.credentials.source import CredentialSource
 
-                credentials = CredentialSource(self._settings, apart=True)
+                credentials = CredentialSource(self._settings, isolate=True)
                 self._api = Api(self._settings, credentials=credentials, debug=self._log.debug)
         return self._api
 

@@ -480,7 +480,7 @@ def test_a_push_is_shared_while_it_is_young_and_by_nobody_else(aws: Aws) -> None
     assert aws.called == ["eic"]
     aws.authorize(EC2._replace(user="other"))
     aws.authorize(EC2, UserKey("ssh-ed25519 " + "B" * 68))
-    aws.settings.profile = "other"
+    aws.settings = aws.settings.replace(profile="other")
     aws.authorize()
     assert aws.called == ["eic"] * 4
     aws.now += 25

@@ -1,4 +1,4 @@
-"""Which profile, region, endpoints and certificates a command uses: flags, then environment, then ~/.aws/config.
+"""The profile, region, endpoints and certificates of a command: from flags, then environment, then ~/.aws/config.
 
 The order is that of the AWS CLI:
 https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-envvars.html
@@ -8,11 +8,12 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ssm_ssh import names
 from ssm_ssh.aws.config.ini import SharedFiles, expand
 from ssm_ssh.errors import UsageError
+from ssm_ssh.values import text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,24 @@ READ_TIMEOUT = 20.0
 
 
 class AwsSettings:
-    """What `load` found. `env` and the files hold secrets: the repr shows none of either."""
+    """The settings that `load` returns. They do not change, so that threads and providers may share them.
+
+    `env` and the files hold secrets, which the repr does not show.
+    """
+
+    ca_bundle: str | None
+    connect_timeout: float
+    dualstack: bool
+    env: Mapping[str, str]
+    explicit_profile: bool
+    files: SharedFiles
+    fips: bool
+    ignore_endpoints: bool
+    max_attempts: int
+    origin: str
+    profile: str | None
+    read_timeout: float
+    region: str
 
     __slots__ = (
         "ca_bundle",
@@ -58,67 +76,62 @@ class AwsSettings:
         ignore_endpoints: bool = False,
         max_attempts: int = DEFAULT_ATTEMPTS,
         origin: str = "",
+        connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
     ) -> None:
-        self.profile = profile
-        self.explicit_profile = explicit_profile
-        self.region = region
-        self.files = files
-        self.env = env
-        self.ca_bundle = ca_bundle
-        self.fips = fips
-        self.dualstack = dualstack
-        self.ignore_endpoints = ignore_endpoints
-        self.max_attempts = max_attempts
-        self.origin = origin
-        self.connect_timeout = CONNECT_TIMEOUT
-        self.read_timeout = READ_TIMEOUT
+        values = locals()
+        for name in self.__slots__:
+            object.__setattr__(self, name, values[name])
+
+    def __setattr__(self, name: str, _value: object) -> None:
+        raise AttributeError(f"AwsSettings.{name} cannot change: use replace()")
 
     def __repr__(self) -> str:
         return f"AwsSettings(profile={self.profile!r}, region={self.region!r})"
 
+    def replace(self, **changes: Any) -> AwsSettings:  # noqa: ANN401 - the values of the constructor
+        """Return these settings with `changes`."""
+        return AwsSettings(**{**{name: getattr(self, name) for name in self.__slots__}, **changes})
+
     @property
     def profile_name(self) -> str:
-        """The profile's name, `default` where none was chosen."""
+        """The profile's name, `default` if none was chosen."""
         return self.profile or "default"
 
     @property
     def where(self) -> str:
-        """Region, profile and by what they were chosen, for a person who may have meant others."""
+        """Region, profile and what chose them, for a person who may have meant others."""
         chosen = f": {self.origin}" if self.origin else ""
-        # As for the AWS CLI: then the profile gives the region and the rest, and not the credentials.
+        # As in the AWS CLI, the profile then gives the region and other settings, but not the credentials.
         keys = "; keys of AWS_ACCESS_KEY_ID" if self.profile and self.keys_of_environment else ""
         return f"{self.region} (profile '{self.profile_name}'{chosen}{keys})"
 
     @property
     def keys_of_environment(self) -> bool:
-        """Whether the environment's access key is used, whatever AWS_PROFILE says."""
+        """Whether the access key of the environment takes precedence over AWS_PROFILE."""
         return bool(self.env.get("AWS_ACCESS_KEY_ID")) and not self.explicit_profile
 
     def reread(self) -> AwsSettings:
-        """Return a copy with the files of ~/.aws as they are now; profile and region stay. Raises UsageError."""
-        copy = AwsSettings.__new__(AwsSettings)
-        for name in AwsSettings.__slots__:
-            setattr(copy, name, getattr(self, name))
-        copy.files = SharedFiles(self.env)
-        return copy
+        """Return these settings with the current contents of the shared files. Raises UsageError."""
+        return self.replace(files=SharedFiles(self.env))
 
     def endpoint_url(self, service: str) -> str | None:
         """Return the configured endpoint URL of `service` (`ssm`, `ec2-instance-connect`, ...), or None.
 
-        AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL, the profile's `services` section, the profile's endpoint_url.
-        The gateway (`ssmmessages`) takes only what names it: the global URL is that of an API, and an API that
-        stands in for AWS tells its gateway's address itself, in StreamUrl. Raises UsageError for a `services`
-        setting that names no section.
+        The order is AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL, the profile's `services` section, the profile's
+        endpoint_url. Only settings for the gateway (`ssmmessages`) apply to it: a global URL is that of an API, and an
+        API that replaces AWS names its gateway in StreamUrl. Raises UsageError for a `services` setting without its
+        section.
         """
         if self.ignore_endpoints:
             return None
         everywhere = service != "ssmmessages"
         key = service.replace("-", "_")
-        found = self.env.get(f"AWS_ENDPOINT_URL_{key.upper()}")
-        if not found and everywhere:
-            found = self.env.get("AWS_ENDPOINT_URL")
-        if found:
-            return found
+        url = self.env.get(f"AWS_ENDPOINT_URL_{key.upper()}")
+        if not url and everywhere:
+            url = self.env.get("AWS_ENDPOINT_URL")
+        if url:
+            return url
         values = self.files.profiles.get(self.profile_name, {})
         name = values.get("services")
         if name is not None:
@@ -131,8 +144,7 @@ class AwsSettings:
             own = section.get(key)
             if isinstance(own, dict) and own.get("endpoint_url"):
                 return own["endpoint_url"]
-        url = values.get("endpoint_url")
-        return url if everywhere and isinstance(url, str) and url else None
+        return text_member(values, "endpoint_url") or None if everywhere else None
 
 
 def load(
@@ -147,8 +159,8 @@ def load(
 ) -> AwsSettings:
     """Return the settings for `profile` and `region` as given by flags (None or empty: not given).
 
-    `env` defaults to the process's environment, `files` to those that it names. `fallback_region` holds where nothing
-    else names one; `origin` is what errors say of how profile and region were chosen. Raises UsageError when a
+    `env` defaults to the process's environment, `files` to those that it names. `fallback_region` is used if nothing
+    else names a region. `origin` tells in errors how profile and region were chosen. Raises UsageError when a
     profile, a region or a value is not usable.
     """
     env = os.environ if env is None else env
@@ -160,24 +172,21 @@ def load(
     values = files.profiles.get(chosen or "default", {})
 
     def setting(name: str, variable: str | None = None) -> str | None:
-        found = (env.get(variable) if variable else None) or values.get(name)
-        return found if isinstance(found, str) and found else None
+        return (env.get(variable) if variable else None) or text_member(values, name) or None
 
-    found_region = (
-        region or env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or setting("region") or fallback_region
-    )
-    if not found_region:
+    region = region or env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or setting("region") or fallback_region
+    if not region:
         raise _no_region(chosen, files)
     fips = _true(setting("use_fips_endpoint", "AWS_USE_FIPS_ENDPOINT"))
-    if found_region.startswith("fips-") or found_region.endswith("-fips"):
-        # What the pseudo regions of older tools mean; botocore translates them in the same way.
-        found_region, fips = found_region.replace("fips-", "").replace("-fips", ""), True
-    # The last is that of the requests library, which botocore takes over.
+    if region.startswith("fips-") or region.endswith("-fips"):
+        # The pseudo regions of older tools; botocore translates them in the same way.
+        region, fips = region.replace("fips-", "").replace("-fips", ""), True
+    # The last variable belongs to the requests library; botocore reads it too.
     bundle = ca_bundle or setting("ca_bundle", "AWS_CA_BUNDLE") or env.get("REQUESTS_CA_BUNDLE")
     return AwsSettings(
         profile=chosen,
         explicit_profile=bool(profile),
-        region=check_region(found_region),
+        region=check_region(region),
         files=files,
         env=env,
         ca_bundle=expand(bundle, env) if bundle else None,
@@ -190,7 +199,7 @@ def load(
 
 
 def check_region(region: str) -> str:
-    """Return `region` when it can be a region's name; raises UsageError otherwise."""
+    """Return `region` if it can be the name of a region. Raises UsageError otherwise."""
     if not names.is_region(region):
         raise UsageError(f"'{region[:80]}' is not the name of a region", names.REGION_HINT)
     return region
@@ -204,7 +213,7 @@ def _attempts(value: str | None) -> int:
     if value is None:
         return DEFAULT_ATTEMPTS
     if not (value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= 1000):
-        raise UsageError(f"max_attempts is '{value[:80]}'", "Set AWS_MAX_ATTEMPTS to a number from 1 to 1000")
+        raise UsageError(f"max_attempts is '{value[:80]}'", "Set it, or AWS_MAX_ATTEMPTS, to a number from 1 to 1000")
     return int(value)
 
 
@@ -215,7 +224,7 @@ def _no_profile(profile: str, files: SharedFiles) -> UsageError:
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return UsageError(
         f"profile '{profile[:80]}' is not in {files.config_path} or {files.credentials_path}{_unread(files)}",
-        f"Configured profiles: {shown}" if names else f"No profile is configured; run: {configure(profile)}",
+        f"Configured profiles: {shown}" if names else f"Configure it: {configure(profile)}",
     )
 
 
@@ -225,7 +234,7 @@ def _no_region(profile: str | None, files: SharedFiles) -> UsageError:
     return UsageError(
         "no AWS region: there is no --region, AWS_REGION, AWS_DEFAULT_REGION, or region in profile "
         f"'{profile or 'default'}' of {files.config_path}{_unread(files)}",
-        f"Set one, for example: {set_region(profile or '')}",
+        f"Set it, for example: {set_region(profile or '')}",
     )
 
 

@@ -1,4 +1,4 @@
-"""An AWS access key as it is handed about: what signs, until when, and where it is from."""
+"""An AWS access key with its expiry and its origin."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from ssm_ssh.errors import CredentialsError
 
 
 class Credentials:
-    """An access key, and until when it is good (seconds since the epoch, None: no end known).
+    """An access key that is valid until `expires` (seconds since the epoch; None: unknown).
 
-    `source` says in words where it is from. The repr shows that and nothing else.
+    `source` is its origin in words. The repr shows only that.
     """
 
     __slots__ = ("access_key", "expires", "secret_key", "source", "token")
@@ -26,19 +26,19 @@ class Credentials:
         return f"Credentials(source={self.source!r})"
 
     def same_key(self, other: Credentials) -> bool:
-        """Return whether `other` would sign in the same way."""
+        """Return whether `other` makes the same signatures."""
         mine = (self.access_key, self.secret_key, self.token)
         return mine == (other.access_key, other.secret_key, other.token)
 
 
-def usable(
+def checked_credentials(
     access_key: str, secret_key: str, token: str | None, *, expires: float | None = None, source: str
 ) -> Credentials:
-    """Return the Credentials, unless they hold what no key holds and what no header may: line breaks, say."""
+    """Return Credentials. Raises CredentialsError for characters that no key has, such as line breaks."""
     for value in (access_key, secret_key, token or "x"):
         if not (value.isascii() and value.isprintable()) or " " in value:
             raise CredentialsError(
-                f"a key from {source} holds a space, a line break or a character that no key has",
-                "It was probably copied with something around it; set it again",
+                f"a key from {source} contains a space, a line break or another character that no key has",
+                "Set it again: it was probably copied with some text around it",
             )
     return Credentials(access_key, secret_key, token, expires=expires, source=source)

@@ -1,4 +1,4 @@
-"""base64url without padding (RFC 7515, appendix C), as PKCE and JSON Web Tokens use it."""
+"""base64url without padding (RFC 7515, appendix C), for PKCE and JSON Web Tokens."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import base64
 
 
 def unpadded(data: bytes) -> str:
-    """Return base64url without padding, as PKCE and JWTs use it."""
+    """Return `data` in base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -1,7 +1,7 @@
-"""Credentials that take more than reading a file: SSO, roles, MFA, processes, containers, instance metadata.
+"""Credentials of botocore's chain: SSO, roles, MFA, processes, containers and instance metadata.
 
-All of it is botocore's work, with the AWS CLI's cache beside it, so that a role assumed (or an MFA code given) for
-the CLI serves here as well. This module is imported only when such credentials are asked for.
+botocore uses the AWS CLI's cache, so that a role assumed, or an MFA code given, for the CLI serves here too. This
+module is imported only when such credentials are needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from botocore.utils import JSONFileCache
 from ssm_ssh.aws.config.cli_hint import configure, whoami
 from ssm_ssh.aws.config.ini import expand
 from ssm_ssh.aws.config.login_source import profile_with_login, renewal_hint
-from ssm_ssh.aws.credentials.access_key import Credentials, usable
+from ssm_ssh.aws.credentials.access_key import Credentials, checked_credentials
 from ssm_ssh.aws.credentials.dpop import CrtEc
 from ssm_ssh.aws.credentials.mfa import ask
 from ssm_ssh.aws.credentials.relogin import offer_login
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 
 def open_chain(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credentials]:
-    """Return a function that returns current credentials; botocore renews them as they age.
+    """Return a function that returns current credentials; botocore renews them before they expire.
 
-    `may_ask`: whether a person may be asked on the terminal, for an MFA code or to log in again. Both this call and the
-    function raise CredentialsError or NetworkError. Other than the settings, botocore reads the process's own
-    environment.
+    `may_ask`: whether a person may be asked on the terminal, for an MFA code or to log in again. Both this call and
+    the function raise CredentialsError and NetworkError. Unlike `settings`, botocore reads the environment of this
+    process.
     """
     _sign_without_awscrt()
     if not may_ask or profile_with_login(settings.files, settings.profile_name) is None:
@@ -70,47 +70,47 @@ def _open(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credentials]:
         cache: Any = _Cache(expand("~/.aws/cli/cache", settings.env))
         resolver = create_credential_resolver(session, cache=cache, region_name=settings.region)
         _keep_off_stdin(resolver, ask if may_ask else _cannot_ask)
-        found = resolver.load_credentials()
+        loaded = resolver.load_credentials()
     except SsmSshError:
         raise
     except Exception as error:
         raise _explain(error, settings) from None
-    if found is None:
+    if loaded is None:
         raise _missing(settings)
 
     def current() -> Credentials:
         try:
-            frozen = found.get_frozen_credentials()
+            frozen = loaded.get_frozen_credentials()
         except SsmSshError:
             raise
         except Exception as error:
             raise _explain(error, settings) from None
         if not frozen.access_key or not frozen.secret_key:
             raise _missing(settings)
-        end = getattr(found, "_expiry_time", None)
-        return usable(
+        end = getattr(loaded, "_expiry_time", None)
+        return checked_credentials(
             frozen.access_key,
             frozen.secret_key,
             frozen.token or None,
             expires=end.timestamp() if end is not None else None,
-            source=f"{found.method} (profile '{settings.profile_name}')",
+            source=f"{loaded.method} (profile '{settings.profile_name}')",
         )
 
     return current
 
 
 def _sign_without_awscrt() -> None:
-    """Give botocore what it renews a sign-in (login_session) with, where awscrt is not installed.
+    """Let botocore renew a sign-in (login_session) without awscrt, if that is not installed.
 
-    The tests see to it that these names stay right; a botocore without sign-in has no use for them.
+    Tests check that botocore still uses these names. A botocore without sign-in ignores them.
     """
     if getattr(botocore.credentials, "EC", None) is None:
         botocore.credentials.EC = CrtEc  # type: ignore[attr-defined]  # of a newer botocore than its types
 
 
 def _session(settings: AwsSettings) -> botocore.session.Session:
-    # A profile that botocore is told as an argument excludes the environment's keys; one that AWS_PROFILE names
-    # does not. It has to learn which of the two this is.
+    # For botocore a profile given as an argument excludes the keys of the environment, and a profile of AWS_PROFILE
+    # does not. It must be told which of the two this is.
     session = botocore.session.Session(
         profile=settings.profile if settings.explicit_profile else None,
         session_vars=None if settings.explicit_profile else {"profile": (None, None, settings.profile, None)},
@@ -129,7 +129,7 @@ def _session(settings: AwsSettings) -> botocore.session.Session:
 
 
 class _Cache(JSONFileCache):
-    """The AWS CLI's cache; a home that cannot be written only means that nothing is kept."""
+    """The AWS CLI's cache. In a read-only home directory nothing is cached."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
@@ -142,9 +142,9 @@ class _Cache(JSONFileCache):
 
 
 def _keep_off_stdin(resolver: Any, prompter: Callable[[str], str]) -> None:  # noqa: ANN401 - reaches into botocore
-    """Keep botocore's prompt and the processes that it starts from stdin, which holds the bytes that ssh sends.
+    """Keep botocore's prompt and its child processes away from stdin, which carries the bytes that ssh sends.
 
-    botocore has parameters for both, but does not pass them on; the tests see to it that these names stay right.
+    botocore has parameters for both but does not pass them on. Tests check that it still uses these names.
     """
     roles = resolver.get_provider("assume-role")
     roles._prompter = prompter
@@ -165,7 +165,7 @@ def _start(arguments: list[str], **how: Any) -> subprocess.Popen[bytes]:  # noqa
 
 def _cannot_ask(_prompt: str) -> str:
     raise CredentialsError(
-        "the role's session has ended, and a new one needs an MFA code", "Close this connection and connect again"
+        "the role's session has ended, and the next needs an MFA code", "Close this connection and connect again"
     )
 
 
@@ -175,39 +175,40 @@ def _missing(settings: AwsSettings) -> CredentialsError:
     return CredentialsError(
         f"no AWS credentials in the environment, for profile '{name}' in {settings.files.config_path} and "
         f"{settings.files.credentials_path}, or from container or instance metadata{unread}",
-        f"Choose another profile with AWS_PROFILE, or give this one keys: {configure(settings.profile or '')}",
+        f"Choose another profile with AWS_PROFILE, or configure this one: {configure(settings.profile or '')}",
     )
 
 
 def _explain(error: Exception, settings: AwsSettings) -> SsmSshError:
-    """Return our error for whatever a provider raised."""
+    """Return the error for an exception of a provider."""
     name = settings.profile_name
-    said = printable(error)
+    reason = printable(error)
     if isinstance(error, (failures.SSOError, failures.TokenRetrievalError)):
         return LoginRequired(
-            f"the SSO session of profile '{name}' has expired or was never opened",
+            f"the SSO session of profile '{name}' has expired or does not exist",
             renewal_hint(settings),
         )
     if isinstance(error, failures.LoginInsufficientPermissions):
         return CredentialsError(
-            f"the sign-in of profile '{name}' is not allowed to get keys", "Ask for signin:CreateOAuth2Token"
+            f"the sign-in of profile '{name}' may not get credentials", "Ask for signin:CreateOAuth2Token"
         )
     if isinstance(error, failures.LoginError):
-        return LoginRequired(f"the login of profile '{name}' has expired or was never made", renewal_hint(settings))
+        return LoginRequired(f"the login of profile '{name}' has expired or does not exist", renewal_hint(settings))
     if isinstance(error, failures.RefreshWithMFAUnsupportedError):
         return CredentialsError(
-            "the role's session has ended, and a new one needs an MFA code", "Close this connection and connect again"
+            "the role's session has ended, and the next needs an MFA code",
+            "Close this connection and connect again",
         )
     if isinstance(error, failures.ClientError):
         return _from_sts(error, settings)
     if isinstance(error, failures.SSLError):
         return CredentialsError(
-            f"the certificate of the service that gives credentials did not verify: {said}", "Check AWS_CA_BUNDLE"
+            f"the TLS certificate of the credential service did not verify: {reason}", "Check AWS_CA_BUNDLE"
         )
     if isinstance(error, (failures.ConnectionError, failures.HTTPClientError)):
-        return NetworkError(f"cannot reach the service that gives credentials: {said}", "Check network and HTTPS_PROXY")
+        return NetworkError(f"the credential service cannot be reached: {reason}", "Check the network and HTTPS_PROXY")
     return CredentialsError(
-        f"no credentials for profile '{name}': {said or type(error).__name__}",
+        f"no credentials for profile '{name}': {reason or type(error).__name__}",
         f"Check it with: {whoami(name)}",
     )
 
@@ -222,7 +223,7 @@ def _from_sts(error: failures.ClientError, settings: AwsSettings) -> Credentials
     if code in {"ExpiredToken", "ExpiredTokenException"}:
         hint = renewal_hint(settings)
     elif "MultiFactorAuthentication" in message:
-        hint = "The MFA code was wrong, old or used before; wait for the next one"
+        hint = "Wait for the next MFA code: this one was wrong, old or used before"
     elif operation == "GetRoleCredentials":
         hint = f"Check sso_account_id and sso_role_name in profile '{name}'"
     elif code in {"AccessDenied", "AccessDeniedException"}:

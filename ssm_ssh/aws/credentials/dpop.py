@@ -1,7 +1,7 @@
-"""Proof that the holder of a private key asks (DPoP): what sign-in wants with each request for a token.
+"""Proof of possession of a private key (DPoP), which sign-in requires with each request for a token.
 
-https://www.rfc-editor.org/rfc/rfc9449. botocore makes it with awscrt, which is large, and which botocore loads at each
-start where it is installed; the key pair and the signature are plain ECDSA on P-256, which `cryptography` does.
+https://www.rfc-editor.org/rfc/rfc9449. botocore makes it with awscrt, which is large and which an installed botocore
+loads at every start. Key pair and signature are plain ECDSA on P-256, for which `cryptography` suffices.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 _SIZE = 32
-# A SEC1 key up to its private number: version 1, then 32 bytes. The curve behind it is optional.
+# A SEC1 key up to its private number: version 1, then 32 bytes. The curve after it is optional.
 _SEC1_START = b"\x02\x01\x01\x04\x20"
 
 
 class DpopKey:
-    """A private key on P-256, with the methods by which botocore uses one of awscrt."""
+    """A private key on P-256, with the methods of awscrt's keys that botocore calls."""
 
     def __init__(self, key: EllipticCurvePrivateKey) -> None:
         self._key = key
@@ -44,14 +44,14 @@ class DpopKey:
         return self._key.sign(digest, ECDSA(Prehashed(SHA256())))
 
     def pem(self) -> str:
-        """Return the key as the cache holds it: SEC1 in PEM."""
+        """Return the key in the format of the cache: SEC1 in PEM."""
         from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode("ascii")
 
 
 class CrtEc:
-    """What botocore calls `awscrt.crypto.EC`, as far as it uses that."""
+    """The part of `awscrt.crypto.EC` that botocore uses."""
 
     @staticmethod
     def new_key_from_der_data(der: bytes) -> DpopKey:
@@ -73,7 +73,7 @@ class CrtEc:
 
     @staticmethod
     def decode_der_signature(signature: bytes) -> tuple[bytes, bytes]:
-        """Return r and s of a DER signature, which botocore 1.41 joined without padding them."""
+        """Return r and s of a DER signature; botocore 1.41 joins them without padding."""
         pair = CrtEc.decode_der_signature_to_padded_pair(signature)
         return pair[:_SIZE], pair[_SIZE:]
 
@@ -94,7 +94,7 @@ def new_key() -> DpopKey:
 
 
 def load_key(pem: str) -> DpopKey:
-    """Return the key in `pem`. Raises CredentialsError for what is none."""
+    """Return the key in `pem`. Raises CredentialsError if it is not a key."""
     lines = [line for line in pem.splitlines() if not line.startswith("-----")]
     try:
         return CrtEc.new_key_from_der_data(base64.b64decode("".join(lines)))

@@ -1,9 +1,9 @@
-"""The chain of botocore in a process of its own, which ends when it has given credentials.
+"""botocore's chain in a helper process, which ends once it has returned credentials.
 
-botocore takes 14 to 25 MB and 150 ms of a core. A connection lives for hours, and needs it for a moment at the start
-and at each renewal; meanwhile, with a core and an interpreter to itself, it is not in the way of the network.
+botocore takes 14 to 25 MB and 150 ms of CPU. A connection lives for hours and needs botocore only for a moment, at the
+start and at each renewal. With an interpreter of its own, botocore does not delay the network meanwhile.
 
-The child is asked and answers over pipes, in JSON. The secrets pass there and nowhere else.
+Request and answer are JSON over pipes. Secrets pass only there.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 
     from ssm_ssh.aws.config.settings import AwsSettings
 
-# Seconds for credentials that no person is asked for: a `credential_process` or an endpoint that hangs.
+# Seconds for credentials that need no person: a `credential_process` or an endpoint may hang.
 _UNATTENDED = 60.0
-# Seconds that a process which nobody waits for any more may take to leave the terminal as it was.
+# Seconds that an abandoned helper may take to restore the terminal.
 _UNWIND = 10.0
 _SETTINGS = ("profile", "explicit_profile", "region", "ca_bundle", "connect_timeout", "read_timeout", "max_attempts")
 
 
 def open_chain(settings: AwsSettings, *, may_ask: bool) -> Callable[[], Credentials]:
-    """Do what chain.open_chain does, elsewhere. Both this call and the function raise the same errors."""
-    waiting = [_ask(settings, may_ask=may_ask)]
+    """Do what botocore_chain.open_chain does, in a helper process, and raise the same errors."""
+    unused = [_request(settings, may_ask=may_ask)]
 
     def current() -> Credentials:
-        return waiting.pop() if waiting else _ask(settings, may_ask=False)
+        return unused.pop() if unused else _request(settings, may_ask=False)
 
     return current
 
 
-def _ask(settings: AwsSettings, *, may_ask: bool) -> Credentials:
+def _request(settings: AwsSettings, *, may_ask: bool) -> Credentials:
     import subprocess
     import threading
 
     timer: threading.Timer | None = None
-    question = {name: getattr(settings, name) for name in _SETTINGS}
+    values = {name: getattr(settings, name) for name in _SETTINGS}
     try:
-        # stderr is ssh's: who waits for its end is not to wait for this.
+        # stderr belongs to ssh: a program that waits for its end must not wait for the helper.
         with subprocess.Popen(
             module(__name__),
             stdin=subprocess.PIPE,
@@ -58,12 +58,12 @@ def _ask(settings: AwsSettings, *, may_ask: bool) -> Credentials:
         ) as child:
             if child.stdin is None or child.stdout is None:
                 raise _failed()
-            # stdin stays open meanwhile: its end tells the child that nobody waits any more.
+            # stdin stays open meanwhile: its end tells the child that it has been abandoned.
             if not may_ask:
                 timer = threading.Timer(_UNATTENDED, child.kill)
                 timer.daemon = True
                 timer.start()
-            child.stdin.write(json.dumps({"settings": question, "may_ask": may_ask}).encode() + b"\n")
+            child.stdin.write(json.dumps({"settings": values, "may_ask": may_ask}).encode() + b"\n")
             child.stdin.flush()
             answer = json_object(child.stdout.read())
             if timer is not None:
@@ -83,30 +83,28 @@ def _ask(settings: AwsSettings, *, may_ask: bool) -> Credentials:
 def _failed() -> CredentialsError:
     from ssm_ssh.aws.config.cli_hint import whoami
 
-    return CredentialsError("the process that was to get AWS credentials has failed", f"Check them with: {whoami()}")
+    return CredentialsError("the helper process for AWS credentials has failed", f"Check them with: {whoami()}")
 
 
 def _answer(line: bytes) -> dict[str, Any]:
     from ssm_ssh.aws.config.settings import load
     from ssm_ssh.aws.credentials.botocore_chain import open_chain as open_here
 
-    asked = json.loads(line)
-    values = asked["settings"]
+    request = json.loads(line)
+    values = request["settings"]
     try:
-        settings = load(profile=values["profile"], region=values["region"])
-        for name, value in values.items():
-            setattr(settings, name, value)
-        found = open_here(settings, may_ask=asked["may_ask"])()
+        settings = load(profile=values["profile"], region=values["region"]).replace(**values)
+        credentials = open_here(settings, may_ask=request["may_ask"])()
     except SsmSshError as error:
         return {"error": error.message, "hint": error.hint, "kind": type(error).__name__}
     except Exception as error:
-        said = f"unexpected error while AWS credentials were looked for: {describe_unexpected(error)}"
-        return {"error": said, "hint": "", "kind": "CredentialsError"}
-    return {name: getattr(found, name) for name in Credentials.__slots__}
+        message = f"unexpected error while loading AWS credentials: {describe_unexpected(error)}"
+        return {"error": message, "hint": "", "kind": "CredentialsError"}
+    return {name: getattr(credentials, name) for name in Credentials.__slots__}
 
 
 class _Interrupted(BaseException):
-    """Nobody waits for the answer any more."""
+    """The helper has been abandoned."""
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -114,20 +112,20 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def main() -> None:
-    """Read one question from stdin and write its answer to stdout."""
+    """Read one request from stdin and write its answer to stdout."""
     import os
     import signal
     import threading
     import time
 
-    # Ctrl-C is for ssh to judge (it may be in the background by now); without it stdin ends. A handler, unlike an
-    # ignored signal, is not handed on to the programs that a profile names.
+    # ssh decides about Ctrl-C, perhaps in the background; when it ends, so does stdin. Unlike an ignored signal, a
+    # handler is not inherited by the programs that a profile names.
     signal.signal(signal.SIGINT, lambda *_: None)
-    # An end from outside unwinds, for the terminal may be asking for an MFA code just now, without echo.
+    # SIGTERM unwinds the stack: the terminal may be asking for an MFA code now, with echo off.
     signal.signal(signal.SIGTERM, _interrupt)
     asking = threading.get_ident()
     out = os.dup(1)
-    os.dup2(2, 1)  # what anybody prints is no answer
+    os.dup2(2, 1)  # printed text must not mix with the answer
     line = sys.stdin.buffer.readline()
 
     def leave() -> None:

@@ -1,4 +1,4 @@
-"""Asking a person for an MFA code: on the terminal itself, for stdin and stdout carry the SSH stream."""
+"""Ask a person for an MFA code on the terminal, because stdin and stdout carry the SSH stream."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ssm_ssh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HINT = "Run any aws command with this profile in a terminal first: its cached session is used here too"
+_HINT = "Run any aws command with this profile in a terminal first: ssm-ssh uses its cached session"
 # Seconds to find the device and type six digits.
 _PATIENCE = 120.0
 _LONGEST = 64
-# Several profiles may need a code at the same time; a person answers one question after the other.
+# Several profiles may need a code at the same time, but a person answers one question after the other.
 _one_at_a_time = threading.Lock()
 
 
 def ask(prompt: str, *, terminal: str = "/dev/tty", patience: float = _PATIENCE, echo: bool = False) -> str:
-    """Return the line that a person types at `terminal` after `prompt`; unechoed, unless `echo`.
+    """Return the line that a person types on `terminal` after `prompt`, echoed if `echo`.
 
-    Raises CredentialsError when there is no terminal, when this process is not in its foreground (writing its
-    settings would stop the process for good), and when nothing comes within `patience` seconds.
+    Raises CredentialsError when there is no terminal, when this process is not in its foreground (changing the
+    terminal's settings would stop the process), and when no line is typed within `patience` seconds.
     """
     try:
         fd = os.open(terminal, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
-        raise CredentialsError("an MFA code is needed, and there is no terminal to ask on", _HINT) from None
+        raise CredentialsError("an MFA code is needed, but there is no terminal to ask for it", _HINT) from None
     try:
         with _one_at_a_time, _foreground(fd, echo=echo):
             os.write(fd, printable(prompt).encode("ascii") + b" ")
@@ -42,7 +42,7 @@ def ask(prompt: str, *, terminal: str = "/dev/tty", patience: float = _PATIENCE,
                 if not echo:
                     os.write(fd, b"\n")
     except OSError:
-        raise CredentialsError("an MFA code is needed, and the terminal cannot be used", _HINT) from None
+        raise CredentialsError("an MFA code is needed, but the terminal cannot be used", _HINT) from None
     finally:
         os.close(fd)
 
@@ -53,14 +53,14 @@ def _foreground(fd: int, *, echo: bool) -> Iterator[None]:
 
     try:
         if os.tcgetpgrp(fd) != os.getpgrp():
-            raise CredentialsError("an MFA code is needed, and ssh runs in the background", _HINT)
+            raise CredentialsError("an MFA code is needed, but ssh runs in the background", _HINT)
         before = termios.tcgetattr(fd)
         quiet = termios.tcgetattr(fd)
         if not echo:
             quiet[3] &= ~termios.ECHO
         termios.tcsetattr(fd, termios.TCSAFLUSH, quiet)
     except termios.error:
-        raise CredentialsError("an MFA code is needed, and the terminal cannot be used", _HINT) from None
+        raise CredentialsError("an MFA code is needed, but the terminal cannot be used", _HINT) from None
     try:
         yield
     finally:
@@ -71,9 +71,9 @@ def _line(fd: int, until: float) -> str:
     typed = b""
     while not typed.endswith(b"\n"):
         if not select.select([fd], [], [], max(0.0, until - time.monotonic()))[0]:
-            raise CredentialsError("nobody typed the MFA code in time", "Connect again and type it")
-        got = os.read(fd, _LONGEST)
-        if not got or len(typed) > _LONGEST:
+            raise CredentialsError("no MFA code was typed in time", "Connect again and type it")
+        read = os.read(fd, _LONGEST)
+        if not read or len(typed) > _LONGEST:
             raise CredentialsError("no MFA code was typed", "Connect again and type it")
-        typed += got
+        typed += read
     return typed.decode("ascii", "replace").strip()

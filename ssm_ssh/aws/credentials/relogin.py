@@ -1,4 +1,4 @@
-"""Offering a login to a person whose login has expired: on the terminal, for stdin and stdout carry the SSH stream."""
+"""Offer a login on the terminal to a person whose login has expired; stdin and stdout carry the SSH stream."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from ssm_ssh.aws.config.settings import AwsSettings
     from ssm_ssh.storage.private_dir import Folder
 
-# Seconds to read the question, and to log in: the codes of AWS live for ten minutes.
+# Seconds to answer the question, and to log in: the codes of AWS are valid for ten minutes.
 _QUESTION_SECONDS = 60.0
 _LOGIN_SECONDS = 630.0
-# The file whose bytes are locked, that of the last no, and the seconds for which it answers connections that began with
-# the one that asked.
+# The file whose bytes are locked, the file of the last refusal, and the seconds for which that refusal counts for other
+# connections of the same command.
 _TURNS, _DECLINED = "login.turns", "login.declined"
 _DECLINED_SECONDS = 10.0
 # A command over many accounts asks for one login after the other, and for each only once.
@@ -39,9 +39,9 @@ _declined: set[str] = set()
 def offer_login(settings: AwsSettings, still_needed: Callable[[], bool], *, terminal: str = "/dev/tty") -> bool:
     """Ask whether to log in now, and do it; return whether credentials can be tried again.
 
-    False where there is no login to renew, no terminal in whose foreground this process is, or no yes in time.
-    Of several connections on one terminal one asks, and the others wait for what comes of it: `still_needed` is how
-    they know.
+    Return False if there is no login to renew, if this process is not in the foreground of a terminal, or if the
+    answer is not yes in time. Of several connections on one terminal, one asks and the others wait; `still_needed`
+    tells them afterwards whether a login is still missing.
     """
     profile = profile_with_login(settings.files, settings.profile_name)
     if profile is None:
@@ -59,7 +59,7 @@ def offer_login(settings: AwsSettings, still_needed: Callable[[], bool], *, term
 
 
 class _Turn:
-    """The right to ask about one login on this terminal, while no other process does."""
+    """The exclusive right to ask about one login on this terminal."""
 
     def __init__(self, profile: str, folder: Folder | None) -> None:
         self.name = hashlib.sha1(f"{os.getsid(0)} {profile}".encode(), usedforsecurity=False).hexdigest()
@@ -67,7 +67,7 @@ class _Turn:
 
     @property
     def declined(self) -> bool:
-        """Whether the person has just said no to another process, or has not logged in."""
+        """Whether the person has just declined in another process, or failed to log in."""
         if self._folder is None:
             return False
         with suppress(StateError):
@@ -77,7 +77,7 @@ class _Turn:
         return False
 
     def decline(self) -> None:
-        """Tell the processes that wait for their turn."""
+        """Tell the waiting processes that the person has declined."""
         if self._folder is not None:
             with suppress(StateError):
                 self._folder.write(_DECLINED, self.name.encode())
@@ -87,7 +87,7 @@ class _Turn:
 def _turn(profile: str) -> Iterator[_Turn]:
     with ExitStack() as stack:
         turn = _Turn(profile, None)
-        with suppress(StateError):  # without a folder, each asks for itself
+        with suppress(StateError):  # without a folder, each process asks
             folder = stack.enter_context(open_folder(state_folder()))
             turn = _Turn(profile, folder)
             stack.enter_context(folder.turn(_TURNS, int(turn.name[:14], 16), _QUESTION_SECONDS + _LOGIN_SECONDS))
@@ -105,7 +105,7 @@ def _asked(profile: str, terminal: str) -> bool:
 def _log_in(profile: str, settings: AwsSettings, terminal: str) -> bool:
     command = [*program(), "login"]
     if settings.env.get("SSH_CONNECTION"):
-        command.append("--no-browser")  # the person's browser is on another computer
+        command.append("--no-browser")  # the browser is on another computer
     try:
         fd = os.open(terminal, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:

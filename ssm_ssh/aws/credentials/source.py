@@ -1,9 +1,8 @@
-"""AWS credentials: from the environment and from static keys in the shared files at once, all else through botocore.
+"""AWS credentials: static keys of the environment and the shared files directly, all others through botocore.
 
 The order is that of botocore's default chain, which the AWS CLI uses:
 https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-authentication.html#cli-chap-authentication-precedence
-Importing botocore takes longer than everything else before the first byte, so the cases that need no code of its
-own never touch it.
+Importing botocore takes longer than everything else before the first byte, so static keys are read without it.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from ssm_ssh.aws.credentials.access_key import usable
+from ssm_ssh.aws.credentials.access_key import checked_credentials
 from ssm_ssh.errors import CredentialsError, SsmSshError
 
 if TYPE_CHECKING:
@@ -22,28 +21,28 @@ if TYPE_CHECKING:
     from ssm_ssh.aws.config.settings import AwsSettings
     from ssm_ssh.aws.credentials.access_key import Credentials
 
-# Seconds before the end at which new credentials are fetched: what is signed now may be checked a little later.
-EARLY = 120.0
-# Profile settings with which another provider of botocore's chain answers before the static keys of a file do.
+# Seconds before their end at which credentials are renewed: AWS may check a signature a little later.
+RENEWAL_MARGIN = 120.0
+# Profile settings whose provider precedes the static keys of a file in botocore's chain.
 _BEFORE_CREDENTIALS_FILE = ("role_arn", "web_identity_token_file", "sso_account_id", "sso_role_name")
 _BEFORE_CONFIG_FILE = (*_BEFORE_CREDENTIALS_FILE, "login_session", "credential_process")
-# How nearly every tool writes the time at which credentials end; other spellings need a parser that takes its time.
-_USUAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+# The format in which nearly all tools write AWS_CREDENTIAL_EXPIRATION; others need a parser that is slow to import.
+_USUAL_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)"
 
 
 class CredentialSource:
-    """Where a program's credentials come from, for as long as it runs. Threads may share it.
+    """The source of a program's credentials for as long as it runs. Threads may share it.
 
-    Only the first look may ask a person for an MFA code: later, the terminal belongs to the SSH session.
+    Only the first load may ask a person for an MFA code: later, the terminal belongs to the SSH session.
     """
 
-    def __init__(self, settings: AwsSettings, clock: Callable[[], float] = time.time, *, apart: bool = False) -> None:
-        """`apart`: what needs botocore is got in a process of its own, which spares this one its weight."""
+    def __init__(self, settings: AwsSettings, clock: Callable[[], float] = time.time, *, isolate: bool = False) -> None:
+        """`isolate`: run botocore in a helper process, so that this process need not import it."""
         import threading
 
         self._settings = settings
         self._clock = clock
-        self._apart = apart
+        self._isolate = isolate
         self._lock = threading.Lock()
         self._current: Credentials | None = None
         self._chain: Callable[[], Credentials] | None = None
@@ -52,11 +51,11 @@ class CredentialSource:
         return f"CredentialSource({self._settings!r})"
 
     def get(self) -> Credentials:
-        """Return credentials that are still good, new ones where needed. Raises CredentialsError, NetworkError."""
+        """Return valid credentials, renewed if necessary. Raises CredentialsError and NetworkError."""
         with self._lock:
             now = self._clock()
             current = self._current
-            if current is None or (current.expires is not None and current.expires - EARLY <= now):
+            if current is None or (current.expires is not None and current.expires - RENEWAL_MARGIN <= now):
                 current = self._renew(now)
                 if current.expires is not None and current.expires <= now:
                     raise _expired(current)
@@ -64,7 +63,7 @@ class CredentialSource:
             return current
 
     def refresh(self, refused: Credentials) -> Credentials | None:
-        """Return credentials other than those AWS `refused` as expired, or None when there are no others.
+        """Return other credentials than those that AWS `refused` as expired, or None if there are no others.
 
         Static keys are read again: a login tool may have renewed the file since.
         """
@@ -72,29 +71,29 @@ class CredentialSource:
             if self._current is not None and not self._current.same_key(refused):
                 return self._current
             self._chain = None
-            found = self._look(first=False)
-            if found.same_key(refused):
+            renewed = self._load(first=False)
+            if renewed.same_key(refused):
                 return None
-            self._current = found
-            return found
+            self._current = renewed
+            return renewed
 
     def _renew(self, now: float) -> Credentials:
         current = self._current
         try:
-            return self._look(first=current is None)
+            return self._load(first=current is None)
         except SsmSshError:
             if current is None or current.expires is None or current.expires <= now:
                 raise
-            return current  # good for a little longer, which may be all that is needed
+            return current  # still valid for a moment, which may suffice
 
-    def _look(self, *, first: bool) -> Credentials:
+    def _load(self, *, first: bool) -> Credentials:
         if not first and self._chain is None:
-            self._settings = self._settings.reread()  # its own copy: the caller's settings stay as they are
-        found = _quick(self._settings)
-        if found is not None:
-            return found
+            self._settings = self._settings.reread()
+        credentials = _static_credentials(self._settings)
+        if credentials is not None:
+            return credentials
         if self._chain is None:
-            if self._apart:
+            if self._isolate:
                 from ssm_ssh.aws.credentials.helper_process import open_chain
             else:
                 from ssm_ssh.aws.credentials.botocore_chain import open_chain
@@ -104,12 +103,12 @@ class CredentialSource:
 
 
 def get(settings: AwsSettings) -> Credentials:
-    """Return the credentials that `settings` lead to. Raises CredentialsError, NetworkError."""
+    """Return the credentials of `settings`. Raises CredentialsError and NetworkError."""
     return CredentialSource(settings).get()
 
 
-def _quick(settings: AwsSettings) -> Credentials | None:
-    """Return what needs no botocore, or None where its chain has to decide."""
+def _static_credentials(settings: AwsSettings) -> Credentials | None:
+    """Return static credentials, or None if botocore's chain has to decide."""
     env = settings.env
     # As in botocore: the keys of the environment win, unless the profile was named by a flag.
     if env.get("AWS_ACCESS_KEY_ID") and not settings.explicit_profile:
@@ -120,10 +119,10 @@ def _quick(settings: AwsSettings) -> Credentials | None:
     merged = settings.files.profiles.get(name, {})
     if any(key in merged for key in _BEFORE_CREDENTIALS_FILE):
         return None
-    found = _static(settings.files.credentials.get(name, {}), settings.files.credentials_path, name)
-    if found is not None or any(key in merged for key in _BEFORE_CONFIG_FILE):
-        return found
-    return _static(settings.files.own_profiles.get(name, {}), settings.files.config_path, name)
+    credentials = _from_section(settings.files.credentials.get(name, {}), settings.files.credentials_path, name)
+    if credentials is not None or any(key in merged for key in _BEFORE_CONFIG_FILE):
+        return credentials
+    return _from_section(settings.files.own_profiles.get(name, {}), settings.files.config_path, name)
 
 
 def _from_environment(env: Mapping[str, str]) -> Credentials:
@@ -132,17 +131,17 @@ def _from_environment(env: Mapping[str, str]) -> Credentials:
             "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not", "Set both, or unset AWS_ACCESS_KEY_ID"
         )
     end = env.get("AWS_CREDENTIAL_EXPIRATION")
-    return usable(
+    return checked_credentials(
         env["AWS_ACCESS_KEY_ID"],
         env["AWS_SECRET_ACCESS_KEY"],
-        # In this order in botocore too; the first is the older name.
+        # botocore has the same order; the first is the older name.
         env.get("AWS_SECURITY_TOKEN") or env.get("AWS_SESSION_TOKEN") or None,
         expires=_timestamp(end) if end else None,
         source="the environment",
     )
 
 
-def _static(values: Mapping[str, object], path: str, profile: str) -> Credentials | None:
+def _from_section(values: Mapping[str, object], path: str, profile: str) -> Credentials | None:
     access_key, secret_key = values.get("aws_access_key_id"), values.get("aws_secret_access_key")
     if access_key is None:
         return None
@@ -150,11 +149,11 @@ def _static(values: Mapping[str, object], path: str, profile: str) -> Credential
         from ssm_ssh.aws.config.cli_hint import configure
 
         raise CredentialsError(
-            f"profile '{profile}' in {path} has no complete key",
-            f"It needs aws_access_key_id and aws_secret_access_key; run: {configure(profile)}",
+            f"profile '{profile}' in {path} has an incomplete access key",
+            f"Set aws_access_key_id and aws_secret_access_key: {configure(profile)}",
         )
     token = values["aws_security_token"] if "aws_security_token" in values else values.get("aws_session_token")
-    return usable(
+    return checked_credentials(
         access_key,
         secret_key,
         token if isinstance(token, str) and token else None,
@@ -163,11 +162,11 @@ def _static(values: Mapping[str, object], path: str, profile: str) -> Credential
 
 
 def _timestamp(text: str) -> float:
-    """Return the seconds since the epoch that AWS_CREDENTIAL_EXPIRATION means, UTC where it names no zone."""
+    """Return the value of AWS_CREDENTIAL_EXPIRATION in seconds since the epoch; without a zone it is UTC."""
     from datetime import datetime, timezone
 
     try:
-        usual = _USUAL_TIME.fullmatch(text)
+        usual = re.fullmatch(_USUAL_TIME, text, re.ASCII)
         moment = datetime.fromisoformat(text.replace("Z", "+00:00")) if usual else _any_time(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, OverflowError):
@@ -177,7 +176,7 @@ def _timestamp(text: str) -> float:
 
 
 def _any_time(text: str) -> datetime:
-    """Return what botocore's parser reads. Raises ValueError, OverflowError; a zone that it does not know is one."""
+    """Parse `text` as botocore does. Raises ValueError, for an unknown zone too, and OverflowError."""
     import warnings
 
     from dateutil import parser  # type: ignore[import-untyped]

@@ -235,3 +235,12 @@ def test_whose_keys_count_is_said_where_the_profile_does_not_tell(home: Path) ->
     both = load(env={**env, "AWS_PROFILE": "work"})
     assert both.where == "eu-west-3 (profile 'work'; keys of AWS_ACCESS_KEY_ID)"
     assert load(profile="work", region="eu-west-3", env=env).where == "eu-west-3 (profile 'work')"
+
+
+def test_settings_cannot_change(tmp_path: Path) -> None:
+    settings = load(region="eu-west-1", env={"HOME": str(tmp_path)})
+    with pytest.raises(AttributeError, match="use replace"):
+        settings.region = "eu-west-2"
+    other = settings.replace(region="eu-west-2", connect_timeout=1.0)
+    assert (settings.region, other.region, other.connect_timeout) == ("eu-west-1", "eu-west-2", 1.0)
+    assert all(getattr(other, name) == getattr(settings, name) for name in ("profile", "env", "files", "read_timeout"))

@@ -244,7 +244,7 @@ class TestRole:
 
     def test_mfa_without_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def no_terminal(_prompt: str) -> str:
-            raise CredentialsError("an MFA code is needed, and there is no terminal to ask on", "hint")
+            raise CredentialsError("an MFA code is needed, but there is no terminal to ask for it", "hint")
 
         monkeypatch.setattr(botocore_chain, "ask", no_terminal)
         assert "no terminal" in failure("m").message
@@ -271,7 +271,7 @@ class TestRole:
             (
                 "AccessDenied",
                 "MultiFactorAuthentication failed with invalid MFA one time pass code.",
-                "MFA code was wrong",
+                "Wait for the next MFA code",
             ),
             ("Strange", "x\r\ny", "aws sts get-caller-identity --profile p"),
         ],

@@ -52,7 +52,7 @@ def gives(home: Path, key: str, *, seconds: float | None = None) -> None:
 @pytest.mark.parametrize("explicit", [False, True])
 def test_credentials_arrive_whole(home: Path, explicit: bool) -> None:
     gives(home, "AKIDPROCESS", seconds=3600)
-    found = CredentialSource(settings(home, "p", explicit=explicit), apart=True).get()
+    found = CredentialSource(settings(home, "p", explicit=explicit), isolate=True).get()
     assert (found.access_key, found.secret_key, found.token) == ("AKIDPROCESS", "S3cret", "T0ken")
     assert found.source == "custom-process (profile 'p')"
     assert found.expires is not None
@@ -62,7 +62,7 @@ def test_credentials_arrive_whole(home: Path, explicit: bool) -> None:
 def test_they_are_got_anew_when_they_end(home: Path) -> None:
     gives(home, "AKID1", seconds=3600)
     now = [time.time()]
-    source = CredentialSource(settings(home, "p"), clock=lambda: now[0], apart=True)
+    source = CredentialSource(settings(home, "p"), clock=lambda: now[0], isolate=True)
     assert source.get().access_key == "AKID1"
     gives(home, "AKID2", seconds=7200)
     assert source.get().access_key == "AKID1"
@@ -101,7 +101,7 @@ def test_botocore_stays_out_of_the_process_that_asks(home: Path) -> None:
         "import os, sys\n"
         "from ssm_ssh.aws.credentials.source import CredentialSource\n"
         "from ssm_ssh.aws.config.settings import load\n"
-        "print(CredentialSource(load(), apart=True).get().access_key, 'botocore' in sys.modules)\n"
+        "print(CredentialSource(load(), isolate=True).get().access_key, 'botocore' in sys.modules)\n"
     )
     env = dict(settings(home, "p").env)
     done = subprocess.run([sys.executable, "-I", "-c", program], env=env, capture_output=True, text=True, check=True)

@@ -21,7 +21,7 @@ import sys
 from ssm_ssh.aws.credentials.source import CredentialSource
 from ssm_ssh.aws.config.settings import load
 from ssm_ssh.errors import SsmSshError
-source = CredentialSource(load(profile="sso"), apart=sys.argv[1] == "apart")
+source = CredentialSource(load(profile="sso"), isolate=sys.argv[1] == "isolated")
 try:
     sys.stdout.write("key=" + source.get().access_key)
 except SsmSshError as error:
@@ -47,7 +47,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoginLab]:
         yield lab
 
 
-def run(lab: LoginLab, typed: bytes, kind: str = "apart", program: str = PROGRAM, **env: str) -> tuple[str, str]:
+def run(lab: LoginLab, typed: bytes, kind: str = "isolated", program: str = PROGRAM, **env: str) -> tuple[str, str]:
     """Return what the program wrote to its stdout and what was seen on the terminal."""
     environment = {**os.environ, **lab.env, **env}
     environment.pop("SSH_CONNECTION", None) if "SSH_CONNECTION" not in env else None
@@ -84,7 +84,7 @@ def run(lab: LoginLab, typed: bytes, kind: str = "apart", program: str = PROGRAM
         os.close(terminal)
 
 
-@pytest.mark.parametrize("kind", ["apart", "here"])
+@pytest.mark.parametrize("kind", ["isolated", "here"])
 def test_a_yes_logs_in_and_goes_on(lab: LoginLab, kind: str) -> None:
     answer, seen = run(lab, b"\n", kind)
     assert answer.startswith("key=ASIA"), seen
@@ -120,7 +120,7 @@ def test_two_connections_ask_once_and_share_the_no(lab: LoginLab) -> None:
 
 def test_without_a_terminal_nothing_is_asked(lab: LoginLab) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "apart"],
+        [sys.executable, "-c", PROGRAM, "isolated"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         start_new_session=True,

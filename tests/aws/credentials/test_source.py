@@ -51,7 +51,7 @@ def test_environment_wins_over_aws_profile_but_not_over_the_flag(tmp_path: Path)
 def test_half_a_key(tmp_path: Path) -> None:
     with pytest.raises(CredentialsError, match="AWS_SECRET_ACCESS_KEY is not"):
         get(load(env={**write(tmp_path), "AWS_ACCESS_KEY_ID": "AKID"}))
-    with pytest.raises(CredentialsError, match=r"'p' in .* has no complete key"):
+    with pytest.raises(CredentialsError, match=r"'p' in .* has an incomplete access key"):
         get(load(profile="p", env=write(tmp_path, credentials="[p]\naws_access_key_id = AKID\n")))
 
 
@@ -108,9 +108,9 @@ def test_precedence_is_botocores(
             theirs = botocore.session.Session(profile=profile).get_credentials()
         except PartialCredentialsError:
             with pytest.raises(CredentialsError):
-                module._quick(chosen)
+                module._static_credentials(chosen)
             return
-        ours = module._quick(chosen)
+        ours = module._static_credentials(chosen)
         if theirs is None:
             assert ours is None
         else:
@@ -134,7 +134,7 @@ def test_precedence_is_botocores(
 )
 def test_what_needs_botocore_is_left_to_it(tmp_path: Path, line: str) -> None:
     env = write(tmp_path, config=f"[profile p]\n{line}\n{keys('config')}")
-    assert module._quick(load(profile="p", env=env)) is None
+    assert module._static_credentials(load(profile="p", env=env)) is None
 
 
 def test_keys_of_the_credentials_file_come_before_a_process(tmp_path: Path) -> None:
@@ -144,8 +144,8 @@ def test_keys_of_the_credentials_file_come_before_a_process(tmp_path: Path) -> N
 
 def test_web_identity_of_the_environment_goes_to_botocore(tmp_path: Path) -> None:
     env = {**write(tmp_path, credentials=f"[default]\n{keys('own')}"), "AWS_WEB_IDENTITY_TOKEN_FILE": "/t"}
-    assert module._quick(load(env=env)) is None
-    assert module._quick(load(profile="default", env=env)) is not None
+    assert module._static_credentials(load(env=env)) is None
+    assert module._static_credentials(load(profile="default", env=env)) is not None
 
 
 def test_expiry_of_the_environment(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_expiry_of_the_environment(tmp_path: Path) -> None:
 def test_keys_that_were_copied_badly(tmp_path: Path, name: str, stray: str) -> None:
     env = {**write(tmp_path), **ENV_KEYS, "AWS_SESSION_TOKEN": "token"}
     env[name] += stray
-    with pytest.raises(CredentialsError, match="from the environment holds"):
+    with pytest.raises(CredentialsError, match="from the environment contains"):
         get(load(env=env))
 
 
@@ -201,12 +201,12 @@ def test_a_failed_renewal_leaves_what_is_still_good(tmp_path: Path, monkeypatch:
     now = [0.0]
     source = CredentialSource(load(env=write(tmp_path)), clock=lambda: now[0])
 
-    def look(*, first: bool) -> Credentials:
+    def load_credentials(*, first: bool) -> Credentials:
         if first:
             return Credentials("A", "S", "T", expires=1000.0, source="role")
         raise CredentialsError("no MFA now")
 
-    monkeypatch.setattr(source, "_look", look)
+    monkeypatch.setattr(source, "_load", load_credentials)
     first = source.get()
     now[0] = 950.0
     assert source.get() is first
