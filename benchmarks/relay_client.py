@@ -21,7 +21,7 @@ from ssm_ssh.transport.stream import TlsStream
 from ssm_ssh.transport.stream_url import check_stream_url
 from ssm_ssh.transport.tls import client_context
 from ssm_ssh.transport.websocket import open_websocket
-from ssm_ssh.tunnel.relay import Relay
+from ssm_ssh.tunnel.relay import ssh_relay
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -115,7 +115,7 @@ def main() -> int:
         return Channel(client_id="benchmark", epoch=time.time() - time.monotonic())
 
     service = DirectService(*sys.argv[1:])
-    return Relay(service, StandardStreams(), channel, Log(None, debug=False), random=random.random).run()
+    return ssh_relay(service, StandardStreams(), channel, Log(None, debug=False), random=random.random).run()
 
 
 if __name__ == "__main__":

@@ -144,6 +144,19 @@ def test_the_lab_takes_little_from_the_product() -> None:
     assert {unit for unit in taken if unit.split(".")[0] != "lab"} <= LAB_TAKES
 
 
+def test_the_relay_knows_nothing_of_what_a_session_is_for() -> None:
+    """Neither AWS nor SSH; and clocks, signals and standard descriptors in one module each."""
+    allowed = {"relay", "channel", "transport", "errors", "log", "text"}
+    places = {"time": "environment", "signal": "signals", "os": "stdio", "threading": "tasks"}
+    for module in sources():
+        if unit_of(module) != "relay":
+            continue
+        assert {unit_of(name) for name in ours(module, lazy=True)} <= allowed, module
+        for name, place in places.items():
+            if place != module.rpartition(".")[2] and (name, module) != ("os", "ssm_ssh.relay.tasks"):
+                assert name not in imports(module, lazy=True), module
+
+
 def test_the_pure_part_knows_no_outside_world() -> None:
     assert set(sources()) >= PURE_MODULES
     for module in sources():

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from ssm_ssh.auth import push
 from ssm_ssh.aws.api import client
 from ssm_ssh.aws.credentials import helper_process, mfa, relogin
-from ssm_ssh.relay import keepalive, outage_notice, unanswered
+from ssm_ssh.relay import keepalive, outage_notice, shutdown, unanswered
 from ssm_ssh.session import gateway, managed
-from ssm_ssh.tunnel import admission, login_wait, relay, shutdown
+from ssm_ssh.tunnel import admission, login_wait, ssh_handler
 
 
 class Wait(NamedTuple):
@@ -118,14 +118,14 @@ OPEN_SESSION = (
         "`no connection for … s, so the session was given up`",
         "tests/relay/test_reconnect.py",
     ),
-    Wait("ssh, after an end without a reason", _s(relay._LEAVE), "`… was ended from outside …`", PEERS),
+    Wait("ssh, after an end without a reason", _s(ssh_handler._LEAVE), "`… was ended from outside …`", PEERS),
     Wait(
         "TerminateSession, at the end",
-        _s(shutdown._END_IN_REACH),
+        _s(shutdown.END_IN_REACH),
         "leaves it to AWS's idle timeout",
         "tests/e2e/test_endings.py",
     ),
-    Wait("an idle session", "", "no deadline of ours", "tests/tunnel/test_watch.py"),
+    Wait("an idle session", "", "no deadline of ours", "tests/relay/test_link.py"),
 )
 BACK_PRESSURE = (
     Wait(

@@ -1,4 +1,7 @@
-"""The side of the user's ssh: the descriptors it gave us, read and written without ever blocking."""
+"""The standard descriptors of a ProxyCommand, read and written without ever blocking.
+
+This is the one place that knows them. A caller of the API has a local side of its own, and never comes here.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,14 @@ _READ = 65536
 
 
 class StandardStreams:
-    """stdin and stdout of a ProxyCommand."""
+    """stdin, stdout and stderr as ssh gave them (environment.LocalStreams)."""
 
     def __init__(self, stdin: int = 0, stdout: int = 1) -> None:
         self.stdin = stdin
         self.stdout = stdout
         self.ended = False
         self.broken = False
+        self._parent = os.getppid()
         self._out: list[bytes] = []
         self._backlog = 0
         self._blocking = os.get_blocking(stdout)
@@ -63,8 +67,23 @@ class StandardStreams:
             self._backlog -= written
             self._out = [data[written:]] if written < len(data) else []
 
+    def tell(self, line: bytes) -> bool:
+        """Write a line to stderr; returns False where that would have to wait for a reader."""
+        return tell(line)
+
+    def in_foreground(self) -> bool:
+        """Return whether stderr is the terminal whose foreground job this process belongs to."""
+        return in_foreground()
+
+    def client_is_parent(self) -> bool:
+        """Return whether the ssh that started this process is still its parent.
+
+        It is not once ssh has gone into the background or has ended.
+        """
+        return os.getppid() == self._parent
+
     def detach(self) -> None:
-        """Let go of everything inherited, so that whoever captures ssh's output need not wait for us."""
+        """Let go of everything inherited, so that no program that captures ssh's output waits for this process."""
         try:
             os.set_blocking(self.stdout, self._blocking)
         except OSError:

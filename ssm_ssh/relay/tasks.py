@@ -1,4 +1,4 @@
-"""Blocking work beside the loop: a thread a task, which wakes a poll() when it is done."""
+"""Blocking work outside the loop: a thread for each task, which wakes a poll() when it is done."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Waker:
         try:
             os.write(self.write_fd, b"\0")
         except (BlockingIOError, OSError):
-            pass  # full: it is readable already; closed: nobody waits any more
+            pass  # full: it is readable already; closed: no loop waits any more
 
     def drain(self) -> bytes:
         """Return and forget what made `fd` readable (signal numbers, or zeros)."""
@@ -33,6 +33,22 @@ class Waker:
             return os.read(self.fd, 4096)
         except BlockingIOError:
             return b""
+
+
+class TaskRunner:
+    """Starts tasks that share one waker (environment.Tasks)."""
+
+    def __init__(self) -> None:
+        self.waker = Waker()
+        self.fd = self.waker.fd
+
+    def start(self, call: Callable[[], T]) -> Task[T]:
+        """Run `call` in a thread of its own."""
+        return Task(call, self.waker)
+
+    def drain(self) -> bytes:
+        """Return and forget what made `fd` readable."""
+        return self.waker.drain()
 
 
 class Task(Generic[T]):
@@ -56,7 +72,7 @@ class Task(Generic[T]):
     def _run(self) -> None:
         try:
             self._result.append(self._call())
-        except BaseException as error:  # raised again by whoever asks for the result
+        except BaseException as error:  # raised again where the result is read
             self.error = error
         self.done = True
         self._waker.wake()

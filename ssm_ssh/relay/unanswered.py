@@ -14,12 +14,12 @@ docs/waits.md.
 
 from __future__ import annotations
 
-WAIT, PROBE, RESUME, RENEW, END, TELL, ASK = "", "probe", "resume", "renew", "end", "tell", "ask"
+WAIT, PROBE, RESUME, END, TELL, ASK = "", "probe", "resume", "end", "tell", "ask"
 """What `Unanswered.look` decides.
 
 PROBE: send an empty message, which the agent acknowledges and does nothing with. RESUME: drop the connection and
-resume the session. RENEW: start another session, for nothing has been passed on yet. END: end with a sentence.
-TELL: say how things stand and how to leave. ASK: call GetConnectionStatus and report with `answered`.
+resume the session. END: end with a sentence. TELL: say how things stand and how to leave. ASK: call
+GetConnectionStatus and report with `connection_status`.
 """
 
 # Seconds without an acknowledgement until the session is resumed, and again until it is given up. With the probe and
@@ -78,13 +78,12 @@ class Unanswered:
         waiting: bool,
         incomplete: bool = False,
         away: bool = False,
-        replayable: bool = False,
     ) -> str:
         """Return the verdict.
 
         `online`: there is a connection; `acknowledged`, `received`: messages so far; `waiting`: something of ours is
         not acknowledged; `incomplete`: a message has begun and not ended; `away`: the gateway has said that the agent
-        is; `replayable`: nothing of the server's has been passed on, so another session would do as well.
+        is.
         """
         passed = now - self._looked
         self._looked = now
@@ -109,17 +108,15 @@ class Unanswered:
             return WAIT
         if self._back_pressure:
             return self._slow(now)
-        return self._overdue(replayable=replayable) or self._idle(now, waiting=waiting, away=away)
+        return self._overdue() or self._idle(now, waiting=waiting, away=away)
 
-    def _overdue(self, *, replayable: bool) -> str:
+    def _overdue(self) -> str:
         if self.waited < FIRST:
             return WAIT
         if not self._resumed:
             self._resumed = True
             return RESUME
-        if self.waited < FIRST + SECOND:
-            return WAIT
-        return RENEW if replayable else END
+        return END if self.waited >= FIRST + SECOND else WAIT
 
     def _idle(self, now: float, *, waiting: bool, away: bool) -> str:
         if away and not self._away:

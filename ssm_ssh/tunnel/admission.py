@@ -1,7 +1,7 @@
-"""What must be settled before ssh may go on: our key is in place there, and the server's key has been judged here.
+"""What must be settled before ssh may go on: the user's key is in place, and the server's key has been judged.
 
-Both are asked for beside everything else, and the server's host key waits at the gate for both. What fails on the way
-is collected, since two calls about one wrong thing fail together, and one of them knows better what it was.
+Both run in tasks, and the server's host key waits at the gate for both. Errors on the way are collected: two calls fail
+together because of one cause, and one of them describes it better.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import SsmSshError, TargetMissing
-from ssm_ssh.relay.tasks import Task
 from ssm_ssh.ssh.gate import Gate
 from ssm_ssh.text import describe_unexpected
 
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ssm_ssh.log import Log
-    from ssm_ssh.relay.tasks import Waker
+    from ssm_ssh.relay.environment import RunningTask, Tasks
     from ssm_ssh.tunnel.service import TunnelService
 
-# How long the end of one task waits for the other to fail too, since that may say more.
+# Seconds for which one task's error waits for the other's, which may say more.
 _SECOND_OPINION = 1.0
-# After this long somebody before a screen wants to know what is being waited for.
+# Seconds after which a person in front of a screen wants to know what is being waited for.
 _UNTOLD = 1.5
 # To look up a host key takes a call or two, so it is told of only where it takes longer than usual.
 _UNTOLD_HOST_KEY = 4.0
@@ -31,21 +30,21 @@ _UNTOLD_HOST_KEY = 4.0
 class Admission:
     """The gate, and the tasks that open it. `notify` is called with what the user should know."""
 
-    def __init__(self, service: TunnelService, waker: Waker, log: Log, notify: Callable[[str], None]) -> None:
+    def __init__(self, service: TunnelService, tasks: Tasks, log: Log, notify: Callable[[str], None]) -> None:
         self.gate = Gate()
         self._service = service
-        self._waker = waker
+        self._tasks = tasks
         self._log = log
         self._notify = notify
-        self._authorizing: Task[str] | None = None
-        self._checking: Task[str] | None = None
+        self._authorizing: RunningTask[str] | None = None
+        self._checking: RunningTask[str] | None = None
         self._authorized = self._judged = False
         self._held_at: float | None = None
         self._errors: list[tuple[float, SsmSshError]] = []
 
     def begin(self) -> None:
         """Have our key put in place."""
-        self._authorizing = Task(self._service.authorize, self._waker)
+        self._authorizing = self._tasks.start(self._service.authorize)
 
     def start_over(self, said: bytes) -> None:
         """Wait for another server, to which the client has `said` the same. Raises ProtocolError as the gate does."""
@@ -61,7 +60,7 @@ class Admission:
             self._held_at = now
             self._log.debug(f"host key {key.kind} {key.fingerprint}")
             openssh = self.client_is_openssh
-            self._checking = Task(lambda: self._service.check_host_key(key, judged_by_ssh=openssh), self._waker)
+            self._checking = self._tasks.start(lambda: self._service.check_host_key(key, judged_by_ssh=openssh))
         return passing
 
     def settle(self, now: float) -> bytes:
@@ -130,7 +129,7 @@ class Admission:
         elif self.gate.held and self._checking is not None:
             self._notify("waiting until the server's host key has been looked up")
 
-    def _take(self, task: Task[str], now: float) -> bool:
+    def _take(self, task: RunningTask[str], now: float) -> bool:
         if task.error is not None:
             self.failed(task.error, now)
             return False

@@ -33,7 +33,7 @@ _LOGIN, _JUST_PUSHED = 12.0, 5.0
 
 
 class Connection:
-    """The way to one target: what the relay calls to open, resume and end it (relay.TunnelService)."""
+    """The way to one target: what its SSH connection calls (tunnel.service.TunnelService)."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Connection:
         from ssm_ssh.auth import identity
         from ssm_ssh.channel.session import Channel
         from ssm_ssh.relay.stdio import StandardStreams
-        from ssm_ssh.tunnel.relay import Relay
+        from ssm_ssh.tunnel.relay import ssh_relay
 
         if self._wish.way != "none":
             self._key = identity.choose(self._key_wanted, max_age=self._key_age, env=self._settings.env)
@@ -102,7 +102,7 @@ class Connection:
         def make_channel() -> Channel:
             return Channel(client_id=client_id, client_version=CLIENT_VERSION, epoch=time.time() - time.monotonic())
 
-        relay = Relay(
+        relay = ssh_relay(
             self,
             StandardStreams(),
             make_channel,

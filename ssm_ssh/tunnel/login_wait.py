@@ -15,7 +15,7 @@ OURS = ""
 """Nothing is awaited from the other side: a person, the client or one of our own calls has the next move."""
 _RANK = {START: 0, CONNECT: 1, HANDSHAKE: 2, GAP: 2, BANNER: 3, KEY_EXCHANGE: 4}
 
-QUIET, TELL, FAIL, SILENT = "", "tell", "fail", "silent"
+QUIET, TELL, FAIL, SERVER_SILENT = "", "tell", "fail", "server silent"
 """What `LoginWait.look` decides: nothing, say what is awaited, give up on the step or on a closed port."""
 
 # Seconds since the connection began to wait, and for one step. Somebody in front of a screen is to know what is awaited
@@ -74,7 +74,7 @@ class LoginWait:
             self._since, self._rank = now, rank
         waited = now - self._since
         if awaited == BANNER and unacknowledged and waited >= CLOSED_PORT:
-            return SILENT
+            return SERVER_SILENT
         if waited >= LIMIT and awaited != START:  # the call has a deadline of its own, which begins with credentials
             return FAIL
         if now - self._began >= TELL_AFTER and not self._told and rank >= 0:

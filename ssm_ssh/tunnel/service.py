@@ -5,26 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from ssm_ssh.channel.session import Channel
     from ssm_ssh.errors import SsmSshError
+    from ssm_ssh.relay.environment import Session
     from ssm_ssh.ssh.hostkey import HostKey
-    from ssm_ssh.transport.websocket import WebSocket
     from ssm_ssh.tunnel.login_outcome import LoginOutcome
-
-
-class Session(Protocol):
-    """A session that AWS has started (session.managed.ManagedSession). Every method blocks, in a thread of its own."""
-
-    id: str
-
-    def connect(self, channel: Channel) -> WebSocket:
-        """Open the data channel; the opening message has been sent. After a failure, `resume` comes next."""
-
-    def resume(self, channel: Channel) -> WebSocket:
-        """Open the data channel again. Raises SessionGone when the session has ended."""
-
-    def terminate(self, patience: float) -> None:
-        """End the session at AWS, within `patience` seconds or not at all."""
 
 
 class TunnelService(Protocol):

@@ -15,7 +15,6 @@ from ssm_ssh.relay.unanswered import (
     FIRST,
     PROBE,
     PROBE_AFTER,
-    RENEW,
     RESUME,
     SECOND,
     STOPPED,
@@ -109,12 +108,6 @@ def test_output_that_keeps_coming_gives_acknowledgements_more_time() -> None:
     assert [verdict for _, verdict in peer.seen] == [RESUME, END]
     assert peer.seen[0][0] > FIRST + 10
     assert peer.seen[1][0] <= PROMISE
-
-
-def test_another_session_is_tried_only_where_nothing_is_lost() -> None:
-    peer = Peer()
-    peer.look(waiting=True, replayable=True)
-    assert peer.run(PROMISE, until=RENEW) == RENEW
 
 
 @given(PACES)

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from ssm_ssh.log import Log
-from ssm_ssh.relay.tasks import Waker
+from ssm_ssh.relay.tasks import TaskRunner
 from ssm_ssh.tunnel.admission import Admission
 from tests.ssh.streams import recordings
 
@@ -41,9 +41,9 @@ class FakeService:
 class World:
     def __init__(self) -> None:
         self.service = FakeService()
-        self.waker = Waker()
+        self.tasks = TaskRunner()
         self.told: list[str] = []
-        self.admission = Admission(self.service, self.waker, Log(None), self.told.append)  # type: ignore[arg-type]
+        self.admission = Admission(self.service, self.tasks, Log(None), self.told.append)  # type: ignore[arg-type]
         self.admission.begin()
         self.admission.gate.feed_client(RECORDING.client)
 
@@ -51,8 +51,8 @@ class World:
         """Wait for the tasks to end, as the loop does."""
         passed = b""
         while not passed:
-            assert select.select([self.waker.fd], [], [], 30)[0]
-            self.waker.drain()
+            assert select.select([self.tasks.fd], [], [], 30)[0]
+            self.tasks.drain()
             passed = self.admission.settle(now)
         return passed
 
@@ -95,8 +95,8 @@ def test_a_host_key_that_takes_long_to_look_up_is_told_of_once(world: World) -> 
     world.service.may.set()
     world.admission.heard(RECORDING.server, 100.0)
     while world.admission._authorizing is not None:
-        assert select.select([world.waker.fd], [], [], 30)[0]
-        world.waker.drain()
+        assert select.select([world.tasks.fd], [], [], 30)[0]
+        world.tasks.drain()
         world.admission.settle(100.1)
     (due,) = world.admission.timers()
     assert due <= 105.0

@@ -18,7 +18,7 @@ from ssm_ssh.tunnel.login_wait import (
     LIMIT,
     OURS,
     QUIET,
-    SILENT,
+    SERVER_SILENT,
     START,
     STOPPED,
     TELL,
@@ -73,7 +73,7 @@ def test_a_person_who_is_asked_first_costs_no_time() -> None:
 def test_bytes_that_are_not_acknowledged_before_the_banner_tell_of_a_closed_port() -> None:
     wait = LoginWait(0.0)
     assert wait.look(BANNER, 0.0, unacknowledged=True) == QUIET
-    assert wait.look(BANNER, CLOSED_PORT, unacknowledged=True) == SILENT
+    assert wait.look(BANNER, CLOSED_PORT, unacknowledged=True) == SERVER_SILENT
 
 
 @given(st.lists(st.tuples(st.sampled_from([CONNECT, HANDSHAKE, GAP]), st.floats(0.01, 9.0)), min_size=1))

@@ -23,10 +23,11 @@ from ssm_ssh.errors import (
     TargetNotConnected,
 )
 from ssm_ssh.log import Log
+from ssm_ssh.relay.loop import Relay
 from ssm_ssh.relay.stdio import StandardStreams
 from ssm_ssh.ssh.disconnect import BANNER, disconnect
 from ssm_ssh.ssh.gate import Gate
-from ssm_ssh.tunnel.relay import Relay
+from ssm_ssh.tunnel.relay import ssh_relay
 from tests.ssh.streams import CLIENT, recordings
 
 RECORDING = recordings()[0]
@@ -161,7 +162,7 @@ class FakeWorld:
         return FakeSocket([*frames, then] if then else frames)
 
     def run(self) -> int:
-        relay = Relay(self, self.pipes, self.channel, Log(None), random=lambda: 0.0)  # type: ignore[arg-type]
+        relay = ssh_relay(self, self.pipes, self.channel, Log(None), random=lambda: 0.0)  # type: ignore[arg-type]
         reader = threading.Thread(target=self._read)
         reader.start()
         status = relay.run()
