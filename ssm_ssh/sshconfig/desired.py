@@ -36,7 +36,7 @@ def compose(place: Place, before: Stored, *, dry_run: bool = False) -> Managed:
     chosen = schema.load()
     key = chosen.text("key")
     if not dry_run:
-        identity.put_down(key, env=os.environ)
+        identity.export_agent_key(key, env=os.environ)
     return Managed(
         program=program(),
         identity_files=identity.identity_files(key),

@@ -131,7 +131,7 @@ def test_a_key_in_the_agent(tmp_path: Path, agent: str, monkeypatch: pytest.Monk
     (file,) = identity.identity_files("agent:first")
     assert "does not offer" in identity.problem("agent:first", env=env)
     assert not file.parent.exists(), "to ask changes nothing"
-    identity.put_down("agent:first", env=env)
+    identity.export_agent_key("agent:first", env=env)
     assert identity.problem("agent:first", env=env) == ""
     assert "does not offer" in identity.problem("agent:second one", env=env)
     assert "2 such keys" in identity.problem("agent", env=env)

@@ -87,7 +87,10 @@ ARGUMENTS = {
     "a document's name with a space": (["proxy", ID, "22", "u", "--document", "my doc"], "document"),
     "a key in whatever folder this is": (["proxy", ID, "22", "u", "--key", "keys/id.pub"], "keys/id.pub, is not abs"),
     "a key that begins like the agent": (["proxy", ID, "22", "u", "--key", "agentkey.pub"], "agentkey.pub, is not abs"),
-    "a key of nobody": (["proxy", ID, "22", "u", "--key", "~no-such-user/id.pub"], "home of nobody"),
+    "a key of an unknown user": (
+        ["proxy", ID, "22", "u", "--key", "~no-such-user/id.pub"],
+        "home of a user who does not exist",
+    ),
     "a key that is no file": (["proxy", ID, "22", "u", "--key", "/dev/zero"], "/dev/zero is not a file"),
     "a lab of no instances": (["lab", "--instances", "0"], "0"),
     "a lab with words": (["lab", "--instances", "many"], "many"),
