@@ -1,6 +1,6 @@
-"""The log: one printable line an event, in a private file; with --debug on stderr as well.
+"""The log: one printable line per event, in a private file, and with --debug on stderr as well.
 
-It never carries foreign loggers: at DEBUG those of botocore and websockets print tokens and signatures.
+Loggers of other libraries are never attached: at DEBUG those of botocore and websockets print tokens and signatures.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "ssm-ssh.log"
-_LARGEST = 1 << 20  # a few thousand connections; one older file is kept beside it
+# Bytes: a few thousand connections. One older file is kept.
+_LARGEST = 1 << 20
 _LONGEST_LINE = 2000
-# Seconds for which the change of files is left to another process.
+# Seconds to wait while another process rotates the file.
 _PATIENCE = 1.0
-# Bytes of one connection. Hours of trouble take a tenth of a mebibyte.
+# Bytes per connection. Hours of errors take a tenth of a mebibyte.
 _MOST = 1 << 18
-# Bytes of one connection that the other end words: an instance is not to push everything else out of the log.
+# Bytes per connection for text from the other end, so that an instance cannot push everything else out of the log.
 _MOST_FOREIGN = 1 << 14
 
 
 class Log:
-    """Where events go: a file descriptor (or none) and, when `debug`, stderr."""
+    """Writes events to a file descriptor (or none) and, if `debug`, to stderr."""
 
     def __init__(self, fd: int | None, *, debug: bool = False, subject: str = "") -> None:
         self._fd = fd
@@ -43,21 +44,21 @@ class Log:
         self._write(text)
 
     def foreign(self, text: str) -> None:
-        """Record words of the other end, which has a bounded share of the log for them."""
+        """Record text from the other end, up to its share of the log."""
         if self._left_foreign <= 0:
             return
-        self._left_foreign -= 100 + min(len(text), _LONGEST_LINE)  # with what stands in front of each line
+        self._left_foreign -= 100 + min(len(text), _LONGEST_LINE)  # with the prefix of each line
         self._write(text)
         if self._left_foreign <= 0:
-            self._write("the other end says too much: its words are left out from here on")
+            self._write("too much text from the other end: the rest is left out")
 
     def debug(self, text: str) -> None:
-        """Record a detail, only under --debug."""
+        """Record a detail, with --debug only."""
         if self._debug:
             self._write(text)
 
     def failure(self, error: BaseException) -> None:
-        """Record an error that nobody foresaw, with its traceback under --debug."""
+        """Record an unexpected error, with its traceback if --debug is set."""
         if not self._debug:
             self._write(f"unexpected {describe_unexpected(error)}")
             return
@@ -67,14 +68,14 @@ class Log:
             self._write(line)
 
     def _write(self, text: str) -> None:
-        said = printable(text, _LONGEST_LINE)
+        event = printable(text, _LONGEST_LINE)
         if self._fd is not None:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            line = f"{stamp} {os.getpid()} {self._subject} {said}\n"
+            line = f"{stamp} {os.getpid()} {self._subject} {event}\n"
             self._left -= len(line)
             if self._left < 0:
-                said_last = "too much to log: the rest of this connection is left out"
-                line = f"{stamp} {os.getpid()} {self._subject} {said_last}\n"
+                last = "too much to log: the rest of this connection is left out"
+                line = f"{stamp} {os.getpid()} {self._subject} {last}\n"
             try:
                 os.write(self._fd, line.encode("ascii"))
             except OSError:  # a full disk must not end a connection
@@ -83,15 +84,15 @@ class Log:
                 self._fd = None
         if self._debug:
             try:
-                os.write(2, f"ssm-ssh: {said}\n".encode("ascii"))
+                os.write(2, f"ssm-ssh: {event}\n".encode("ascii"))
             except OSError:
                 self._debug = False
 
 
 def open_log(path: Path | None, *, debug: bool, subject: str) -> Log:
-    """Open the log at `path`, or in our state folder, which stays usable without one.
+    """Open the log at `path`, or in the state folder; without a usable state folder, the log has no file.
 
-    Raises UsageError only where `path` was asked for and cannot be written.
+    Raises UsageError only if `path` is given and cannot be written.
     """
     if path is not None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -107,7 +108,7 @@ def open_log(path: Path | None, *, debug: bool, subject: str) -> Log:
             if os.fstat(fd).st_size > _LARGEST:
                 os.close(fd)
                 with folder.turn(NAME, 0, _PATIENCE):
-                    if folder.size(NAME) > _LARGEST:  # else another process has just done it
+                    if folder.size(NAME) > _LARGEST:  # else another process has just rotated it
                         folder.replace(NAME, NAME + ".1")
                 fd = folder.append_to(NAME)
     except SsmSshError as error:

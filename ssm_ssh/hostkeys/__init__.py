@@ -1,1 +1,1 @@
-"""Whether the server is the server we mean: where host keys come from, and which are trusted."""
+"""Host keys: where they come from, and which are trusted."""

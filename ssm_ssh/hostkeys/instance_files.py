@@ -1,4 +1,4 @@
-"""The host keys in an instance's /etc/ssh, read there by Run Command: the word of the instance's own agent."""
+"""The host keys in an instance's /etc/ssh, read by Run Command: they are only as trustworthy as the agent there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ssm_ssh.ssh.hostkey import Shown, from_line
 if TYPE_CHECKING:
     from ssm_ssh.aws.api.client import Api
 
-# Each file stands between two lines that nobody who wrote it could foresee, and a last one says that all is there.
+# Each file is printed between two lines that its author cannot predict, and a last line marks complete output.
 _SCRIPT = """\
 for file in /etc/ssh/ssh_host_*_key.pub; do
   [ -f "$file" ] || continue
@@ -25,10 +25,10 @@ echo 'MARK done'
 
 
 def host_keys(api: Api, instance_id: str, *, timeout: float, document: str = "") -> Shown:
-    """Return the host keys of `instance_id` as its files name them, asked for within `timeout` seconds.
+    """Return the host keys in the files of `instance_id`, within `timeout` seconds.
 
-    `document` is the one that lets keys in (remote.document), "" for AWS-RunShellScript. Raises CommandFailed and what
-    commands.run_document raises.
+    `document` is the command document for pushing keys (remote.document), "" for AWS-RunShellScript. Raises
+    CommandFailed and what run_command.run_document raises.
     """
     from ssm_ssh.aws.services.run_command import SHELL_DOCUMENT, run_document, run_script
 
@@ -50,7 +50,7 @@ def host_keys(api: Api, instance_id: str, *, timeout: float, document: str = "")
 
 
 def read(output: str, mark: str) -> Shown:
-    """Return the keys in `output`. Each file must be one line with one plain key, else none of them counts."""
+    """Return the keys in `output`. Each file must be one line with one plain key; otherwise none of them counts."""
     keys = set()
     for piece in output.split(f"{mark} begin\n")[1:]:
         content, end, _ = piece.partition(f"\n{mark} end\n")

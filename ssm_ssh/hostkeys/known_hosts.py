@@ -1,7 +1,7 @@
-"""Files of ours in the form of known_hosts (sshd(8)): the keys that ssh is to trust, and those that were refused.
+"""ssm-ssh's files in the format of known_hosts (sshd(8)): the keys that ssh is to trust, and those that were refused.
 
-Each is read whole, changed under a lock and replaced at once, so that ssh and a hundred connections beside each other
-always see a whole one. Lines that are not of our making are kept as they are.
+Each is read whole, changed under a lock and replaced atomically, so that ssh and a hundred concurrent connections
+always see a complete file. Lines that ssm-ssh did not write are kept as they are.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 KNOWN, REFUSED = "known_hosts", "refused_hosts"
 _LOCK = "known_hosts.lock"
-_ASKING = "host_keys.lock"
-# What can be a name there: no pattern, no negation, no list, no hash, no marker.
+_LOOKUPS = "host_keys.lock"
+# A plain name: no pattern, negation, list, hash or marker.
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,254}|\[[a-z0-9][a-z0-9._-]{0,254}\]:\d{1,5}")
 _INSTANCE = re.compile(r"\[?(m?i-[0-9a-f]{8,17})(?:[.\]]|$)")
 _LARGEST_COMMENT = 120
@@ -56,28 +56,28 @@ def names(instance_id: str, port: int, spelled: str = "") -> tuple[str, ...]:
     writes [name]:port.
     """
     hosts = dict.fromkeys((instance_id, spelled.lower() or instance_id))
-    found = [host if port == 22 else f"[{host}]:{port}" for host in hosts]
-    return tuple(name for name in found if _NAME.fullmatch(name))
+    host_names = [host if port == 22 else f"[{host}]:{port}" for host in hosts]
+    return tuple(name for name in host_names if _NAME.fullmatch(name))
 
 
 def instance_of(name: str) -> str:
-    """Return the instance that a name of `names` belongs to, "" where it is not one of those."""
-    found = _INSTANCE.match(name)
-    return found[1] if found else ""
+    """Return the instance to which a name as of `names` belongs, "" for any other name."""
+    match = _INSTANCE.match(name)
+    return match[1] if match else ""
 
 
 class HostFile:
-    """One file of ours, KNOWN or REFUSED. Every method raises StateError where folder or file cannot be used."""
+    """The file KNOWN or REFUSED. Every method raises StateError where the folder or the file cannot be used."""
 
     def __init__(self, name: str = KNOWN) -> None:
         self._name = name
 
     def keys(self, name: str) -> frozenset[HostKey]:
-        """Return the keys that are there under `name`."""
+        """Return the keys of `name`."""
         return frozenset(entry.key for entry in self.entries(name) if name in entry.names)
 
     def entries(self, about: str = "") -> list[Entry]:
-        """Return the entries in the file; those whose line holds the text `about` suffice."""
+        """Return the entries of the file, of which only those whose line contains `about` are needed."""
         with open_folder(data_folder()) as folder:
             content = folder.read(self._name) or b""
         wanted = about.encode("ascii")
@@ -85,18 +85,18 @@ class HostFile:
         return [entry for line in lines if wanted in line and (entry := _entry(line)) is not None]
 
     def names(self, about: str) -> list[str]:
-        """Return the names in those entries."""
+        """Return the names in the entries whose line contains `about`."""
         return [name for entry in self.entries(about) for name in entry.names]
 
     def record(self, under: Iterable[str], keys: Iterable[HostKey], comment: str = "") -> None:
-        """Have exactly `keys` under each of the names `under`, whatever was there under those."""
+        """Make exactly `keys` the keys of each of the names `under`, replacing earlier ones."""
         wanted = tuple(under)
         assert all(_NAME.fullmatch(name) for name in wanted), wanted
         new = [Entry(wanted, key, comment) for key in sorted(set(keys))]
         self._change(lambda names: tuple(name for name in names if name not in wanted), new)
 
     def remove(self, concerns: Callable[[str], bool]) -> int:
-        """Remove every name for which `concerns` is true; returns how many lines it stood in."""
+        """Remove every name for which `concerns` is true; returns how many lines contained one."""
         return self._change(lambda names: tuple(name for name in names if not concerns(name)), [])
 
     def _change(self, left: Callable[[tuple[str, ...]], tuple[str, ...]], new: list[Entry]) -> int:
@@ -121,17 +121,17 @@ class HostFile:
 
 @contextmanager
 def one_at_a_time(instance_id: str, patience: float) -> Iterator[None]:
-    """Let one process at a time look up the keys of `instance_id`; the others find them when it is their turn.
+    """Let one process at a time look up the keys of `instance_id`; the others then find them in the file.
 
-    After `patience` seconds we go ahead: asking twice does no harm.
+    After `patience` seconds the block runs anyway: looking them up twice does no harm.
     """
-    place = int(instance_id.rpartition("-")[2], 16) % (1 << 60)
-    with open_folder(data_folder()) as folder, folder.turn(_ASKING, place, patience):
+    offset = int(instance_id.rpartition("-")[2], 16) % (1 << 60)
+    with open_folder(data_folder()) as folder, folder.turn(_LOOKUPS, offset, patience):
         yield
 
 
 def _entry(line: bytes) -> Entry | None:
-    """Read one line; None for a comment, a marker, hashed names, patterns, and what is no such line at all."""
+    """Parse one line; None for a comment, a marker, hashed names, patterns, and for invalid lines."""
     try:
         names, _, rest = line.decode("ascii").partition(" ")
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
-"""Locks that go with the process, however it ends: flock and fcntl, and a stand-in where a file system has neither.
+"""Locks that end with the process, however it ends: flock and fcntl, with a substitute where a file system has neither.
 
-Some network and FUSE file systems answer ENOLCK, ENOTSUP, EINVAL or ENOSYS. On Linux an abstract socket address then
-stands for the lock: the kernel lets a single process have it, and takes it back when that ends. It excludes only
+Some network and FUSE file systems answer ENOLCK, ENOTSUP, EINVAL or ENOSYS. On Linux an abstract socket address is the
+substitute: the kernel gives it to one process at a time and takes it back when the process ends. It excludes only
 processes of this machine, as the locks of NFS mounted with `nolock` do.
 https://man7.org/linux/man-pages/man7/unix.7.html
 """
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
     Release: TypeAlias = Callable[[], None]
 
-# What a file system without locks answers; everything else is another trouble.
+# The errors of a file system without locks. Any other error has another cause.
 WITHOUT_LOCKS = frozenset((errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
-# Seconds between two looks whether a lock that others hold is free: fcntl cannot wait for a limited time.
+# Seconds between two attempts to take a lock: fcntl cannot wait for a limited time.
 PAUSE = 0.03
-# Seconds for which a stand-in is waited for: another user of this machine could hold its address.
+# Seconds to wait for a substitute: another user of this machine could hold its address.
 _PATIENCE = 60.0
 
 
 def hold(fd: int, folder: int, name: str) -> Release:
-    """Lock the whole file open as `fd`, which is `name` in the open `folder`, alone; returns what releases a stand-in.
+    """Lock the whole file open as `fd`, which is `name` in the open `folder`, exclusively.
 
-    Blocks. Closing `fd` releases the lock itself. Raises OSError; its errno is in WITHOUT_LOCKS where there are no
-    locks and no stand-in.
+    Blocks. Returns a function that releases a substitute; closing `fd` releases the lock itself. Raises OSError, with
+    an errno in WITHOUT_LOCKS where there are neither locks nor a substitute.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -41,7 +41,7 @@ def hold(fd: int, folder: int, name: str) -> Release:
         if error.errno not in WITHOUT_LOCKS:
             raise
         until = time.monotonic() + _PATIENCE
-        while (release := _stand_in(folder, name, 0)) is None:
+        while (release := _substitute(folder, name, 0)) is None:
             if time.monotonic() >= until:
                 raise
             time.sleep(PAUSE)
@@ -49,30 +49,30 @@ def hold(fd: int, folder: int, name: str) -> Release:
     return _nothing
 
 
-def try_byte(fd: int | None, folder: int, name: str, place: int) -> Release | None:
-    """Lock byte `place` of the file open as `fd` alone; None while others hold it, else as `hold`.
+def try_byte(fd: int | None, folder: int, name: str, offset: int) -> Release | None:
+    """Lock byte `offset` of the file open as `fd` exclusively; None while another process holds it, else as `hold`.
 
-    Without `fd` the stand-in is taken. Raises OSError where there are no locks and no stand-in.
+    Without `fd` the substitute is taken. Raises OSError where there are neither locks nor a substitute.
     """
     if fd is None:
-        return _stand_in(folder, name, place)
+        return _substitute(folder, name, offset)
     try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):  # POSIX leaves it open which
+        if error.errno in (errno.EAGAIN, errno.EACCES):  # POSIX allows either
             return None
         if error.errno not in WITHOUT_LOCKS:
             raise
-        return _stand_in(folder, name, place)
+        return _substitute(folder, name, offset)
     return _nothing
 
 
 def _nothing() -> None:
-    """Release a lock that goes with its descriptor."""
+    """Release a lock that is released with its descriptor."""
 
 
-def _stand_in(folder: int, name: str, place: int) -> Release | None:
-    """Take the address that stands for a lock; None while another process has it.
+def _substitute(folder: int, name: str, offset: int) -> Release | None:
+    """Take the socket address that represents a lock; None while another process has it.
 
     Raises OSError (ENOLCK) where there are no such addresses.
     """
@@ -82,7 +82,7 @@ def _stand_in(folder: int, name: str, place: int) -> Release | None:
     from hashlib import sha256
 
     status = os.fstat(folder)
-    about = f"{os.geteuid()} {status.st_dev} {status.st_ino} {name} {place}"
+    about = f"{os.geteuid()} {status.st_dev} {status.st_ino} {name} {offset}"
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         sock.bind(f"\0ssm-ssh-{sha256(about.encode()).hexdigest()[:40]}")

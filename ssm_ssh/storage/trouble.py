@@ -1,4 +1,4 @@
-"""Why a place for files cannot be used, in words, with what helps against that very cause."""
+"""Why a file or folder cannot be used, in words, with the remedy for that cause."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ssm_ssh.storage.locks import WITHOUT_LOCKS
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What says that nothing more fits, whatever file it is about.
+# The errors that say that a disk is full.
 FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-# What helps, other than another place for the folder.
+# The remedies, besides moving the folder.
 _REMEDIES = {
     errno.ENOSPC: "Free some space (df -h) or inodes (df -i)",
     errno.EDQUOT: "Free some of your quota",
@@ -28,7 +28,7 @@ _REMEDIES = {
 
 
 def cannot_use(path: Path, error: OSError, *, what: str = "") -> StateError:
-    """Return the error to raise where the system refuses the use of `path`, which is `what` ("the folder ")."""
+    """Return the error to raise where the system refuses to use `path`, introduced by `what` ("the folder ")."""
     reason = error.strerror or type(error).__name__
     remedy = _REMEDIES.get(error.errno or 0, "Check that path and the disk")
     return StateError(f"cannot use {what}{path}: {reason}", _or(remedy, _elsewhere(path)))
@@ -50,7 +50,7 @@ def _or(remedy: str, other: str) -> str:
 
 
 def _elsewhere(path: Path) -> str:
-    """Return how the folder of ours that `path` is in is put elsewhere, "" where it is in none."""
+    """Return how to move the ssm-ssh folder that contains `path`, "" if none does."""
     from ssm_ssh.storage import paths
 
     for variable, folder in (
