@@ -1,29 +1,29 @@
-"""Every error that a user can meet. Each says what was wrong, with what, and what to do next.
+"""All errors that a user can meet. Each says what was wrong, with what, and what to do next.
 
 SsmSshError
-|-- UsageError            an argument, a setting or a file of the user's is not usable
-|-- StateError            a folder, file or lock of ours cannot be used safely
+|-- UsageError            an argument, a setting or a file of the user cannot be used
+|-- StateError            a folder, file or lock of ssm-ssh cannot be used safely
 |-- CredentialsError      AWS credentials are missing, expired or unusable
-|   `-- LoginRequired        they come from a login (SSO, sign-in) that a person has to renew
-|-- AwsError              AWS answered a call with an error (code, operation, status)
+|   `-- LoginRequired        a person has to renew the login (SSO, sign-in) that they come from
+|-- AwsError              AWS refused a call (code, operation, status)
 |   |-- AccessDenied
-|   |-- TargetNotConnected   the instance is not there, or not online in Systems Manager
-|   |   `-- TargetMissing       EC2 itself says that it is not there, or not running
+|   |-- TargetNotConnected   the instance does not exist here, or its agent is not online
+|   |   `-- TargetMissing       EC2 says that it does not exist here or does not run
 |   |-- DocumentMissing
 |   |-- Throttled
 |   `-- SessionGone          the session cannot be resumed
 |-- NetworkError          a name, a route, a connection or a deadline failed
-|   |-- Disconnected         an open connection broke or was closed (code: the WebSocket close code, if one came)
-|   |-- ProxyRefused         the HTTPS proxy said no
+|   |-- Disconnected         an open connection broke or was closed (code: that of the WebSocket close)
+|   |-- ProxyRefused         the HTTPS proxy refused the connection
 |   |-- NotTrusted           the TLS certificate did not verify
-|   `-- UpgradeRefused       the gateway answered the WebSocket upgrade with an HTTP error
-|-- HostKeyRefused        the server's host key is not to be trusted, or could not be verified
-|   `-- HostKeyChanged       another one is known, and nothing confirms the change
+|   `-- UpgradeRefused       the gateway refused the WebSocket upgrade (status)
+|-- HostKeyRefused        the server's host key cannot be trusted or verified
+|   `-- HostKeyChanged       another key is known, and nothing confirms the change
 |-- ProtocolError         the other side broke the protocol (data channel, WebSocket, StreamUrl)
-|-- SessionEnded          the session was ended by the other side, with the reason it gave
-|-- KeyRefused            the instance itself did not take the public key
+|-- SessionEnded          the other side ended the session; the message has its reason
+|-- KeyRefused            the instance did not accept the public key (code)
 `-- CommandFailed         a command on the instance never ran, or was cut off
-    `-- CommandTimedOut      it was not heard of in time: it may run yet
+    `-- CommandTimedOut      its end was not reported in time: it may still run
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ssm_ssh.text import printable
 
 
 class SsmSshError(Exception):
-    """Root of the tree: `message` says what was wrong, `hint` what to do next (either may hold outside text)."""
+    """Root of the tree: `message` says what was wrong, `hint` what to do next; both may hold outside text."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -42,18 +42,18 @@ class SsmSshError(Exception):
     def sentence(self, limit: int = 400) -> str:
         """Message and hint as one printable line of at most `limit` characters."""
         hint = printable(self.hint, limit)
-        # What to do must not be what is cut off.
+        # The limit cuts the message, never the hint.
         message = printable(self.message.rstrip(". "), max(limit // 3, limit - len(hint) - 2))
         end = " " if message.endswith("...") else ". "
         return printable(f"{message}{end}{hint}" if hint else message, limit)
 
 
 class UsageError(SsmSshError):
-    """An argument, a setting or a file of the user's is not usable."""
+    """An argument, a setting or a file of the user cannot be used."""
 
 
 class StateError(SsmSshError):
-    """A folder, file or lock of ours cannot be used safely."""
+    """A folder, file or lock of ssm-ssh cannot be used safely."""
 
 
 class CredentialsError(SsmSshError):
@@ -61,11 +61,11 @@ class CredentialsError(SsmSshError):
 
 
 class LoginRequired(CredentialsError):
-    """The credentials come from a login (SSO, sign-in) that a person has to renew."""
+    """A person has to renew the login (SSO, sign-in) that the credentials come from."""
 
 
 class AwsError(SsmSshError):
-    """AWS answered `operation` with error `code` and HTTP `status` (0: unknown)."""
+    """AWS refused `operation` with error `code` and HTTP `status` (0: unknown)."""
 
     def __init__(self, message: str, hint: str = "", *, code: str = "", operation: str = "", status: int = 0) -> None:
         super().__init__(message, hint)
@@ -75,7 +75,7 @@ class AwsError(SsmSshError):
 
 
 class AccessDenied(AwsError):
-    """The caller may not do this; the message names the action and the resource where AWS told them."""
+    """The caller may not do this; the message names action and resource if AWS did."""
 
 
 class TargetNotConnected(AwsError):
@@ -83,7 +83,7 @@ class TargetNotConnected(AwsError):
 
 
 class TargetMissing(TargetNotConnected):
-    """EC2 says that there is no such instance here, or that it does not run."""
+    """EC2 says that the instance does not exist here or does not run."""
 
 
 class DocumentMissing(AwsError):
@@ -91,7 +91,7 @@ class DocumentMissing(AwsError):
 
 
 class Throttled(AwsError):
-    """AWS asked to slow down, and still did after the retries."""
+    """AWS asked to slow down, after the retries too."""
 
 
 class SessionGone(AwsError):
@@ -99,13 +99,13 @@ class SessionGone(AwsError):
 
 
 class NetworkError(SsmSshError):
-    """A name, a route, a connection or a deadline failed; `unsent` where that was before a request was under way."""
+    """A name, a route, a connection or a deadline failed; `unsent`: before the request was sent."""
 
     unsent = False
 
 
 class Disconnected(NetworkError):
-    """An open connection broke, or the other side closed it, with WebSocket close `code` (0: without a close frame)."""
+    """An open connection broke, or the other side closed it with WebSocket close `code` (0: no close frame)."""
 
     def __init__(self, message: str, hint: str = "", *, code: int = 0) -> None:
         super().__init__(message, hint)
@@ -121,7 +121,7 @@ class NotTrusted(NetworkError):
 
 
 class UpgradeRefused(NetworkError):
-    """The gateway answered the WebSocket upgrade with HTTP `status`."""
+    """The gateway refused the WebSocket upgrade with HTTP `status`."""
 
     def __init__(self, message: str, hint: str = "", *, status: int = 0) -> None:
         super().__init__(message, hint)
@@ -129,11 +129,11 @@ class UpgradeRefused(NetworkError):
 
 
 class HostKeyRefused(SsmSshError):
-    """The server's host key is not to be trusted, or could not be verified."""
+    """The server's host key cannot be trusted or verified."""
 
 
 class HostKeyChanged(HostKeyRefused):
-    """Another host key than the one known: ssh is to warn of it, and to get no further whatever it makes of it."""
+    """The host key is not the known one: ssh is shown the key so that it can warn, but the connection ends there."""
 
 
 class ProtocolError(SsmSshError):
@@ -141,11 +141,11 @@ class ProtocolError(SsmSshError):
 
 
 class SessionEnded(SsmSshError):
-    """The session was ended by the other side; the message holds the reason it gave."""
+    """The other side ended the session; the message has its reason."""
 
 
 class KeyRefused(SsmSshError):
-    """The instance itself did not take the public key; `code` says why in one word (no-user, no-sshd, ...)."""
+    """The instance did not accept the public key; `code` says why in one word (no-user, no-sshd, ...)."""
 
     def __init__(self, message: str, hint: str = "", *, code: str = "") -> None:
         super().__init__(message, hint)
@@ -157,4 +157,4 @@ class CommandFailed(SsmSshError):
 
 
 class CommandTimedOut(CommandFailed):
-    """A command on the instance was not heard of in time: it may run yet."""
+    """The end of a command on the instance was not reported in time: it may still run."""

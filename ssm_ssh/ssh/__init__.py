@@ -1,1 +1,1 @@
-"""What must be known of the SSH protocol and its files, pure."""
+"""PURE: the parts of the SSH protocol and its files that ssm-ssh needs."""

@@ -1,8 +1,8 @@
-"""SSH itself as the channel for errors: a banner and one plaintext SSH_MSG_DISCONNECT (RFC 4253, 4.2, 6 and 11.1).
+"""Errors in SSH's own terms: a banner and one plaintext SSH_MSG_DISCONNECT (RFC 4253, 4.2, 6 and 11.1).
 
-Every OpenSSH prints the text, also under ControlPersist (where a proxy's stderr is lost), and so do scp, git and
-Ansible. It serves until the server's keys are in use: before its banner with one of our own, then between its packets.
-OpenSSH heeds a disconnect at any time, with strict KEX too, which allows nothing else that is not expected.
+Every OpenSSH prints the text, even under ControlPersist, which loses a proxy's stderr; so do scp, git and Ansible. The
+message works until the server's keys are in use: before the server's banner with a banner added, then between its
+packets. OpenSSH accepts a disconnect at any time, even under strict KEX, which allows no other unexpected message.
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ _BLOCK = 8
 
 
 def disconnect(text: str, *, begun: bool = False) -> bytes:
-    """Return the bytes a proxy sends in the server's place to end the connection with `text`.
+    """Return the bytes that a proxy sends instead of the server to end the connection with `text`.
 
-    `begun`: the server's own banner has been passed on.
+    `begun`: the server's banner has been passed on.
     """
-    said = printable(text, LONGEST_TEXT).encode("ascii")
+    description = printable(text, LONGEST_TEXT).encode("ascii")
     payload = (
-        bytes([_MSG_DISCONNECT]) + _PROTOCOL_ERROR.to_bytes(4, "big") + len(said).to_bytes(4, "big") + said + bytes(4)
+        bytes([_MSG_DISCONNECT])
+        + _PROTOCOL_ERROR.to_bytes(4, "big")
+        + len(description).to_bytes(4, "big")
+        + description
+        + bytes(4)
     )
     padding = _BLOCK - (5 + len(payload)) % _BLOCK
     if padding < 4:

@@ -1,4 +1,4 @@
-"""An SSH server's public key: the blob of the KEX reply, its fingerprint, and its line in a file (RFC 4253, 6.6)."""
+"""An SSH server's public key: its blob in a KEX reply, its fingerprint and its line in a file (RFC 4253, 6.6)."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import NamedTuple
 
 from ssm_ssh.errors import ProtocolError
 
-# OpenSSH: the bits of the largest RSA key are 16384; a certificate carries names and a second key besides.
+# Bytes. OpenSSH's largest RSA keys have 16384 bits; a certificate adds names and a second key.
 LARGEST_BLOB = 64 * 1024
 _CERTIFICATE = "-cert-v01@openssh.com"
-# RFC 4251, 6: names are printable ASCII of at most 64 characters. These here become words of known_hosts.
-_KIND = re.compile(r"[a-z0-9][a-z0-9@.-]{0,63}")
-_LINE = re.compile(r"([a-z0-9][a-z0-9@.-]{0,63}) ([A-Za-z0-9+/]+={0,2})(?: [\x20-\x7e]*)?")
-# No type of key has more fields than ssh-dss, which has four.
+# RFC 4251, 6: names are printable ASCII of at most 64 characters. These names become words of known_hosts.
+_KIND = r"[a-z0-9][a-z0-9@.-]{0,63}"
+_LINE = r"([a-z0-9][a-z0-9@.-]{0,63}) ([A-Za-z0-9+/]+={0,2})(?: [\x20-\x7e]*)?"
+# More fields than any type of key has: ssh-dss has four.
 _MOST_FIELDS = 8
 _CURVES = {"nistp256": 256, "nistp384": 384, "nistp521": 521}
-# What ssh-keygen -l writes in the parentheses.
+# The names that ssh-keygen -l shows in parentheses.
 _SHORT = {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA", "ssh-dss": "DSA"}
 
 
 class HostKey(NamedTuple):
-    """A server's plain public key: `kind` is its type, such as `ssh-ed25519`; `blob` the key as it is on the wire."""
+    """A server's plain public key: `kind` is its type, such as `ssh-ed25519`, and `blob` the key on the wire."""
 
     kind: str
     blob: bytes
 
     @property
     def line(self) -> str:
-        """`type base64`, freshly encoded."""
+        """`type base64`."""
         return f"{self.kind} {b2a_base64(self.blob, newline=False).decode('ascii')}"
 
     @property
@@ -53,7 +53,7 @@ class HostKey(NamedTuple):
 
     @property
     def bits(self) -> int:
-        """The size as ssh-keygen prints it; 0 for a type unknown here."""
+        """The size as ssh-keygen prints it; 0 for an unknown type."""
         if self.kind == "ssh-rsa":
             modulus = strings(self.blob)[2]
             return int.from_bytes(modulus, "big").bit_length()
@@ -73,7 +73,7 @@ class Shown(NamedTuple):
 
 
 def strings(data: bytes) -> list[bytes]:
-    """Return the strings (RFC 4251, 5: a length and as many bytes) that `data` is made of. Raises ProtocolError."""
+    """Return the strings (RFC 4251, 5: a length and as many bytes) in `data`. Raises ProtocolError."""
     found, at = [], 0
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "big")
@@ -86,18 +86,18 @@ def strings(data: bytes) -> list[bytes]:
 
 
 def from_blob(blob: bytes) -> HostKey:
-    """Return the key in `blob`; of a certificate the plain key, which is what known_hosts can hold of it.
+    """Return the key in `blob`; for a certificate the plain key in it, which known_hosts can hold.
 
-    (ssh itself looks for the plain key where known_hosts names no authority.) Raises ProtocolError for what is not a
-    key of the type that it says.
+    ssh too looks for the plain key if known_hosts names no authority. Raises ProtocolError for a blob that is not a
+    key of the type that it names.
     """
     if len(blob) > LARGEST_BLOB:
-        raise ProtocolError("the server's host key is larger than any")
+        raise ProtocolError("the server's host key exceeds 64 KiB")
     size = int.from_bytes(blob[:4], "big")
     name = blob[4 : 4 + size]
     kind = name.decode("ascii", "replace")
-    if len(name) != size or not _KIND.fullmatch(kind):
-        raise ProtocolError("the server's host key is of no type")
+    if len(name) != size or not re.fullmatch(_KIND, kind):
+        raise ProtocolError("the server's host key has no valid type")
     if not kind.endswith(_CERTIFICATE):
         _check(kind, blob)
         return HostKey(kind, blob)
@@ -109,8 +109,8 @@ def from_blob(blob: bytes) -> HostKey:
         plain, fields = _plain_kind(plain), _count_fields(blob, 4 + size)
     if not fields:
         raise ProtocolError(
-            f"the server's host certificate is of the type '{kind}', which is not known here",
-            f"Have ssh ask for plain host keys: ssh -o HostKeyAlgorithms=-{kind}",
+            f"the server's host certificate has the unknown type '{kind}'",
+            f"Use a plain host key: ssh -o HostKeyAlgorithms=-{kind}",
         )
     at = 4 + size
     parts = []
@@ -122,17 +122,17 @@ def from_blob(blob: bytes) -> HostKey:
 
 
 def _plain_kind(name: str) -> str:
-    """Return the type of the plain keys of a certificate's type that is not known here, `name` without its ending.
+    """Return the type of the plain key of an unknown certificate type, whose name without its ending is `name`.
 
-    Certificates are OpenSSH's own, and so are the types of keys that it adds.
+    Certificates are an extension of OpenSSH, and so are the key types that it adds.
     """
     return name if "@" in name or name == "ssh-ed448" else f"{name}@openssh.com"
 
 
 def _count_fields(blob: bytes, at: int) -> int:
-    """Return of how many strings the plain key in a certificate is made; 0 where it has not a certificate's form.
+    """Return how many strings the plain key in a certificate has; 0 for a blob without the form of a certificate.
 
-    Behind the nonce and the key, all types have the same fields (OpenSSH's PROTOCOL.certkeys).
+    After nonce and key, all types have the same fields (OpenSSH's PROTOCOL.certkeys).
     """
     fits = []
     try:
@@ -147,7 +147,7 @@ def _count_fields(blob: bytes, at: int) -> int:
 
 
 def _is_host_certificates_end(data: bytes) -> bool:
-    """Whether `data` is what follows the key: serial, type (2: a host's), id, principals, times, options, signature."""
+    """Return whether `data` follows a key: serial, type (2: host), id, principals, times, options, signature."""
     try:
         _, at = _string(data, 12)  # the key's id
         _, at = _string(data, at)  # the principals
@@ -164,18 +164,18 @@ def _is_host_certificates_end(data: bytes) -> bool:
 
 
 def from_line(line: str) -> HostKey | None:
-    """Return the key of one line as in a .pub file (`type base64 comment`); None for everything else.
+    """Return the key of one line of a .pub file (`type base64 comment`); None for anything else.
 
-    Options, markers (`@cert-authority`), several lines and certificates are everything else.
+    Options, markers such as `@cert-authority`, several lines and certificates are not accepted.
     """
-    found = _LINE.fullmatch(line)
-    if found is None or found[1].endswith(_CERTIFICATE):
+    match = re.fullmatch(_LINE, line)
+    if match is None or match[1].endswith(_CERTIFICATE):
         return None
     try:
-        key = from_blob(a2b_base64(found[2]))
+        key = from_blob(a2b_base64(match[2]))
     except (Error, ProtocolError):
         return None
-    return key if key.line == f"{found[1]} {found[2]}" else None
+    return key if key.line == f"{match[1]} {match[2]}" else None
 
 
 def _string(data: bytes, at: int) -> tuple[bytes, int]:
@@ -200,7 +200,7 @@ _FIELDS = {
 
 
 def _check(kind: str, blob: bytes) -> None:
-    """Hold `blob` to the form of its type; of a type that is not known here, only the name is known."""
+    """Check that `blob` has the form of its type, if that type is known. Raises ProtocolError."""
     fields = _FIELDS.get(kind)
     if fields is None:
         return
@@ -212,7 +212,7 @@ def _check(kind: str, blob: bytes) -> None:
         curve = kind.removeprefix("sk-").removeprefix("ecdsa-sha2-").removesuffix("@openssh.com")
         size = (_CURVES[curve] + 7) // 8
         fits = parts[1] == curve.encode("ascii") and len(parts[2]) == 1 + 2 * size and parts[2][0] == 4
-    elif fits:  # numbers: positive, and without needless zeros
+    elif fits:  # positive numbers without redundant zeros
         fits = all(part and part[0] < 0x80 and not (part[0] == 0 and part[1:2] < b"\x80") for part in parts[1:])
     if not fits:
-        raise ProtocolError(f"the server's host key is not what its type, {kind}, demands")
+        raise ProtocolError(f"the server's host key does not have the form of its type, {kind}")

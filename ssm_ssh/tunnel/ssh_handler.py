@@ -269,12 +269,14 @@ class SshHandler:
         elif not relay.link.channel.established:  # that was the agent, and it would do the same again
             relay.fail(self._service.explain_no_session(reason), now)
         elif self._service.refused_by_sshd(reason) and (delay := self._retry.next_delay()) is not None:
-            self._log.info(f"sshd refused ({printable(gate.said) or 'without a word'}), next attempt in {delay:.1f} s")
+            self._log.info(
+                f"sshd refused ({printable(gate.preface) or 'without a word'}), next attempt in {delay:.1f} s"
+            )
             relay.renew(now + delay, self._retry.kept, now)
             self._watch.restart(now)
             self._admission.start_over(self._retry.kept)
         else:
-            relay.fail(self._service.explain_end(gate.said or reason), now)
+            relay.fail(self._service.explain_end(gate.preface or reason), now)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

@@ -141,7 +141,7 @@ def test_no_stream_passes_a_key_exchange_that_nobody_has_judged(pieces: list[byt
 def test_a_refusal_is_held_and_can_be_read() -> None:
     held = gate(b"")
     assert held.feed(b"Exceeded MaxStartups\r\n") == b""
-    assert held.said == "Exceeded MaxStartups\r\n"
+    assert held.preface == "Exceeded MaxStartups\r\n"
     assert not held.banner_seen
 
 
@@ -220,7 +220,7 @@ def test_what_has_no_place_there_is_an_error(stream: bytes) -> None:
 
 
 def test_a_reply_before_the_client_has_begun_is_an_error() -> None:
-    with pytest.raises(ProtocolError, match="nobody has begun"):
+    with pytest.raises(ProtocolError, match="has not begun"):
         gate(BANNER).feed(SERVER)
 
 
@@ -248,7 +248,7 @@ def test_no_list_makes_a_reply_look_like_a_group(between: str) -> None:
 
 def test_what_could_be_a_reply_is_no_group() -> None:
     exchange = "diffie-hellman-group-exchange-sha256"
-    with pytest.raises(ProtocolError, match="no place"):
+    with pytest.raises(ProtocolError, match="wrong place"):
         gate(BANNER + kexinit(exchange)).feed(BANNER + kexinit(exchange) + reply(ed25519().blob))
 
 
