@@ -1,4 +1,4 @@
-"""Time per message of the data channel, codec and SHA-256 included: python benchmarks/channel.py [MESSAGES]."""
+"""Time per message of the data channel, including codec and SHA-256: python benchmarks/channel.py [MESSAGES]."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def acknowledgement(frame: bytes, sequence: int) -> bytes:
 
 
 def upload(messages: int) -> float:
-    """Seconds of the channel for sending and having acknowledged; the peer's own work is not counted."""
+    """Return the channel's seconds for each message sent and acknowledged, without the peer's work."""
     channel, now, spent, sequence = established(), 1.0, 0.0, 0
     data = urandom(PAYLOAD * BATCH)
     while sequence < messages:
-        # The window opens only as acknowledgements arrive, so a turn sends what it may.
+        # The window opens only as acknowledgements arrive, so a turn sends what fits.
         start = perf_counter()
         room = channel.room()
         channel.send(data[:room] if room < len(data) else data, now)
@@ -60,7 +60,7 @@ def upload(messages: int) -> float:
 
 
 def download(messages: int) -> float:
-    """Seconds of the channel for delivering one message and acknowledging it."""
+    """Return the channel's seconds for each message delivered and acknowledged."""
     channel, now, spent, sequence = established(), 1.0, 0.0, 1
     data = urandom(PAYLOAD)
     while sequence <= messages:

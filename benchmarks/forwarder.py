@@ -1,8 +1,8 @@
-"""A network of any length on loopback, in a process of its own: forwarder.py NUMBER
+"""A network with any delay on loopback, in a process of its own: forwarder.py NUMBER
 
-It listens on NUMBER ports of 127.0.0.1 and says which, as a JSON list. Then it takes JSON lines from stdin:
-{"targets": [port, ...], "delay": seconds}. Each byte is passed on `delay` later, each way; and what a client says
-first waits for a whole round trip more, which is what TCP's own handshake takes.
+It listens on NUMBER ports of 127.0.0.1 and prints them as a JSON list. Then it reads JSON lines from stdin:
+{"targets": [port, ...], "delay": seconds}. It forwards each byte `delay` seconds later in each direction. The first
+bytes of a client wait for another round trip, like that of TCP's handshake.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ targets: list[int] = []
 delay = 0.0
 
 
-class Way:
-    """One direction of one connection."""
+class Direction:
+    """One direction of a connection."""
 
     def __init__(self, writer: asyncio.StreamWriter, begin: float, one_way: float) -> None:
         self._writer = writer
@@ -37,7 +37,7 @@ class Way:
             self._loop.call_at(due, self._deliver)
 
     def _deliver(self) -> None:
-        # The loop's clock is good to half a millisecond.
+        # The loop's clock is accurate to half a millisecond.
         now = time.monotonic() + 0.0005
         while self._waiting and (self._waiting[0][0] <= now or not self._one_way):
             data = self._waiting.popleft()[1]
@@ -49,23 +49,25 @@ class Way:
             self._loop.call_at(self._waiting[0][0], self._deliver)
 
 
-async def copy(reader: asyncio.StreamReader, way: Way) -> None:
+async def copy(reader: asyncio.StreamReader, direction: Direction) -> None:
     data = b"-"
     while data:
         try:
             data = await reader.read(65536)
         except OSError:
             data = b""
-        way.push(data)
+        direction.push(data)
 
 
 async def serve(number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     one_way = delay
     begin = time.monotonic() + 2 * one_way
     there_reader, there_writer = await asyncio.open_connection("127.0.0.1", targets[number])
-    for one in (writer, there_writer):
-        one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    await asyncio.gather(copy(reader, Way(there_writer, begin, one_way)), copy(there_reader, Way(writer, 0.0, one_way)))
+    for end in (writer, there_writer):
+        end.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    await asyncio.gather(
+        copy(reader, Direction(there_writer, begin, one_way)), copy(there_reader, Direction(writer, 0.0, one_way))
+    )
 
 
 async def main() -> None:
@@ -79,8 +81,8 @@ async def main() -> None:
     print(json.dumps(ports), flush=True)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        told = json.loads(line)
-        targets, delay = told["targets"], told["delay"]
+        request = json.loads(line)
+        targets, delay = request["targets"], request["delay"]
         print("{}", flush=True)
 
 

@@ -1,6 +1,6 @@
-"""What SSH says in clear before a stream of bytes may follow: banners, KEXINIT, a reply with a host key, NEWKEYS.
+"""The cleartext start of an SSH connection: banners, KEXINIT, a reply with a host key, NEWKEYS.
 
-A relay that looks at this part of a stream, as the product does, is to see one that is well-formed. Nothing is signed.
+The product's relay inspects this part of the stream, so it must be well-formed. Nothing is signed.
 """
 
 from __future__ import annotations

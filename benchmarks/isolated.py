@@ -1,4 +1,4 @@
-"""Run a module of this folder in an interpreter that ignores everything else (-I): isolated.py MODULE ARGUMENT..."""
+"""Run a module of this folder in an isolated interpreter (python -I): isolated.py MODULE ARGUMENT..."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measuring: medians of interleaved runs, CPU time of a process, and the table."""
+"""Medians of interleaved runs, the CPU time of a process, and the table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 class Row(NamedTuple):
-    """One line of the table. `value` against `limit` decides; without a limit the line is for information."""
+    """A row of the table. It meets its target if `value` keeps to `limit`; without a limit it is for information."""
 
     what: str
     ours: str
@@ -33,9 +33,9 @@ class Row(NamedTuple):
 
 
 def interleaved(runs: int, *measures: Callable[[], float]) -> list[float]:
-    """Call the measures in turn, A B A B, `runs` times each; returns the median of each.
+    """Call the measures in turn (A B A B), `runs` times each, and return the median of each.
 
-    A first turn, in which caches fill, does not count.
+    A first turn fills the caches and does not count.
     """
     results: list[list[float]] = [[] for _ in measures]
     for turn in range(runs + 1):
@@ -47,16 +47,16 @@ def interleaved(runs: int, *measures: Callable[[], float]) -> list[float]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a running process has used; 0 where the system does not tell (only Linux does)."""
+    """Return the CPU time of a running process in seconds; 0 except on Linux."""
     try:
-        # A process's CPU clock, as clock_getcpuclockid(3) forms its number.
+        # The number of the process's CPU clock, formed like clock_getcpuclockid(3).
         return time.clock_gettime((~pid << 3) | 2)
     except OSError:
         return 0.0
 
 
 def environment(base: dict[str, str], **changes: str) -> dict[str, str]:
-    """`base` without what would make Python or TLS behave in an unusual way, and with `changes`."""
+    """Return `base` with `changes`, but without variables that change the behavior of Python, AWS, TLS or proxies."""
     kept = {
         name: value
         for name, value in base.items()
@@ -69,7 +69,7 @@ _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_b
 
 
 def machine() -> str:
-    """One line on where this was measured."""
+    """Describe the machine in one line."""
     model = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -83,7 +83,7 @@ def machine() -> str:
 
 
 def show(rows: list[Row]) -> bool:
-    """Print the table; returns whether every target was met."""
+    """Print the table and return whether all targets are met."""
     cells = [("", "ssm-ssh", "compared with", "result", "target", "")]
     for row in rows:
         target = f"{'>=' if row.at_least else '<='} {row.limit:g}{row.unit}" if row.limit is not None else "-"

@@ -1,4 +1,4 @@
-"""What every ProxyCommand does at the least: stdin to a TCP socket and back. null_relay.py PORT"""
+"""The least that a ProxyCommand does: copy stdin to a TCP socket and back. null_relay.py PORT"""
 
 from __future__ import annotations
 

@@ -1,14 +1,13 @@
-"""A lean other side of the data channel, in a process of its own: gateway and agent in one, fast enough not to count.
+"""A minimal peer of the data channel, gateway and agent in one process, fast enough not to distort the results.
 
     peer.py FOLDER
 
-It serves one TLS connection after the other, and says on stdout, in JSON lines, what happens: first `port` and `plain`
-(a bare TCP echo; ca.pem in FOLDER is to be trusted), then for each connection `begin` (the first payload) and `end`
-(the last acknowledgement of what it sent). What a connection is for stands in its path: /sink/BYTES, /source/BYTES
-or /echo.
+It serves one TLS connection after another and reports events on stdout, as JSON lines: first `port` and `plain` (a
+plain TCP echo), then for each connection `begin` (the first payload) and `end` (the last acknowledgement of what it
+sent). Clients trust ca.pem in FOLDER. The path of a connection is its task: /sink/BYTES, /source/BYTES or /echo.
 
-Hand-written for speed: it unmasks only the header of a message, joins many frames into one TLS write, and checks what
-it received after the clock has stopped.
+It is written for speed: it unmasks only the header of a message, joins many frames into one TLS write, and checks the
+received bytes after the clock has stopped.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from ssm_ssh.lab.identity.ca import new_authority
 
 PAYLOAD = 1024
 BLOCK = sha256(b"ssm-ssh").digest() * 32 * 64
-"""64 KiB that the stream repeats, whoever sends it."""
+"""The 64 KiB that the stream repeats in either direction."""
 
 _FIELDS = struct.Struct(">I32sIQqQ16s32sII")
 _OUTPUT, _ACK = b"output_stream_data".ljust(32), b"acknowledge".ljust(32)
@@ -41,15 +40,15 @@ _INPUT = b"input_stream_data".ljust(32)
 _READ = 256 * 1024
 _BACKLOG = 256 * 1024
 MORE_MESSAGES = 10_000
-"""A client need not fill each message."""
+"""Allowance for messages that a client does not fill."""
 
 DONE = b"done"
-"""What a sink says last."""
+"""The last output of a sink."""
 
 ECHO = b"x"
 
 READY = b"ready"
-"""What a sink says when the bytes may come."""
+"""The output of a sink that is ready for the bytes."""
 
 _REQUEST = {
     "AgentVersion": "3.3.0.0",
@@ -59,12 +58,12 @@ _REQUEST = {
 }
 
 
-def say(**values: object) -> None:
+def report(**values: object) -> None:
     print(json.dumps(values), flush=True)
 
 
 def frame(kind: bytes, sequence: int, flags: int, payload_type: int, payload: bytes) -> bytes:
-    """One AgentMessage in an unmasked WebSocket frame."""
+    """Return an AgentMessage in an unmasked WebSocket frame."""
     message_id = sequence.to_bytes(16, "big")
     body = _FIELDS.pack(
         116, kind, 1, 0, sequence, flags, message_id, sha256(payload).digest(), payload_type, len(payload)
@@ -75,7 +74,7 @@ def frame(kind: bytes, sequence: int, flags: int, payload_type: int, payload: by
 
 
 def acknowledgement(sequence: int) -> bytes:
-    """An ack made without the message, for neither client looks at the id: it can be made before the clock runs."""
+    """Return an acknowledgement. It is made in advance, without the message's id, which neither client reads."""
     payload = (
         '{"AcknowledgedMessageType":"input_stream_data","AcknowledgedMessageId":"00000000-0000-4000-8000-000000000000",'
         f'"AcknowledgedMessageSequenceNumber":{sequence},"IsSequentialMessage":true}}'
@@ -120,7 +119,7 @@ class Connection:
             pass
 
     def turn(self, *, read: bool = True) -> bool:
-        """Wait until bytes came or went; False once the other side has closed."""
+        """Wait until bytes are received or sent. False: the client has closed the connection."""
         try:
             plain = self._plain() if read else b""
         except ssl.SSLZeroReturnError:
@@ -157,7 +156,7 @@ class Connection:
         return b"".join(parts)
 
     def frames(self) -> Iterator[tuple[int, bytes, int, int]]:
-        """Take the complete frames out of the buffer: opcode, mask, offset in `taken`, length."""
+        """Remove the complete frames from the buffer. Yields opcode, mask, offset in the buffer, length."""
         data = self.buffer
         position, end = 0, len(data)
         while end - position >= 6:
@@ -183,7 +182,7 @@ def unmasked(data: bytes | bytearray, mask: bytes) -> bytes:
 
 
 class Session:
-    """One data channel: opened, shaken hands, and then its task."""
+    """A data channel: upgrade, handshake, task."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -214,7 +213,7 @@ class Session:
         return made
 
     def inputs(self, answers: list[bytes]) -> Iterator[tuple[int, int, int, bytes]]:
-        """Take in what came: payload type, offset and length of the payload in the buffer, mask; acks are appended."""
+        """Yield payload type, offset in the buffer, length and mask of each input; appends acks to `answers`."""
         data = self.connection.buffer
         for opcode, mask, start, length in self.connection.frames():
             if opcode != 2:
@@ -285,7 +284,7 @@ class Session:
                 )
                 answers.append(acks[number])
                 if number == expected:
-                    # The header has 120 bytes, so that the mask begins anew with the payload.
+                    # The header has 120 bytes, so the mask starts over with the payload.
                     kept.append((mask, bytes(data[start + 120 : start + length])))
                     expected += 1
                     received += length - 120
@@ -294,14 +293,14 @@ class Session:
             self.expected = expected
             if answers and not begin:
                 begin = time.monotonic()
-                say(event="begin", at=begin)
+                report(event="begin", at=begin)
             if answers:
                 self.connection.send(b"".join(answers))
             if received < size and not self.connection.turn():
                 raise ConnectionError
-        # Behind all acknowledgements: it arrives when the client has dealt with them.
+        # It follows all acknowledgements, so the client has processed them when it arrives.
         self.connection.send(self.output(1, DONE))
-        say(event="checked", right=b"".join(unmasked(data, mask) for mask, data in kept) == stream(size))
+        report(event="checked", right=b"".join(unmasked(data, mask) for mask, data in kept) == stream(size))
 
     def source(self, size: int) -> None:
         data = stream(size)
@@ -310,21 +309,21 @@ class Session:
         batches = [b"".join(frames[start : start + 64]) for start in range(0, wanted, 64)]
         batches.reverse()
         begin = time.monotonic()
-        say(event="begin", at=begin)
+        report(event="begin", at=begin)
         while acknowledged < wanted:
             while batches and self.connection.backlog < _BACKLOG:
                 self.connection.send(batches.pop())
             if not self.connection.turn():
                 raise ConnectionError
             acknowledged += sum(1 for opcode, _, _, length in self.connection.frames() if opcode == 2 and length > 200)
-        say(event="end", at=time.monotonic())
+        report(event="end", at=time.monotonic())
 
     def echo(self) -> None:
-        """Give back each byte, at once and made in advance: what is measured is the client."""
+        """Return each byte at once. The frames are made in advance, so that only the client is measured."""
         made = [acknowledgement(self.expected + i) + self.output(1, ECHO) for i in range(MORE_MESSAGES)]
         made.reverse()
         connection = self.connection
-        say(event="begin")
+        report(event="begin")
         while connection.turn():
             data = connection.buffer
             for _, mask, start, length in connection.frames():
@@ -345,8 +344,8 @@ def plain_echo(server: socket.socket) -> None:
                 sock.sendall(data)
 
 
-def leave() -> None:
-    """End with the process that started this one, which holds the other end of stdin."""
+def end_with_parent() -> None:
+    """End together with the parent process, which holds the other end of stdin."""
     sys.stdin.buffer.read()
     os._exit(0)
 
@@ -357,8 +356,8 @@ def main() -> None:
     (folder / "ca.pem").write_bytes(authority.pem)
     server, plain = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=plain_echo, args=(plain,), daemon=True).start()
-    say(port=server.getsockname()[1], plain=plain.getsockname()[1])
-    threading.Thread(target=leave, daemon=True).start()
+    report(port=server.getsockname()[1], plain=plain.getsockname()[1])
+    threading.Thread(target=end_with_parent, daemon=True).start()
     while True:
         sock, _ = server.accept()
         try:
@@ -366,7 +365,7 @@ def main() -> None:
             Session(connection).run()
             connection.close()
         except (OSError, StopIteration) as error:
-            say(event="broken", reason=repr(error))
+            report(event="broken", reason=repr(error))
 
 
 if __name__ == "__main__":

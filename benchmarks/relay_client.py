@@ -1,8 +1,8 @@
-"""The product's relay on stdin and stdout, connected to a peer instead of to AWS.
+"""The product's relay on stdin and stdout, connected to a peer instead of AWS.
 
     relay_client.py URL CA_FILE
 
-Relay, channel, WebSocket, TLS and pipes are those of `ssm-ssh proxy`; only the calls to AWS are left out.
+Relay, channel, WebSocket, TLS and pipes are those of `ssm-ssh proxy`. Only the calls to AWS are missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows of the table: how soon AWS is asked, how many round trips the first byte takes, what a process weighs."""
+"""Rows of the table: time to the first AWS call, round trips to the first byte, memory and idle CPU time."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from measure import HERE, Row, cpu_seconds, environment, interleaved
 from ssm_ssh.lab import Lab, LabOptions
 
 SHOWN, NEAR, FAR = 0.1, 0.2, 0.5
-"""Round trips in seconds: one to show, and two to count between."""
+"""Round-trip times in seconds: one for the table, and two between which round trips are counted."""
 
-# Seconds, and milliseconds of CPU in them: the tunnel wakes every five seconds to look at the clock.
+# Seconds without traffic, and milliseconds of CPU in them: the tunnel wakes every five seconds to check the clock.
 IDLE, IDLE_LIMIT = 10.0, 20.0
-# Round trips more than those of the tunnel: none, and one; half of one is noise.
+# Round trips in addition to those of the tunnel: none, and one. Half a round trip is noise.
 CACHED, COLD = 0.5, 1.5
 HELP_LIMIT, MEMORY_LIMIT, START_LIMIT, ROUND_TRIPS_LIMIT = 25.0, 40.0, 0.40, 6.5
 PROGRAM = str(Path(sys.prefix) / "bin" / "ssm-ssh")
 
 
 class Forwarder:
-    """The process of forwarder.py, in front of API and gateway."""
+    """The process of forwarder.py, in front of the API and the gateway."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -47,7 +47,7 @@ class Forwarder:
         self._targets = [urlsplit(url).port or 0 for url in (lab.api_url, lab.gateway_url)]
 
     def delay(self, seconds: float) -> None:
-        """From now on new connections are so long, one way."""
+        """Set the one-way delay of new connections, in seconds."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"targets": self._targets, "delay": seconds}) + "\n")
         self._process.stdin.flush()
@@ -63,7 +63,7 @@ class Forwarder:
 
 
 class World:
-    """A lab, reached through a forwarder, and how programs are started in it."""
+    """A lab behind a forwarder, and the programs that are started in it."""
 
     def __init__(self, lab: Lab, forwarder: Forwarder, folder: Path, comparators: Path) -> None:
         self.lab = lab
@@ -72,7 +72,7 @@ class World:
         self.folder = folder
         self.aws = str(comparators / "bin" / "aws")
         forwarder.lead_to(lab)
-        # What the AWS CLI looks for before it starts a session.
+        # The AWS CLI looks for the plugin before it starts a session.
         plugin = folder / "bin" / "session-manager-plugin"
         plugin.parent.mkdir()
         plugin.write_text("#!/bin/sh\necho 1.2.764.0\n")
@@ -86,19 +86,19 @@ class World:
         self.env |= {"AWS_ENDPOINT_URL_SSMMESSAGES": gateway, "PATH": f"{plugin.parent}:{self.env['PATH']}"}
 
     def direct(self) -> dict[str, str]:
-        """The environment without the forwarder."""
+        """Return the environment with the API in direct reach."""
         changed = {name: self.lab.api_url for name in self.env if name.startswith("AWS_ENDPOINT_URL")} | {
             "AWS_ENDPOINT_URL_SSMMESSAGES": self.env["AWS_ENDPOINT_URL_SSMMESSAGES"]
         }
         return {**self.env, **changed}
 
     def with_profile(self, env: dict[str, str]) -> dict[str, str]:
-        """`env` with the same keys in a profile file instead."""
+        """Return `env` with the keys in a profile instead."""
         keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
         return {**{name: value for name, value in env.items() if name not in keys}, "AWS_PROFILE": "admin"}
 
     def with_botocore(self, env: dict[str, str]) -> dict[str, str]:
-        """`env` with the same keys from a program that a profile names, so that botocore has to get them."""
+        """Return `env` with the keys from a `credential_process`, so that botocore has to fetch them."""
         keys = {
             "Version": 1,
             "AccessKeyId": env["AWS_ACCESS_KEY_ID"],
@@ -114,7 +114,7 @@ class World:
 
     @contextlib.contextmanager
     def proxy(self, env: dict[str, str]) -> Iterator[tuple[float, int]]:
-        """`ssm-ssh proxy`, from its start to sshd's first byte; then it is ended. Yields the seconds and the pid."""
+        """Run `ssm-ssh proxy` until sshd's first byte. Yields the seconds until then and the pid, then ends it."""
         begin = time.perf_counter()
         process = subprocess.Popen(
             [PROGRAM, "proxy", self.target.instance_id, "22", self.target.users[0]],
@@ -129,7 +129,7 @@ class World:
             first = os.read(process.stdout.fileno(), 4096)
             seconds = time.perf_counter() - begin
             if not first.startswith(b"SSH-"):
-                raise RuntimeError(f"the proxy said {first!r}")
+                raise RuntimeError(f"the first output of the proxy is {first!r}")
             yield seconds, process.pid
         finally:
             process.stdin.close()
@@ -140,8 +140,8 @@ class World:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
 
-    def asked(self, start: Callable[[], object]) -> float:
-        """Seconds from `start` to the arrival of StartSession."""
+    def seconds_to_start_session(self, start: Callable[[], object]) -> float:
+        """Return the seconds from the call of `start` to the arrival of StartSession."""
         begin = time.time()
         start()
         arrived = [call["arrived"] for call in self.lab.calls("StartSession") if call["arrived"] >= begin]
@@ -149,7 +149,7 @@ class World:
             raise RuntimeError(f"{len(arrived)} sessions were started instead of one")
         return float(arrived[0]) - begin
 
-    def ours(self, env: dict[str, str]) -> None:
+    def ssm_ssh(self, env: dict[str, str]) -> None:
         with self.proxy(env):
             pass
 
@@ -168,7 +168,7 @@ class World:
 
 
 @contextlib.contextmanager
-def world(folder: Path, comparators: Path) -> Iterator[World]:
+def running_world(folder: Path, comparators: Path) -> Iterator[World]:
     forwarder = Forwarder()
     try:
         options = LabOptions(
@@ -179,20 +179,22 @@ def world(folder: Path, comparators: Path) -> Iterator[World]:
             agent={"start_delay": 0},
         )
         with Lab(options, base=folder) as lab:
-            one = World(lab, forwarder, folder, comparators)
+            made = World(lab, forwarder, folder, comparators)
             forwarder.delay(0)
-            yield one
+            yield made
     finally:
         forwarder.stop()
 
 
-def starts(one: World, runs: int) -> list[Row]:
-    """How long until the API is asked, against the AWS CLI."""
+def starts(world: World, runs: int) -> list[Row]:
+    """Measure the time to StartSession, compared with the AWS CLI."""
     rows = []
-    direct = one.direct()
-    for what, env in (("environment", direct), ("profile file", one.with_profile(direct))):
+    direct = world.direct()
+    for what, env in (("environment", direct), ("profile file", world.with_profile(direct))):
         ours, theirs = interleaved(
-            runs, lambda env=env: one.asked(lambda: one.ours(env)), lambda env=env: one.asked(lambda: one.cli(env))
+            runs,
+            lambda env=env: world.seconds_to_start_session(lambda: world.ssm_ssh(env)),
+            lambda env=env: world.seconds_to_start_session(lambda: world.cli(env)),
         )
         rows.append(
             Row(
@@ -207,20 +209,20 @@ def starts(one: World, runs: int) -> list[Row]:
     return rows
 
 
-def round_trips(one: World, runs: int) -> Row:
-    """How many round trips follow one another until sshd's first byte.
+def round_trips(world: World, runs: int) -> Row:
+    """Count the successive round trips until sshd's first byte.
 
-    Between two distances, both so long that all computing but that in between is done while the network is waited for:
-    what is left is above CPU, and none of it is hidden by CPU.
+    The count comes from the difference between two long delays. At both, the program waits for the network while it
+    computes, so CPU time cancels out.
     """
 
     def first_byte(round_trip: float) -> float:
-        one.forwarder.delay(round_trip / 2)
-        with one.proxy(one.env) as (seconds, _):
+        world.forwarder.delay(round_trip / 2)
+        with world.proxy(world.env) as (seconds, _):
             return seconds
 
     shown, near, far = interleaved(runs, *(lambda length=length: first_byte(length) for length in (SHOWN, NEAR, FAR)))
-    one.forwarder.delay(0)
+    world.forwarder.delay(0)
     return Row(
         "start to sshd's first byte, 100 ms away",
         f"{shown * 1000:.0f} ms",
@@ -231,15 +233,15 @@ def round_trips(one: World, runs: int) -> Row:
     )
 
 
-def logins(one: World, runs: int) -> list[Row]:
-    """How many round trips more than the tunnel alone ssh waits for a key to be pushed and a host key to be checked.
+def logins(world: World, runs: int) -> list[Row]:
+    """Count the round trips that pushing a key and checking a host key add to a login.
 
-    The tunnel alone: our key is in authorized_keys, the host key known. Counted between two distances as above.
+    The tunnel alone means that the key is in authorized_keys and the host key is known. Counted like `round_trips`.
     """
-    user = one.target.users[0]
-    authorized = Path(one.target.homes[user]) / ".ssh" / "authorized_keys"
-    _log_in(one, "auto")  # makes the key pair
-    folder = Path(one.env["XDG_DATA_HOME"]) / "ssm-ssh"
+    user = world.target.users[0]
+    authorized = Path(world.target.homes[user]) / ".ssh" / "authorized_keys"
+    _log_in(world, "auto")  # makes the key pair
+    folder = Path(world.env["XDG_DATA_HOME"]) / "ssm-ssh"
     authorized.parent.mkdir(mode=0o700, exist_ok=True)
     authorized.write_bytes((folder / "id_ed25519.pub").read_bytes())
     authorized.chmod(0o600)
@@ -250,10 +252,10 @@ def logins(one: World, runs: int) -> list[Row]:
     def slope(push: str, *, cold: bool) -> float:
         seconds = []
         for round_trip in (NEAR, FAR):
-            one.forwarder.delay(round_trip / 2)
+            world.forwarder.delay(round_trip / 2)
             if cold:
                 (folder / "known_hosts").unlink()
-            seconds.append(_log_in(one, push))
+            seconds.append(_log_in(world, push))
         return (seconds[1] - seconds[0]) / (FAR - NEAR)
 
     alone, cached, cold = interleaved(
@@ -262,7 +264,7 @@ def logins(one: World, runs: int) -> list[Row]:
         lambda: slope("eic", cold=False),
         lambda: slope("auto", cold=True),
     )
-    one.forwarder.delay(0)
+    world.forwarder.delay(0)
     compared, unit = f"the tunnel alone: {alone:.1f}", " round trips more"
     return [
         Row("login, key pushed, host key known", f"{cached:.1f} round trips", compared, cached - alone, unit, CACHED),
@@ -270,28 +272,28 @@ def logins(one: World, runs: int) -> list[Row]:
     ]
 
 
-def _log_in(one: World, push: str) -> float:
+def _log_in(world: World, push: str) -> float:
     begin = time.perf_counter()
     command = f"ProxyCommand={PROGRAM} proxy --push {push} %h %p %r"
-    said = subprocess.run(
-        ["ssh", "-o", command, one.target.destination, "echo there"],
-        env=one.env,
+    done = subprocess.run(
+        ["ssh", "-o", command, world.target.destination, "echo there"],
+        env=world.env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         check=True,
     )
-    if said.stdout != b"there\n":
-        raise RuntimeError(f"ssh said {said.stdout!r}")
+    if done.stdout != b"there\n":
+        raise RuntimeError(f"the output of ssh is {done.stdout!r}")
     return time.perf_counter() - begin
 
 
-def memory(one: World, megabytes: int) -> list[Row]:
-    """The largest memory of a proxy that has carried `megabytes` each way."""
+def memory(world: World, megabytes: int) -> list[Row]:
+    """Measure the peak memory of a proxy that has carried `megabytes` each way, and its CPU time when idle."""
     rows = []
-    direct = one.direct()
+    direct = world.direct()
     idle = 0.0
-    for what, env in (("environment", direct), ("botocore", one.with_botocore(direct))):
-        peak, idle = _peak_under_ssh(one, env, megabytes)
+    for what, env in (("environment", direct), ("botocore", world.with_botocore(direct))):
+        peak, idle = _peak_under_ssh(world, env, megabytes)
         rows.append(
             Row(
                 f"peak memory, keys from {what}",
@@ -306,13 +308,13 @@ def memory(one: World, megabytes: int) -> list[Row]:
     return rows
 
 
-def _peak_under_ssh(one: World, env: dict[str, str], megabytes: int) -> tuple[float, float]:
-    """Peak memory in MB, and milliseconds of CPU that the tunnel then uses in IDLE seconds without a byte."""
-    pid_file = one.folder / "pid"
+def _peak_under_ssh(world: World, env: dict[str, str], megabytes: int) -> tuple[float, float]:
+    """Return the peak memory in MB, and the milliseconds of CPU in IDLE seconds without traffic."""
+    pid_file = world.folder / "pid"
     command = f"sh -c 'echo $$ >{pid_file}; exec {PROGRAM} proxy %h %p %r'"
     there = f"head -c {megabytes}000000 >/dev/null; head -c {megabytes}000000 /dev/zero; echo done; cat"
     process = subprocess.Popen(
-        ["ssh", "-o", f"ProxyCommand={command}", one.target.destination, there],
+        ["ssh", "-o", f"ProxyCommand={command}", world.target.destination, there],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=env,
@@ -337,7 +339,7 @@ def _peak_under_ssh(one: World, env: dict[str, str], megabytes: int) -> tuple[fl
 
 
 def _peak_of(pid: int) -> float:
-    """Peak resident memory of a process in MB; where the system does not tell, what it has now."""
+    """Return the peak resident memory of a process in MB; on systems without /proc, the current world."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         kilobytes = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
@@ -347,7 +349,7 @@ def _peak_of(pid: int) -> float:
 
 
 def help_text(runs: int) -> Row:
-    """`ssm-ssh --help` against an interpreter that does nothing."""
+    """Compare `ssm-ssh --help` with an interpreter that does nothing."""
     env = environment(dict(os.environ))
 
     def seconds(*command: str) -> float:

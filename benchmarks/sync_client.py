@@ -1,10 +1,10 @@
-"""The comparator: the same protocol by `websockets.sync`, as one would write it first.
+"""The client to compare with: the same protocol on `websockets.sync`, written in the obvious way.
 
     sync_client.py URL CA_FILE      stdin and stdout are the stream
 
-One thread for each direction. It verifies digests, acknowledges, puts messages in order and keeps what is not
-acknowledged, and leaves out what costs time and is not needed over a connection that never breaks: retransmission.
-Compression is off, and stdin is read in large pieces; nothing else is tuned, or made slower than it need be.
+It has a thread for each direction. It verifies digests, acknowledges, puts messages in order and keeps unacknowledged
+ones. It does not retransmit, which costs time and is not needed on a connection that never breaks. Compression is off
+and stdin is read in large pieces; nothing else is tuned or slowed down.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from websockets.sync.client import ClientConnection, connect
 
 PAYLOAD = 1024
 OUTSTANDING = 10_000
-"""Messages that may be unacknowledged: what the official plugin keeps."""
+"""Most unacknowledged messages: the number that the official plugin keeps."""
 
 HEADER = struct.Struct(">I32sIQqQ16s32sII")
 
@@ -54,7 +54,7 @@ class Client:
         self.unacknowledged: dict[int, bytes] = {}
         self.room = threading.Semaphore(OUTSTANDING)
         self.expected = 0
-        self.ahead: dict[int, tuple[int, bytes]] = {}
+        self.buffered: dict[int, tuple[int, bytes]] = {}
         self.ready = threading.Event()
 
     def send(self, payload_type: int, payload: bytes) -> None:
@@ -100,9 +100,9 @@ class Client:
             }
             self.socket.send(encode("acknowledge", 0, 3, 0, json.dumps(acknowledgement).encode()))
             if sequence >= self.expected:
-                self.ahead[sequence] = (payload_type, payload)
-            while self.expected in self.ahead:
-                self.deliver(*self.ahead.pop(self.expected))
+                self.buffered[sequence] = (payload_type, payload)
+            while self.expected in self.buffered:
+                self.deliver(*self.buffered.pop(self.expected))
                 self.expected += 1
 
     def deliver(self, payload_type: int, payload: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Rows of the table: bytes a second each way over TLS, and the round trip of one byte."""
+"""Rows of the table: throughput in each direction over TLS, and the round trip of one byte."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Peer:
         self.plain = str(ports["plain"])
 
     def event(self, name: str = "") -> dict[str, Any]:
-        """The next thing that it says."""
+        """Return the next event that the process reports."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        told: dict[str, Any] = json.loads(line or b"{}")
-        if name and told.get("event") != name:
-            raise RuntimeError(f"the peer said {told} instead of {name}")
-        return told
+        event: dict[str, Any] = json.loads(line or b"{}")
+        if name and event.get("event") != name:
+            raise RuntimeError(f"the peer reported {event} instead of {name}")
+        return event
 
     def stop(self) -> None:
         self._process.kill()
@@ -52,7 +52,7 @@ class Peer:
 
 
 class Clients:
-    """How to start the two clients that are compared."""
+    """Starts the clients that are compared."""
 
     def __init__(self, peer: Peer, comparators: Path) -> None:
         self._peer = peer
@@ -72,7 +72,7 @@ class Clients:
 
 
 class Result:
-    """What one transfer came to."""
+    """The result of one transfer."""
 
     def __init__(self, size: int, seconds: float, cpu: float) -> None:
         self.rate = size / MB / seconds
@@ -81,11 +81,11 @@ class Result:
 
 @contextlib.contextmanager
 def running(process: subprocess.Popen[bytes]) -> Iterator[tuple[int, int]]:
-    """The ends of a client's stdin and stdout; it is ended afterwards."""
+    """Yield the file descriptors of a client's stdin and stdout, then end it."""
     assert process.stdin is not None
     assert process.stdout is not None
     for pipe in (process.stdin, process.stdout):
-        # So that neither waits for this process to be scheduled, on a machine that is not alone.
+        # Large pipes, so that the client rarely waits until this process is scheduled.
         with contextlib.suppress(OSError, AttributeError):  # not on Linux
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
     try:
@@ -120,7 +120,7 @@ def upload(peer: Peer, process: subprocess.Popen[bytes], size: int) -> Result:
         seconds, cpu = time.monotonic() - begin, cpu_seconds(process.pid) - cpu
         feeder.join()
         if not peer.event("checked")["right"]:
-            raise RuntimeError("what arrived is not what was sent")
+            raise RuntimeError("the bytes that arrived are not those that were sent")
     return Result(size, seconds, cpu)
 
 
@@ -143,7 +143,7 @@ def download(peer: Peer, process: subprocess.Popen[bytes], size: int) -> Result:
         cpu = cpu_seconds(process.pid) - cpu
         taker.join()
     if b"".join(got) != lean.stream(size):
-        raise RuntimeError("what arrived is not what was sent")
+        raise RuntimeError("the bytes that arrived are not those that were sent")
     return Result(size, seconds, cpu)
 
 
@@ -157,30 +157,30 @@ def _expect(fd: int, expected: bytes) -> None:
     while len(got) < len(expected):
         data = os.read(fd, len(expected) - len(got))
         if not data:
-            raise RuntimeError("the client ended before it began")
+            raise RuntimeError("the client ended too early")
         got += data
     if got != expected:
         raise RuntimeError(f"{got!r} instead of {expected!r}")
 
 
 def rates(peer: Peer, clients: Clients, *, size: int, runs: int) -> list[Row]:
-    """Upload and download, our relay against the client by websockets.sync."""
+    """Measure upload and download of the relay and of the client built on websockets.sync."""
     rows = []
     for name, task, transfer in (("upload", "sink", upload), ("download", "source", download)):
         results: dict[str, list[Result]] = {"relay": [], "sync": []}
         for _ in range(runs):
-            # The slow one carries half as much: many turns tell more than long ones on a machine that is not alone.
+            # The slow client carries half as much: on a busy machine, many turns are better than long ones.
             for (client, kept), amount in zip(results.items(), (size, size // 2), strict=True):
                 kept.append(transfer(peer, clients.start(client, f"{task}/{amount}"), amount))
-        ours, theirs = (
-            (statistics.median(one.rate for one in kept), statistics.median(one.cpu for one in kept))
+        relay, sync = (
+            (statistics.median(result.rate for result in kept), statistics.median(result.cpu for result in kept))
             for kept in results.values()
         )
         rows.append(
             Row(
                 f"{name} over TLS (CPU)",
-                f"{ours[0]:.0f} MB/s ({ours[1]:.0f} ms/MB)",
-                f"websockets.sync: {theirs[0]:.0f} MB/s ({theirs[1]:.0f} ms/MB)",
+                f"{relay[0]:.0f} MB/s ({relay[1]:.0f} ms/MB)",
+                f"websockets.sync: {sync[0]:.0f} MB/s ({sync[1]:.0f} ms/MB)",
                 statistics.median(a.rate / b.rate for a, b in zip(*results.values(), strict=True)),
                 "x",
                 3.0,
@@ -191,7 +191,7 @@ def rates(peer: Peer, clients: Clients, *, size: int, runs: int) -> list[Row]:
 
 
 def echo(clients: Clients, peer: Peer, *, rounds: int) -> Row:
-    """One byte there and back, over our relay and over a process that only copies."""
+    """Measure the round trip of one byte over the relay and over a process that only copies."""
     times: dict[str, list[float]] = {"relay": [], "null": []}
     with running(clients.start("relay", "echo")) as relay, running(clients.start("null", "")) as null:
         _greet(*relay)
@@ -203,13 +203,13 @@ def echo(clients: Clients, peer: Peer, *, rounds: int) -> Row:
                 _expect(stdout, lean.ECHO)
                 if turn >= 20:
                     times[name].append(time.perf_counter() - begin)
-                time.sleep(0.002)  # a person does not type while acknowledgements are still on their way
-    ours, null_relay = (statistics.median(kept) * 1000 for kept in times.values())
+                time.sleep(0.002)  # a person types more slowly than acknowledgements travel
+    relay, null_relay = (statistics.median(kept) * 1000 for kept in times.values())
     return Row(
         "echo of one byte, round trip",
-        f"{ours:.2f} ms",
+        f"{relay:.2f} ms",
         f"null relay: {null_relay:.2f} ms",
-        ours - null_relay,
+        relay - null_relay,
         " ms more",
         0.5,
     )

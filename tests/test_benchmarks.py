@@ -1,4 +1,4 @@
-"""What the benchmarks take from the product is still there: they drive the relay by a TunnelService of their own."""
+"""The benchmarks still fit the product: they drive the relay with a TunnelService of their own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
 
 
-def test_the_line_of_the_benchmarks_is_one() -> None:
+def test_the_service_of_the_benchmarks_is_a_tunnel_service() -> None:
     from relay_client import DirectService
 
     for name, member in inspect.getmembers(TunnelService, inspect.isfunction):
