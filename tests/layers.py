@@ -37,7 +37,6 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "lab.process": "no process outlives its lab",
         "lab.accounts": "the users of instances",
-        "lab.world": "what the services act upon",
     },
     {"lab.state": "what a lab knows"},
     {

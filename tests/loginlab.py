@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import pytest
 
+from ssm_ssh.lab.api.context import ServiceContext
 from ssm_ssh.lab.api.server import Api
 from ssm_ssh.lab.folder import add_login_profiles
 from ssm_ssh.lab.identity.ca import new_authority
@@ -19,7 +20,6 @@ from ssm_ssh.lab.login import browser
 from ssm_ssh.lab.options import LabOptions
 from ssm_ssh.lab.state import LabState
 from ssm_ssh.lab.wire.http import HttpServer
-from ssm_ssh.lab.world import World
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class LoginLab:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.api = Api(World(self.state, None, None))  # type: ignore[arg-type] - no session is started here
+        self.api = Api(ServiceContext(self.state, None, None))  # type: ignore[arg-type] - no session is started here
         self._server = HttpServer(self.api.handle, authority.server_context)
         self.url = f"https://127.0.0.1:{self._run(self._server.start())}"
         self.api.logins.pages.base = self.url

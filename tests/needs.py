@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ssm_ssh.lab.accounts.userland import find_nss_wrapper
+from ssm_ssh.lab.accounts.accounts import find_nss_wrapper
 from ssm_ssh.lab.hidden_programs import VARIABLE, is_hidden
 from ssm_ssh.lab.sshd.openssh import find_sftp_server, find_sshd
 

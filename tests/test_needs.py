@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh.lab.accounts.userland import find_nss_wrapper
+from ssm_ssh.lab.accounts.accounts import find_nss_wrapper
 from ssm_ssh.lab.hidden_programs import VARIABLE
 from ssm_ssh.lab.sshd.openssh import find_sftp_server, find_sshd
 from tests.needs import hiding, missing

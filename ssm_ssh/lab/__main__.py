@@ -21,7 +21,7 @@ from ssm_ssh.lab.folder import remove
 from ssm_ssh.lab.options import LabOptions
 from ssm_ssh.lab.process import lifeline
 from ssm_ssh.lab.server import Server
-from ssm_ssh.lab.wire import link
+from ssm_ssh.lab.wire import rpc
 
 
 async def _run() -> int:
@@ -29,8 +29,8 @@ async def _run() -> int:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, stop.set)
-    lifeline.bury_orphans(loop)
-    reader = asyncio.StreamReader(limit=link.LINE_LIMIT)
+    lifeline.reap_orphans(loop)
+    reader = asyncio.StreamReader(limit=rpc.LINE_LIMIT)
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     config = json.loads(await reader.readline())
     folder = Path(config["folder"])
@@ -60,7 +60,7 @@ async def _run() -> int:
         except SsmSshError as error:
             _tell({"error": {"message": error.message, "hint": error.hint}})
             return 1
-        except link.Failed as error:
+        except rpc.CallFailed as error:
             _tell({"error": {"message": f"the lab's instances did not start: {error.message}", "hint": ""}})
             return 1
         _tell({"ready": ready})

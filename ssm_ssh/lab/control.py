@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ssm_ssh.errors import SsmSshError
+from ssm_ssh.lab.api.context import Instances
 from ssm_ssh.lab.faults.faults import Faults
 from ssm_ssh.lab.machines.faults import FAULTS as INSTANCE_FAULTS
 from ssm_ssh.lab.state import LabState
-from ssm_ssh.lab.wire import link
-from ssm_ssh.lab.world import Instances
+from ssm_ssh.lab.wire import rpc
 
 Operation = Callable[[dict[str, Any]], Awaitable[Any]]
 # EC2's word for an instance after these.
@@ -45,7 +45,7 @@ class Control:
             return {"result": await self._operations[request["op"]](request.get("args", {}))}
         except SsmSshError as error:
             return {"error": {"message": error.message, "hint": error.hint}}
-        except link.Failed as error:
+        except rpc.CallFailed as error:
             return {"error": {"message": error.message or error.code, "hint": ""}}
         except (ValueError, KeyError, TypeError) as error:
             return {"error": {"message": f"the lab does not understand that: {error!r}", "hint": ""}}
@@ -60,7 +60,7 @@ class Control:
         return [one.instance_id for one in self._state.instances.values() if one.online]
 
     async def fault(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Put a fault in force: the gateway's and the API's, or one of an instance. Raises UsageError, link.Failed."""
+        """Put a fault of the gateway, the API or an instance in force. Raises UsageError, rpc.CallFailed."""
         name, values = args["name"], args.get("values", {})
         if name not in INSTANCE_FAULTS:
             return {"number": self._faults.fault(name, **values)}

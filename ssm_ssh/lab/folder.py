@@ -42,7 +42,7 @@ def write_private(path: Path, text: str, mode: int = 0o600) -> None:
 
 def remove(folder: Path) -> None:
     """Remove the lab's folder, and what root's instances have beside it."""
-    from ssm_ssh.lab.accounts.userland import remove_machines_folder
+    from ssm_ssh.lab.accounts.accounts import remove_machines_folder
 
     remove_machines_folder(folder / "instances")
     shutil.rmtree(folder, ignore_errors=True)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssm_ssh.installation import module
+from ssm_ssh.lab.api.context import ServiceContext
+from ssm_ssh.lab.api.endpoints import ServiceEndpoints
 from ssm_ssh.lab.api.server import Api
 from ssm_ssh.lab.control import Control
 from ssm_ssh.lab.faults.faults import Faults
@@ -18,12 +20,10 @@ from ssm_ssh.lab.folder import Endpoints, write_files, write_private
 from ssm_ssh.lab.gateway.server import Gateway, GatewayOptions, NotOnline, Presence, SessionOrder, SessionView
 from ssm_ssh.lab.identity.ca import new_authority
 from ssm_ssh.lab.identity.verify import Request, SignatureRefused, signed, verify
-from ssm_ssh.lab.login.doors import Doors
 from ssm_ssh.lab.options import LabOptions
 from ssm_ssh.lab.state import LabState, SessionRecord
-from ssm_ssh.lab.wire import link
+from ssm_ssh.lab.wire import rpc
 from ssm_ssh.lab.wire.http import HttpServer
-from ssm_ssh.lab.world import World
 
 # Many instances on a slow machine need a while for their keys; nobody waits longer than this for a lab that hangs.
 READY_SECONDS = 120.0
@@ -110,29 +110,29 @@ class Server:
         gateway_url = f"https://127.0.0.1:{await gateway.start()}"
         stack.push_async_callback(gateway.stop)
         instances, told = await self._start_instances(stack, gateway_url, ca_file)
-        world = World(self.state, _Sessions(gateway), instances)
-        api = Api(world, fault=self.faults.api_decision, denial=self.faults.denial)
+        context = ServiceContext(self.state, _Sessions(gateway), instances)
+        api = Api(context, fault=self.faults.api_decision, denial=self.faults.denial)
         stack.push_async_callback(api.stop)
         http = HttpServer(api.handle, authority.server_context, self.state.clock)
         api_url = f"https://127.0.0.1:{await http.start()}"
         api.logins.pages.base = api_url
         stack.push_async_callback(http.stop)
-        doors = Doors(api.handle, authority.server_context, self.folder, self.faults.shut)
-        service_urls = await doors.start()
-        stack.push_async_callback(doors.stop)
-        self.faults.listen(doors.follow)
+        endpoints = ServiceEndpoints(api.handle, authority.server_context, self.folder, self.faults.outage)
+        service_urls = await endpoints.start()
+        stack.push_async_callback(endpoints.stop)
+        self.faults.listen(endpoints.update)
         self.control = Control(self.state, self.faults, instances)
         for name, values in self.options.faults.items():
             await self.control.fault({"name": name, "values": values})
         for instance_id, facts in told.items():
             self.state.instances[instance_id].host_keys = tuple(facts["host_keys"])
         await self._agents_online()
-        endpoints = Endpoints(api_url, gateway_url, service_urls)
-        return write_files(self.folder, self.state, self.environment, endpoints, told, system_path=self._system_path)
+        urls = Endpoints(api_url, gateway_url, service_urls)
+        return write_files(self.folder, self.state, self.environment, urls, told, system_path=self._system_path)
 
     async def _start_instances(
         self, stack: contextlib.AsyncExitStack, gateway_url: str, ca_file: Path
-    ) -> tuple[link.Link, dict[str, Any]]:
+    ) -> tuple[rpc.Client, dict[str, Any]]:
         ours, theirs = socket.socketpair()
         # On an instance, ssh and scp are the system's own. Root's lab gives its instances uids of their own, which
         # cannot enter the lab's folder: their files are in a folder beside it.
@@ -162,13 +162,13 @@ class Server:
                 for one, options in zip(self.state.instances.values(), self.options.to_json()["instances"], strict=True)
             ],
         }
-        instances, ready = await link.Link.open(ours, config)
+        instances, ready = await rpc.Client.open(ours, config)
         stack.push_async_callback(instances.close)
         watch = asyncio.create_task(self._watch(instances))
         stack.callback(watch.cancel)
         return instances, ready["instances"]
 
-    async def _watch(self, instances: link.Link) -> None:
+    async def _watch(self, instances: rpc.Client) -> None:
         await instances.ended()
         self.ended.set()
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from ssm_ssh.lab import InstanceOptions, Lab, LabInstance, LabOptions
-from ssm_ssh.lab.process.family import tree
+from ssm_ssh.lab.process.descendants import tree
 
 # Every program here takes a second or so; one that takes this long on a busy machine hangs.
 LIMIT = 60.0

@@ -19,12 +19,12 @@ from typing import TypeVar
 import paramiko
 import pytest
 
-from ssm_ssh.lab.accounts.userland import Userland, find_nss_wrapper
+from ssm_ssh.lab.accounts.accounts import Accounts, find_nss_wrapper
 from ssm_ssh.lab.hidden_programs import VARIABLE
 from ssm_ssh.lab.machines.instances import Instances
 from ssm_ssh.lab.options import InstanceOptions
 from ssm_ssh.lab.process import lifeline
-from ssm_ssh.lab.process.family import tree
+from ssm_ssh.lab.process.descendants import tree
 
 WEB, DB, EDGE = "i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb", "mi-0cccccccccccccccc"
 MEMBERS = (
@@ -248,8 +248,8 @@ def fleet(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def land(folder: Path) -> Userland:
+def accounts(folder: Path) -> Accounts:
     """The users of an instance."""
-    made = Userland(folder / "i-1", ("ec2-user", "deploy"), 0, find_nss_wrapper())
+    made = Accounts(folder / "i-1", ("ec2-user", "deploy"), 0, find_nss_wrapper())
     made.build()
     return made

@@ -6,7 +6,7 @@ hostile one can do it on purpose. What is set holds for sessions that run and fo
 
 from __future__ import annotations
 
-from ssm_ssh.lab.wire.link import Failed
+from ssm_ssh.lab.wire.rpc import CallFailed
 
 QUIRKS = (
     "",  # none: a healthy agent
@@ -30,7 +30,7 @@ class Quirk:
         self.kind = ""
 
     def set(self, kind: str) -> None:
-        """Change it. Raises Failed for an unknown kind."""
+        """Change it. Raises CallFailed for an unknown kind."""
         if kind not in QUIRKS:
-            raise Failed("ValidationException", f"kind must be one of {', '.join(filter(None, QUIRKS))}")
+            raise CallFailed("ValidationException", f"kind must be one of {', '.join(filter(None, QUIRKS))}")
         self.kind = kind

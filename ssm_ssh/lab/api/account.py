@@ -11,9 +11,9 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ssm_ssh.lab.api.context import ApiError, Operation
 from ssm_ssh.lab.identity.identities import Identity
 from ssm_ssh.lab.state import LabState
-from ssm_ssh.lab.world import ApiError, Operation
 
 _NONCE = 12
 _SIZES = {"AES_256": 32, "AES_128": 16}

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ssm_ssh.lab.api.context import ApiError
 from ssm_ssh.lab.api.documents import check_parameters
-from ssm_ssh.lab.world import ApiError
 
 RUN_SHELL = "AWS-RunShellScript"
 ACTION = "aws:runShellScript"

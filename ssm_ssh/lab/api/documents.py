@@ -9,7 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from ssm_ssh.lab.world import ApiError
+from ssm_ssh.lab.api.context import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

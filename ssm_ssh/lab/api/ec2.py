@@ -8,10 +8,10 @@ import re
 import uuid
 from typing import Any
 
+from ssm_ssh.lab.api.context import ApiError, Operation, ServiceContext, page
 from ssm_ssh.lab.identity.identities import Identity
 from ssm_ssh.lab.state import InstanceRecord
-from ssm_ssh.lab.wire import link
-from ssm_ssh.lab.world import ApiError, Operation, World, page
+from ssm_ssh.lab.wire import rpc
 
 _STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 _PAGE = 1000
@@ -23,9 +23,9 @@ _KEY_TYPES = {"ssh-rsa": "RSA", "ssh-ed25519": "ED25519"}
 class Ec2:
     """The operations of `ec2` and `ec2-instance-connect`."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._state = world.state
+    def __init__(self, context: ServiceContext) -> None:
+        self._context = context
+        self._state = context.state
 
     def operations(self) -> dict[str, Operation]:
         """Return EC2's operations by name."""
@@ -39,7 +39,7 @@ class Ec2:
         return {"SendSSHPublicKey": Operation(self.send_ssh_public_key, self._instance_arn)}
 
     def _instance_arn(self, values: dict[str, Any]) -> str:
-        return self._world.instance_arn(str(values.get("InstanceId")))
+        return self._context.instance_arn(str(values.get("InstanceId")))
 
     def _instance(self, instance_id: str) -> InstanceRecord:
         if not _ID.fullmatch(instance_id):
@@ -124,8 +124,8 @@ class Ec2:
         if self._state.clock() < self._state.started + self._state.options.console_delay:
             return {**out, "Timestamp": self._state.clock()}
         try:
-            result = await self._world.instances.call("console_output", instance_id=instance.instance_id)
-        except link.Failed as error:
+            result = await self._context.instances.call("console_output", instance_id=instance.instance_id)
+        except rpc.CallFailed as error:
             raise ApiError(error.code, error.message) from None
         text = base64.b64encode(result["output"].encode("utf-8", "surrogateescape")).decode()
         return {**out, "Timestamp": result["timestamp"], "Output": text}
@@ -144,8 +144,8 @@ class Ec2:
         if instance.state != "running":
             raise ApiError("EC2InstanceStateInvalidException", f"Instance {instance_id} is not in running state")
         try:
-            await self._world.instances.call("push_key", instance_id=instance_id, user=user, public_key=key)
-        except link.Failed as error:
+            await self._context.instances.call("push_key", instance_id=instance_id, user=user, public_key=key)
+        except rpc.CallFailed as error:
             raise ApiError(error.code, error.message) from None
         return {"RequestId": str(uuid.uuid4()), "Success": True}
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from ssm_ssh.lab.api import command_documents
 from ssm_ssh.lab.api.command_documents import RUN_SHELL
+from ssm_ssh.lab.api.context import ApiError, Operation, ServiceContext, page
 from ssm_ssh.lab.api.documents import Documents, is_command
 from ssm_ssh.lab.identity.identities import Identity
 from ssm_ssh.lab.state import InstanceRecord
-from ssm_ssh.lab.wire import link
-from ssm_ssh.lab.world import ApiError, Operation, World, page
+from ssm_ssh.lab.wire import rpc
 
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetCommandInvocation.html
 _OUTPUT, _ERROR, _LISTED = 24_000, 8_000, 2_500
@@ -68,10 +68,10 @@ class Command:
 class Commands:
     """The operations of `ssm` that are about commands."""
 
-    def __init__(self, world: World, documents: Documents) -> None:
-        self._world = world
+    def __init__(self, context: ServiceContext, documents: Documents) -> None:
+        self._context = context
         self._documents = documents
-        self._state = world.state
+        self._state = context.state
         self._commands: dict[str, Command] = {}
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
 
@@ -94,7 +94,7 @@ class Commands:
 
     def _first_instance(self, values: dict[str, Any]) -> str:
         ids = values.get("InstanceIds") or ["*"]
-        return self._world.instance_arn(str(ids[0]))
+        return self._context.instance_arn(str(ids[0]))
 
     def _targets(self, values: dict[str, Any]) -> list[InstanceRecord]:
         ids = values.get("InstanceIds") or []
@@ -128,7 +128,7 @@ class Commands:
         """SendCommand: AWS-RunShellScript, or a document of the user's own that runs a script."""
         name = values["DocumentName"].rpartition("document/")[2]
         if caller.documents and name not in caller.documents:
-            arn = self._world.ssm_arn("document", name)
+            arn = self._context.ssm_arn("document", name)
             raise ApiError("AccessDeniedException", caller.denied_sentence("ssm:SendCommand", arn))
         content = None if name == RUN_SHELL else self._documents.get(name)
         if content is not None and not is_command(content):
@@ -165,7 +165,7 @@ class Commands:
         invocation.status = invocation.details = "InProgress"
         invocation.started = self._state.clock()
         try:
-            result = await self._world.instances.call(
+            result = await self._context.instances.call(
                 "send_command",
                 instance_id=invocation.instance.instance_id,
                 command_id=command.command_id,
@@ -177,7 +177,7 @@ class Commands:
             invocation.details = result.get("status_details", result["status"])
             invocation.response_code = result["response_code"]
             invocation.stdout, invocation.stderr = result["stdout"], result["stderr"]
-        except link.Failed as error:
+        except rpc.CallFailed as error:
             invocation.status, invocation.details, invocation.stderr = "Failed", "Undeliverable", error.message
         except asyncio.CancelledError:
             invocation.status = invocation.details = "Cancelled"

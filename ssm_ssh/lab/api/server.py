@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
+from ssm_ssh.lab.api import responses
 from ssm_ssh.lab.api.account import Account
+from ssm_ssh.lab.api.context import ApiError, Operation, ServiceContext
 from ssm_ssh.lab.api.documents import DEFAULT
 from ssm_ssh.lab.api.ec2 import Ec2
 from ssm_ssh.lab.api.login import Logins
@@ -18,9 +20,8 @@ from ssm_ssh.lab.api.run_command import Commands
 from ssm_ssh.lab.api.ssm import Ssm
 from ssm_ssh.lab.identity.identities import Identity
 from ssm_ssh.lab.identity.verify import Request, SignatureRefused, verify
-from ssm_ssh.lab.wire import answers, shapes
+from ssm_ssh.lab.wire import shapes
 from ssm_ssh.lab.wire.http import Response
-from ssm_ssh.lab.world import ApiError, Operation, World
 
 _TARGETS = {"AmazonSSM": "ssm", "AWSEC2InstanceConnectService": "ec2-instance-connect", "TrentService": "kms"}
 _VERSIONS = {"2016-11-15": "ec2", "2011-06-15": "sts"}
@@ -70,19 +71,19 @@ class Api:
 
     def __init__(
         self,
-        world: World,
+        context: ServiceContext,
         *,
         fault: Callable[[str], Fault | None] = lambda _: None,
         denial: Callable[[str], str] = lambda _: "",
     ) -> None:
-        self._state = world.state
-        self._world = world
+        self._state = context.state
+        self._context = context
         self._fault = fault
         self._denial = denial
-        self.ssm, self._ec2 = Ssm(world), Ec2(world)
-        self.commands = Commands(world, self.ssm.documents)
-        self.account = Account(world.state)
-        self.logins = Logins(world.state)
+        self.ssm, self._ec2 = Ssm(context), Ec2(context)
+        self.commands = Commands(context, self.ssm.documents)
+        self.account = Account(context.state)
+        self.logins = Logins(context.state)
         self._operations: dict[str, dict[str, Operation]] = {
             "ssm": {**self.ssm.operations(), **self.commands.operations()},
             "ec2": self._ec2.operations(),
@@ -103,7 +104,7 @@ class Api:
         request_id = str(uuid.uuid4())
         call = _identify(request)
         if call is None:
-            return answers.json_error(request_id, "UnknownOperationException", "", 400)
+            return responses.json_error(request_id, "UnknownOperationException", "", 400)
         values: dict[str, Any] = {}
         caller: Identity | None = None
         drip = 0.0
@@ -121,7 +122,7 @@ class Api:
             self._authorize(call, caller, operation, values)
             _validate(call, operation, values)
             result = await operation.run(caller, values)
-            answer = answers.success(call.service, call.operation, result, request_id, modelled=operation.modelled)
+            answer = responses.success(call.service, call.operation, result, request_id, modelled=operation.modelled)
         except SignatureRefused as refused:
             answer, error = self._refusal(call, ApiError(refused.code, refused.message, refused.status), request_id)
         except ApiError as refused:
@@ -172,15 +173,15 @@ class Api:
         if call.operation not in ("StartSession", "SendCommand"):
             return []
         document = str(values.get("DocumentName", DEFAULT)).rpartition("document/")[2]
-        others = [self._world.instance_arn(str(one)) for one in list(values.get("InstanceIds") or [])[1:]]
-        return [*others, self._world.ssm_arn("document", document)]
+        others = [self._context.instance_arn(str(one)) for one in list(values.get("InstanceIds") or [])[1:]]
+        return [*others, self._context.ssm_arn("document", document)]
 
     @staticmethod
     def _refusal(call: _Call, error: ApiError, request_id: str) -> tuple[Response, str]:
         if call.query:
-            error = answers.in_query_words(call.service, error)
-            return answers.xml_error(call.service, request_id, error), error.code
-        return answers.json_error(request_id, error.code, error.message, error.status), error.code
+            error = responses.in_query_words(call.service, error)
+            return responses.xml_error(call.service, request_id, error), error.code
+        return responses.json_error(request_id, error.code, error.message, error.status), error.code
 
 
 def _identify(request: Request) -> _Call | None:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ssm_ssh.lab.api import command_documents
+from ssm_ssh.lab.api.context import ApiError, Operation, ServiceContext, page
 from ssm_ssh.lab.api.documents import AWS_DOCUMENTS, DEFAULT, Documents, check_parameters, check_session, is_command
 from ssm_ssh.lab.identity.identities import Identity
 from ssm_ssh.lab.state import InstanceRecord, SessionRecord
-from ssm_ssh.lab.world import ApiError, Operation, World, page
 
 _PAGE = 10  # of DescribeInstanceInformation and DescribeSessions, when the caller names no size
 
@@ -31,9 +31,9 @@ _AGENT_CALLS: dict[str, dict[str, Any]] = {
 class Ssm:
     """The operations of `ssm` that are not about commands."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._state = world.state
+    def __init__(self, context: ServiceContext) -> None:
+        self._context = context
+        self._state = context.state
         self.documents = Documents()
 
     def operations(self) -> dict[str, Operation]:
@@ -57,13 +57,13 @@ class Ssm:
         }
 
     def _target(self, values: dict[str, Any]) -> str:
-        return self._world.instance_arn(str(values.get("Target")))
+        return self._context.instance_arn(str(values.get("Target")))
 
     def _document(self, values: dict[str, Any]) -> str:
-        return self._world.ssm_arn("document", str(values.get("Name")))
+        return self._context.ssm_arn("document", str(values.get("Name")))
 
     def _session_arn(self, values: dict[str, Any]) -> str:
-        return self._world.ssm_arn("session", str(values.get("SessionId")))
+        return self._context.ssm_arn("session", str(values.get("SessionId")))
 
     # Sessions
 
@@ -84,7 +84,7 @@ class Ssm:
             caller, target=target, document=name, parameters=parameters, reason=values.get("Reason", "")
         )
         try:
-            token = self._world.sessions.open_session(session, content)
+            token = self._context.sessions.open_session(session, content)
         except LookupError:
             del self._state.sessions[session.session_id]
             raise gone from None
@@ -94,7 +94,7 @@ class Ssm:
         out = {"SessionId": session.session_id}
         if token is None:
             return out
-        return {**out, "TokenValue": token, "StreamUrl": self._world.sessions.stream_url(session.session_id)}
+        return {**out, "TokenValue": token, "StreamUrl": self._context.sessions.stream_url(session.session_id)}
 
     def _session(self, caller: Identity, values: dict[str, Any], action: str) -> SessionRecord:
         session_id = values["SessionId"]
@@ -108,14 +108,14 @@ class Ssm:
     async def resume_session(self, caller: Identity, values: dict[str, Any]) -> dict[str, Any]:
         """ResumeSession: a new token; none when the session is over."""
         session = self._session(caller, values, "ssm:ResumeSession")
-        token = None if session.over else self._world.sessions.resume_session(session.session_id)
+        token = None if session.over else self._context.sessions.resume_session(session.session_id)
         session.resumes += token is not None
         return self._opened(session, token)
 
     async def terminate_session(self, caller: Identity, values: dict[str, Any]) -> dict[str, Any]:
         """TerminateSession: a session that is over already is an error, as users of AWS report."""
         session = self._session(caller, values, "ssm:TerminateSession")
-        if session.over or not self._world.sessions.terminate_session(session.session_id):
+        if session.over or not self._context.sessions.terminate_session(session.session_id):
             raise ApiError("ValidationException", "Session is not in a valid state")
         session.ended_by = session.ended_by or "api"
         return {"SessionId": session.session_id}

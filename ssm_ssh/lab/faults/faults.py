@@ -24,8 +24,8 @@ from ssm_ssh.lab.wire.message import ACKNOWLEDGE
 SIDES = ("client", "agent", "both")
 DIRECTIONS = ("up", "down", "both")
 HOWS = ("reset", "eof", "bye")
-DOORS = ("ssm", "ec2", "ec2-instance-connect")
-SHUT = ("closed", "silent", "untrusted")
+SERVICES = ("ssm", "ec2", "ec2-instance-connect")
+OUTAGES = ("closed", "silent", "untrusted")
 POLICIES = (
     "identity-based policy",
     "resource-based policy",
@@ -293,8 +293,8 @@ class Faults:
         certificate is not signed by the lab's CA). A name that does not resolve is for the client's environment:
         AWS_ENDPOINT_URL_EC2=https://ec2.invalid.
         """
-        _one_of("service", service, DOORS)
-        _one_of("how", how, SHUT)
+        _one_of("service", service, SERVICES)
+        _one_of("how", how, OUTAGES)
         return self._add("unreachable", {"service": service, "how": how})
 
     def deny(self, *, action: str, policy: str = "session policy", explicit: bool = False, count: int = 0) -> int:
@@ -308,8 +308,8 @@ class Faults:
 
     # Questions
 
-    def shut(self, service: str) -> str:
-        """Return how the endpoint of `service` is shut, "" where it is open."""
+    def outage(self, service: str) -> str:
+        """Return how the endpoint of `service` is unreachable, "" where it is not."""
         rules = [rule for rule in self._rules if rule.name == "unreachable" and rule.service == service]
         return str(rules[-1].how) if rules else ""
 

@@ -98,7 +98,7 @@ class _ControlChannel:
             except ValueError:
                 continue
 
-    def on_room(self, socket: GatewaySocket) -> None:
+    def on_writable(self, socket: GatewaySocket) -> None:
         """Do nothing: control messages are few and small."""
 
     def on_lost(self, socket: GatewaySocket) -> None:

@@ -37,7 +37,7 @@ class PendingSocket:
         else:
             socket.close(BAD_TOKEN, "Invalid token")
 
-    def on_room(self, socket: GatewaySocket) -> None:
+    def on_writable(self, socket: GatewaySocket) -> None:
         """Do nothing: nothing is sent yet."""
 
     def on_lost(self, socket: GatewaySocket) -> None:

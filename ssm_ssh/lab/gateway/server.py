@@ -270,9 +270,11 @@ class Gateway:
             self._tokens.revoke_all()
         elif rule.name == "clear":
             for session in self._sessions.values():
-                for link in (session.client, session.agent):
-                    if link is not None:
-                        link.stall(self.faults.stalled(link.side, session.order.session_id, session.order.instance_id))
+                for socket in (session.client, session.agent):
+                    if socket is not None:
+                        socket.stall(
+                            self.faults.stalled(socket.side, session.order.session_id, session.order.instance_id)
+                        )
         elif rule.name in ("cut", "stall") and rule.when == "now":
             for session in list(self._sessions.values()):
                 if not session.over and rule.concerns(session.order.session_id, session.order.instance_id):
@@ -285,6 +287,6 @@ class Gateway:
             rule.hits += 1
             session.cut(rule.side, rule.how)
             return
-        for link in (session.client, session.agent):
-            if link is not None and rule.side in (link.side, "both"):
-                link.stall(True)
+        for socket in (session.client, session.agent):
+            if socket is not None and rule.side in (socket.side, "both"):
+                socket.stall(True)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ssm_ssh.lab.faults.faults import Faults
 from ssm_ssh.lab.faults.plan import Plan, Rule
-from ssm_ssh.lab.gateway.lane import Lane
+from ssm_ssh.lab.gateway.direction import Direction
 from ssm_ssh.lab.gateway.socket import GatewaySocket
 from ssm_ssh.lab.wire import message as am
 
@@ -100,9 +100,9 @@ class Session:
         self._tell_agent = tell_agent
         self._flagged = False
         self._early: list[bytes] | None = [] if early_frames else None
-        self._lanes = (
-            Lane(lambda frames: self._pass(True, frames), lambda held: self._hold("client", held)),
-            Lane(lambda frames: self._pass(False, frames), lambda held: self._hold("agent", held)),
+        self._directions = (
+            Direction(lambda frames: self._pass(True, frames), lambda held: self._hold("client", held)),
+            Direction(lambda frames: self._pass(False, frames), lambda held: self._hold("agent", held)),
         )
         loop = asyncio.get_running_loop()
         self._last_input = loop.time()
@@ -135,12 +135,12 @@ class Session:
 
     # Coming and going
 
-    def join_client(self, link: GatewaySocket, opening: dict[str, Any]) -> None:
+    def join_client(self, socket: GatewaySocket, opening: dict[str, Any]) -> None:
         """Take a client whose token was good, in place of one that was there."""
         resumed = self.connections > 0
-        old, self.client = self.client, link
-        link.owner = self
-        link.side = "client"
+        old, self.client = self.client, socket
+        socket.owner = self
+        socket.side = "client"
         if old is not None:
             old.hold("flow", False)
             old.close(1000, "Bye")
@@ -148,40 +148,40 @@ class Session:
         self.client_id = str(opening.get("ClientId") or "")
         self.client_version = str(opening.get("ClientVersion") or "")
         self._touch()
-        self._arrived(link, self.agent, resumed=resumed)
+        self._arrived(socket, self.agent, resumed=resumed)
 
-    def join_agent(self, link: GatewaySocket) -> None:
+    def join_agent(self, socket: GatewaySocket) -> None:
         """Take the agent whose token was good."""
-        old, self.agent = self.agent, link
-        link.owner = self
-        link.side = "agent"
+        old, self.agent = self.agent, socket
+        socket.owner = self
+        socket.side = "agent"
         if old is not None:
             old.close(1000, "Bye")
-        self._arrived(link, self.client, resumed=False)
+        self._arrived(socket, self.client, resumed=False)
 
-    def _arrived(self, link: GatewaySocket, other: GatewaySocket | None, *, resumed: bool) -> None:
+    def _arrived(self, socket: GatewaySocket, other: GatewaySocket | None, *, resumed: bool) -> None:
         order = self.order
-        if self._faults.stalled(link.side, order.session_id, order.instance_id):
-            link.stall(True)
+        if self._faults.stalled(socket.side, order.session_id, order.instance_id):
+            socket.stall(True)
         if other is not None:
             start = am.encode_json(am.START_PUBLICATION, {"SessionId": order.session_id})
-            link.send([start])
+            socket.send([start])
             other.send([start])
             self._flow()
-        if link is self.client:
+        if socket is self.client:
             if self._early:
-                link.send(self._early)
+                socket.send(self._early)
             self._early = None
         self._changed(self)
-        rule = self._faults.cut_at_open(link.side, order.session_id, order.instance_id, resumed=resumed)
+        rule = self._faults.cut_at_open(socket.side, order.session_id, order.instance_id, resumed=resumed)
         if rule is not None:
-            link.cut(rule.how)
+            socket.cut(rule.how)
 
-    def on_lost(self, link: GatewaySocket) -> None:
+    def on_lost(self, socket: GatewaySocket) -> None:
         """A socket is gone: the other side is told to pause."""
-        if link is self.client:
+        if socket is self.client:
             self.client, other = None, self.agent
-        elif link is self.agent:
+        elif socket is self.agent:
             self.agent, other = None, self.client
         else:
             return
@@ -192,13 +192,13 @@ class Session:
 
     # Relaying
 
-    def on_text(self, link: GatewaySocket, text: str) -> None:
+    def on_text(self, socket: GatewaySocket, text: str) -> None:
         """Nothing but the first frame is text; later ones mean nothing to anybody."""
 
-    def on_binary(self, link: GatewaySocket, frames: list[bytes]) -> None:
+    def on_binary(self, socket: GatewaySocket, frames: list[bytes]) -> None:
         """Relay what is for the other side, and keep what is for the gateway."""
-        up = link is self.client
-        if not up and link is not self.agent:
+        up = socket is self.client
+        if not up and socket is not self.agent:
             return
         wanted = _UP if up else _DOWN
         passed: list[bytes] = []
@@ -217,11 +217,11 @@ class Session:
             self.bytes_up += sum(map(len, passed))
         else:
             self.bytes_down += sum(map(len, passed))
-        lane, plan = self._lanes[not up], self._plan(up)
-        if plan is None and lane.idle:
+        direction, plan = self._directions[not up], self._plan(up)
+        if plan is None and direction.idle:
             self._pass(up, passed)
         else:
-            lane.push(passed, plan)
+            direction.push(passed, plan)
 
     def _note_input(self, frame: bytes) -> None:
         self._last_input = asyncio.get_running_loop().time()
@@ -255,12 +255,12 @@ class Session:
         self._send(up, frames)
 
     def _send(self, up: bool, frames: list[bytes]) -> None:
-        link = self.agent if up else self.client
-        if link is not None and frames:
+        socket = self.agent if up else self.client
+        if socket is not None and frames:
             ids = (self.order.session_id, self.order.instance_id)
-            if not up and not link.unfinished and self._faults.unfinished_now(*ids):
-                link.begin(frames[0])
-            link.send(frames)
+            if not up and not socket.unfinished and self._faults.unfinished_now(*ids):
+                socket.begin(frames[0])
+            socket.send(frames)
         elif not up and self._early is not None and len(self._early) < EARLY_FRAMES:
             self._early += frames
 
@@ -272,27 +272,27 @@ class Session:
 
     def cut(self, side: str, how: str) -> None:
         """Cut the socket of `side`, or of both."""
-        for link in (self.client, self.agent):
-            if link is not None and side in (link.side, "both"):
-                link.cut(how)
+        for socket in (self.client, self.agent):
+            if socket is not None and side in (socket.side, "both"):
+                socket.cut(how)
 
     # Back-pressure
 
-    def on_room(self, link: GatewaySocket) -> None:
+    def on_writable(self, socket: GatewaySocket) -> None:
         """One side takes no more, or takes again: the other is held, or let go."""
         self._flow()
 
     def _flow(self) -> None:
         client, agent = self.client, self.agent
         if client is not None:
-            client.hold("flow", agent is not None and not agent.room)
+            client.hold("flow", agent is not None and not agent.writable)
         if agent is not None:
-            agent.hold("flow", client is not None and not client.room)
+            agent.hold("flow", client is not None and not client.writable)
 
     def _hold(self, side: str, held: bool) -> None:
-        link = self.client if side == "client" else self.agent
-        if link is not None:
-            link.hold("lane", held)
+        socket = self.client if side == "client" else self.agent
+        if socket is not None:
+            socket.hold("direction", held)
 
     # The end
 
@@ -361,5 +361,5 @@ class Session:
         self._idle.cancel()
         if self._terminating is not None:
             self._terminating.cancel()
-        for lane in self._lanes:
-            lane.close()
+        for direction in self._directions:
+            direction.close()

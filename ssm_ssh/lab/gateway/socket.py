@@ -33,8 +33,8 @@ class Owner(Protocol):
     def on_binary(self, link: GatewaySocket, frames: list[bytes]) -> None:
         """These binary messages came, in order, in one read."""
 
-    def on_room(self, link: GatewaySocket) -> None:
-        """`link.room` changed."""
+    def on_writable(self, link: GatewaySocket) -> None:
+        """`socket.writable` changed."""
 
     def on_lost(self, link: GatewaySocket) -> None:
         """The socket is gone. Called once."""
@@ -49,7 +49,7 @@ class GatewaySocket(asyncio.Protocol):
         self.owner = owner
         self.side = side  # "client" or "agent", once known
         self.name = name  # who signed the upgrade: an ARN, an instance id, or "" for nobody
-        self.room = True
+        self.writable = True
         self.gone = False
         self.stalled = False
         self.unfinished = False  # a message has begun that never ends
@@ -118,18 +118,18 @@ class GatewaySocket(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The kernel takes no more for now."""
         self._write_full = True
-        self._room_changed()
+        self._update_writable()
 
     def resume_writing(self) -> None:
         """The kernel has taken what waited."""
         self._write_full = False
-        self._room_changed()
+        self._update_writable()
 
-    def _room_changed(self) -> None:
+    def _update_writable(self) -> None:
         room = not (self._write_full or self.stalled)
-        if room != self.room:
-            self.room = room
-            self.owner.on_room(self)
+        if room != self.writable:
+            self.writable = room
+            self.owner.on_writable(self)
 
     # To the network
 
@@ -229,4 +229,4 @@ class GatewaySocket(asyncio.Protocol):
             kept, self._kept = self._kept, b""
             if kept:
                 self.data_received(kept)
-        self._room_changed()
+        self._update_writable()

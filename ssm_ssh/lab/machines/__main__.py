@@ -6,13 +6,13 @@ import contextlib
 import sys
 
 from ssm_ssh.lab.machines import service
-from ssm_ssh.lab.wire import link
+from ssm_ssh.lab.wire import rpc
 
 
 def main() -> int:
     """Serve the calls that arrive on descriptor 0 until its end; return the exit status."""
     with contextlib.suppress(KeyboardInterrupt):
-        return link.run_child(service.start)
+        return rpc.serve(service.start)
     return 130
 
 

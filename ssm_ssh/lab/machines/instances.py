@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ssm_ssh.lab.accounts.userland import Userland, find_nss_wrapper, machines_folder, remove_machines_folder
+from ssm_ssh.lab.accounts.accounts import Accounts, find_nss_wrapper, machines_folder, remove_machines_folder
 from ssm_ssh.lab.machines import console
 from ssm_ssh.lab.machines.host_keys import make_host_keys
 from ssm_ssh.lab.machines.machine import Machine
 from ssm_ssh.lab.options import InstanceOptions
 from ssm_ssh.lab.sshd.openssh import find_sshd
-from ssm_ssh.lab.wire.link import Failed
+from ssm_ssh.lab.wire.rpc import CallFailed
 
 # A dead host does not answer at all; the caller of `ssh -L` waits no longer than this for one.
 _CONNECT_SECONDS = 5.0
@@ -24,11 +24,13 @@ _CONNECT_SECONDS = 5.0
 def choose_kind(wanted: str, nss_wrapper: str) -> str:
     """Return "system" or "embedded" for "auto", "system" or "embedded" ("" is "auto").
 
-    Raises Failed where the system's sshd is wanted and cannot be had.
+    Raises CallFailed where the system's sshd is wanted and cannot be had.
     """
     possible = bool(find_sshd() and nss_wrapper)
     if wanted == "system" and not possible:
-        raise Failed("SshdMissing", "sshd = system needs OpenSSH's sshd and libnss_wrapper.so (package libnss-wrapper)")
+        raise CallFailed(
+            "SshdMissing", "sshd = system needs OpenSSH's sshd and libnss_wrapper.so (package libnss-wrapper)"
+        )
     return "embedded" if wanted == "embedded" or not possible else "system"
 
 
@@ -56,7 +58,7 @@ class Instances:
                 instance_id,
                 options,
                 address,
-                Userland(self.folder / instance_id, options.users, number, nss_wrapper),
+                Accounts(self.folder / instance_id, options.users, number, nss_wrapper),
                 kind=choose_kind(options.sshd or sshd, nss_wrapper),
                 route=self._route,
                 clock=clock,
@@ -73,11 +75,11 @@ class Instances:
         remove_machines_folder(self._lab_folder)
 
     def machine(self, instance_id: str) -> Machine:
-        """Return an instance. Raises Failed when there is none of that id."""
+        """Return an instance. Raises CallFailed when there is none of that id."""
         try:
             return self.machines[instance_id]
         except KeyError:
-            raise Failed("InvalidInstanceId", f"{instance_id} is not an instance of this lab") from None
+            raise CallFailed("InvalidInstanceId", f"{instance_id} is not an instance of this lab") from None
 
     async def open_port(self, instance_id: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to localhost:`port` on an instance, as its agent does. Raises ConnectionRefusedError."""
@@ -97,10 +99,10 @@ class Instances:
         return {
             instance_id: {
                 "host_keys": machine.host_keys,
-                "users": list(machine.land.users),
+                "users": list(machine.accounts.users),
                 "ssh_port": machine.options.ssh_port,
                 "sshd": machine.sshd.kind,
-                "homes": {user: str(machine.home(user)) for user in (*machine.land.users, "root")},
+                "homes": {user: str(machine.home(user)) for user in (*machine.accounts.users, "root")},
             }
             for instance_id, machine in self.machines.items()
         }
@@ -116,7 +118,7 @@ class Instances:
     ) -> dict[str, Any]:
         """Run a shell script as root for at most `timeout` seconds, in `directory` (else in root's home).
 
-        Returns AWS's words for what became of it. Raises Failed where the instance does not run.
+        Returns AWS's words for what became of it. Raises CallFailed where the instance does not run.
         """
         machine = self._running(instance_id)
         start = time.time()
@@ -138,7 +140,7 @@ class Instances:
     def _running(self, instance_id: str) -> Machine:
         machine = self.machine(instance_id)
         if not machine.running:
-            raise Failed("InstanceNotRunning", f"{instance_id} is not running")
+            raise CallFailed("InstanceNotRunning", f"{instance_id} is not running")
         return machine
 
     # What happens to an instance
@@ -175,9 +177,9 @@ class Instances:
         self.machine(instance_id).set_eic_effective(effective)
 
     async def forge_console(self, instance_id: str, kind: str = "kmsg", host_keys: tuple[str, ...] = ()) -> None:
-        """Write a forged block of `host_keys` ("type base64"; none: made up) to the console. Raises Failed."""
+        """Write a forged block of `host_keys` ("type base64"; none: made up) to the console. Raises CallFailed."""
         if kind not in console.FORGERIES:
-            raise Failed("ValidationException", f"kind must be one of {', '.join(console.FORGERIES)}")
+            raise CallFailed("ValidationException", f"kind must be one of {', '.join(console.FORGERIES)}")
         machine = self.machine(instance_id)
         machine.write_console(console.forged(kind, tuple(host_keys) or _made_up(machine)))
 
@@ -187,7 +189,7 @@ class Instances:
 
 
 def _made_up(machine: Machine) -> tuple[str, ...]:
-    owner = (machine.land.uid, machine.land.gid)
-    folder = machine.land.run / "forged"
+    owner = (machine.accounts.uid, machine.accounts.gid)
+    folder = machine.accounts.run / "forged"
     folder.mkdir(mode=0o700, exist_ok=True)
     return tuple(make_host_keys(folder, "forged", owner))

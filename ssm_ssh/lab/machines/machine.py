@@ -7,19 +7,19 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from ssm_ssh.lab.accounts.userland import Userland
+from ssm_ssh.lab.accounts.accounts import Accounts
 from ssm_ssh.lab.machines import console
 from ssm_ssh.lab.machines.host_keys import KINDS, make_host_keys
 from ssm_ssh.lab.machines.run_command import CommandResult, run_script, write_programs
 from ssm_ssh.lab.options import InstanceOptions
-from ssm_ssh.lab.process.family import end
+from ssm_ssh.lab.process.descendants import end
 from ssm_ssh.lab.sshd.embedded import EmbeddedSshd, Route
 from ssm_ssh.lab.sshd.instance_connect import PushedKeys
 from ssm_ssh.lab.sshd.openssh import SystemSshd, configuration
 
 
 class Machine:
-    """An instance `instance_id` with the private `address`, its files in `land`.
+    """An instance `instance_id` with the private `address`, its files in `accounts`.
 
     `kind` is "system" or "embedded"; `route(host, port)` connects where neither the machine itself nor a mapped port
     is meant; `clock` returns seconds since the epoch.
@@ -30,7 +30,7 @@ class Machine:
         instance_id: str,
         options: InstanceOptions,
         address: str,
-        land: Userland,
+        accounts: Accounts,
         *,
         kind: str,
         route: Route,
@@ -39,7 +39,7 @@ class Machine:
         self.instance_id = instance_id
         self.options = options
         self.address = address
-        self.land = land
+        self.accounts = accounts
         self.host_name = (options.name or instance_id) if options.hybrid else "ip-" + address.replace(".", "-")
         self.pushed = PushedKeys(clock, effective=options.eic)
         self.running = False
@@ -48,27 +48,27 @@ class Machine:
         self._route = route
         self._console = ""
         self._expiry: asyncio.TimerHandle | None = None
-        self._private = [land.etc_ssh / f"ssh_host_{kind}_key" for kind in KINDS]
+        self._private = [accounts.etc_ssh / f"ssh_host_{kind}_key" for kind in KINDS]
         self.sshd: SystemSshd | EmbeddedSshd
         if kind == "system":
-            self.sshd = SystemSshd(land)
+            self.sshd = SystemSshd(accounts)
         else:
-            self.sshd = EmbeddedSshd(land, self._private, self.pushed, self._reach, clock)
+            self.sshd = EmbeddedSshd(accounts, self._private, self.pushed, self._reach, clock)
 
     async def boot(self) -> None:
         """Be there: the first time with new host keys, which the console shows."""
-        self.land.build()
+        self.accounts.build()
         if not self.host_keys:
             self._new_host_keys(shown=self.options.console)
-            config = self.land.etc_ssh / "sshd_config"
-            self.land.write(config, configuration(self.land, self.options.ssh_port, self._private))
-            write_programs(self.land, config)
+            config = self.accounts.etc_ssh / "sshd_config"
+            self.accounts.write(config, configuration(self.accounts, self.options.ssh_port, self._private))
+            write_programs(self.accounts, config)
         await self.sshd.start()
         self.running = True
 
     def _new_host_keys(self, *, shown: bool) -> None:
-        owner = (self.land.uid, self.land.gid)
-        self.host_keys = make_host_keys(self.land.etc_ssh, f"root@{self.host_name}", owner)
+        owner = (self.accounts.uid, self.accounts.gid)
+        self.host_keys = make_host_keys(self.accounts.etc_ssh, f"root@{self.host_name}", owner)
         if shown and not self.options.hybrid:
             platform = f"{self.options.platform} {self.options.platform_version}"
             self._console = console.first_boot(self.host_name, platform, self.host_keys)
@@ -77,14 +77,14 @@ class Machine:
         """Be gone: no server, no connection, no process. The files stay."""
         self.running = False
         await self.sshd.kill()
-        await asyncio.get_running_loop().run_in_executor(None, lambda: end((), marks=f"{self.land.folder}/"))
+        await asyncio.get_running_loop().run_in_executor(None, lambda: end((), marks=f"{self.accounts.folder}/"))
 
     async def destroy(self) -> None:
         """Power off and remove the files."""
         if self._expiry is not None:
             self._expiry.cancel()
         await self.power_off()
-        self.land.demolish()
+        self.accounts.demolish()
 
     async def start_sshd(self) -> None:
         """Open the port again."""
@@ -151,10 +151,10 @@ class Machine:
 
     def _expire(self) -> None:
         """Show sshd the keys that count now, and look again when the next one stops counting."""
-        for user in self.land.users:
-            path, lines = self.land.eic / user, self.pushed.lines(user)
+        for user in self.accounts.users:
+            path, lines = self.accounts.eic / user, self.pushed.lines(user)
             if lines:
-                self.land.write(path, "".join(f"{line}\n" for line in lines))
+                self.accounts.write(path, "".join(f"{line}\n" for line in lines))
             else:
                 path.unlink(missing_ok=True)
         if self._expiry is not None:
@@ -174,7 +174,7 @@ class Machine:
 
     async def run(self, script: str, timeout: float, directory: str = "") -> CommandResult:
         """Run `script` as the instance's root for at most `timeout` seconds, in `directory` (else in root's home)."""
-        return await run_script(self.land, script, timeout, directory)
+        return await run_script(self.accounts, script, timeout, directory)
 
     @property
     def console(self) -> str:
@@ -187,4 +187,4 @@ class Machine:
 
     def home(self, user: str) -> Path:
         """Return the scratch home of `user`."""
-        return self.land.home(user)
+        return self.accounts.home(user)

@@ -18,8 +18,8 @@ import signal
 from pathlib import Path
 from typing import NamedTuple
 
-from ssm_ssh.lab.accounts.userland import ROOT_PATH, Userland
-from ssm_ssh.lab.process.family import end, tree
+from ssm_ssh.lab.accounts.accounts import ROOT_PATH, Accounts
+from ssm_ssh.lab.process.descendants import end, tree
 from ssm_ssh.lab.sshd.openssh import find_sshd
 
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetCommandInvocation.html
@@ -51,26 +51,26 @@ def _cut(data: bytearray) -> str:
     return text if len(text) < OUTPUT_LIMIT else text[: OUTPUT_LIMIT - len(_CUT)] + _CUT
 
 
-def into_instance(script: str, land: Userland) -> str:
+def into_instance(script: str, accounts: Accounts) -> str:
     """Return `script` with the paths that are the instance's own led into its folder."""
     for path, place in _OWN_PATHS.items():
-        inside = str(land.folder / place)
+        inside = str(accounts.folder / place)
         script = re.sub(rf"(?<![\w./-]){re.escape(path)}(?![\w-])", lambda _, inside=inside: inside, script)  # type: ignore[misc]
     return script
 
 
-async def run_script(land: Userland, script: str, timeout: float, directory: str = "") -> CommandResult:
+async def run_script(accounts: Accounts, script: str, timeout: float, directory: str = "") -> CommandResult:
     """Run `script` for at most `timeout` seconds and return what became of it; late, its whole family is ended.
 
     It begins in `directory` when that is an absolute path, as the agent takes it, else in root's scratch home.
     """
-    folder = land.run / f"command-{os.urandom(8).hex()}"
+    folder = accounts.run / f"command-{os.urandom(8).hex()}"
     folder.mkdir(mode=0o700)
     try:
         file = folder / "_script.sh"
-        file.write_text(into_instance(script, land))
+        file.write_text(into_instance(script, accounts))
         file.chmod(0o700)
-        return await _run(land, [*_interpreter(script), str(file)], timeout, directory)
+        return await _run(accounts, [*_interpreter(script), str(file)], timeout, directory)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -83,7 +83,7 @@ def _interpreter(script: str) -> list[str]:
     return ["/bin/sh"]
 
 
-async def _run(land: Userland, argv: list[str], timeout: float, directory: str) -> CommandResult:
+async def _run(accounts: Accounts, argv: list[str], timeout: float, directory: str) -> CommandResult:
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,
@@ -91,8 +91,8 @@ async def _run(land: Userland, argv: list[str], timeout: float, directory: str) 
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            cwd=directory if directory.startswith("/") else land.root_home,
-            env=land.environment("root"),
+            cwd=directory if directory.startswith("/") else accounts.root_home,
+            env=accounts.environment("root"),
         )
     except OSError as error:
         return CommandResult("Failed", -1, "", f"failed to run commands: {error}")
@@ -185,27 +185,27 @@ esac; done"""
 _PARSE_SU = _PARSE_RUNUSER.replace("-u|--user) user=$2; shift 2;;\n", "")
 
 
-def _switch(name: str, land: Userland) -> str:
+def _switch(name: str, accounts: Accounts) -> str:
     """Return the text of `name`. In root's lab it needs setpriv, which takes a uid without a name."""
     cases = []
-    for user in (*land.users, "root"):
-        sets = "; ".join(f"export {key}={shlex.quote(value)}" for key, value in land.names(user).items())
-        becomes = "" if user == "root" else f"become={shlex.quote(_become(land))}; "
-        cases.append(f"{user}) {becomes}{sets}; home={shlex.quote(str(land.home(user)))};;")
+    for user in (*accounts.users, "root"):
+        sets = "; ".join(f"export {key}={shlex.quote(value)}" for key, value in accounts.names(user).items())
+        becomes = "" if user == "root" else f"become={shlex.quote(_become(accounts))}; "
+        cases.append(f"{user}) {becomes}{sets}; home={shlex.quote(str(accounts.home(user)))};;")
     # setpriv takes numbers too; the one number of this lab means the instance's first user.
-    cases.insert(0, f"{land.uid}) user={land.users[0]};" + cases[0].split(")", 1)[1])
+    cases.insert(0, f"{accounts.uid}) user={accounts.users[0]};" + cases[0].split(")", 1)[1])
     setpriv = name == "setpriv"
     parse = {"setpriv": _PARSE_SETPRIV, "runuser": _PARSE_RUNUSER}.get(name, _PARSE_SU)
     guard = ""
-    if land.as_root:
-        known = "|".join((str(land.uid), *land.users))
+    if accounts.as_root:
+        known = "|".join((str(accounts.uid), *accounts.users))
         guard = _GUARD.format(parse=parse, users=known, real=shutil.which(name, path=ROOT_PATH) or f"/usr/bin/{name}")
     return _SWITCH.format(
         name=name,
         guard=guard,
         parse=parse + "\nbecome=",
         cases="\n".join(cases),
-        path=ROOT_PATH if land.nss_wrapper else f"{land.tools}:{ROOT_PATH}",
+        path=ROOT_PATH if accounts.nss_wrapper else f"{accounts.tools}:{ROOT_PATH}",
         home="" if setpriv else "HOME=$home USER=$user LOGNAME=$user; export HOME USER LOGNAME",
         run='exec $become "$@"'
         if setpriv
@@ -216,31 +216,31 @@ def _switch(name: str, land: Userland) -> str:
     )
 
 
-def _become(land: Userland) -> str:
-    if not land.as_root:
+def _become(accounts: Accounts) -> str:
+    if not accounts.as_root:
         return ""
-    return f"{shutil.which('setpriv', path=ROOT_PATH)} --reuid {land.uid} --regid {land.gid} --clear-groups --"
+    return f"{shutil.which('setpriv', path=ROOT_PATH)} --reuid {accounts.uid} --regid {accounts.gid} --clear-groups --"
 
 
 def _real_id() -> str:
     return shutil.which("id", path=ROOT_PATH) or "/usr/bin/id"
 
 
-def write_programs(land: Userland, config_file: Path) -> None:
+def write_programs(accounts: Accounts, config_file: Path) -> None:
     """Write the programs that stand before the machine's own in root's PATH.
 
     `sshd` speaks of the instance's configuration, `config_file`. In an ordinary user's lab `setpriv`, `runuser`, `su`
     and `id -u` do what they do for root. Without nss_wrapper the first three know the instance's users in root's lab.
     """
-    drop = f"setpriv --reuid {land.uid} --regid {land.gid} --clear-groups " if land.as_root else ""
+    drop = f"setpriv --reuid {accounts.uid} --regid {accounts.gid} --clear-groups " if accounts.as_root else ""
     sshd = find_sshd()
     programs = {"sshd": f'#!/bin/sh\nexec {drop}{sshd} -f {shlex.quote(str(config_file))} "$@"\n' if sshd else _NO_SSHD}
-    if not land.as_root or (not land.nss_wrapper and shutil.which("setpriv", path=ROOT_PATH)):
-        programs |= {name: _switch(name, land) for name in ("setpriv", "runuser", "su")}
-    if not land.as_root:
-        real = shlex.quote(str(land.tools / "id") if not land.nss_wrapper else _real_id())
+    if not accounts.as_root or (not accounts.nss_wrapper and shutil.which("setpriv", path=ROOT_PATH)):
+        programs |= {name: _switch(name, accounts) for name in ("setpriv", "runuser", "su")}
+    if not accounts.as_root:
+        real = shlex.quote(str(accounts.tools / "id") if not accounts.nss_wrapper else _real_id())
         programs["id"] = f'#!/bin/sh\n[ "$*" = -u ] && {{ echo 0; exit; }}\nexec {real} "$@"\n'
     for name, text in programs.items():
-        path = land.bin / name
+        path = accounts.bin / name
         path.write_text(text)
         path.chmod(0o700)

@@ -13,8 +13,8 @@ from ssm_ssh.lab.agent.agent import Agent, AgentCredentials, AgentOptions
 from ssm_ssh.lab.machines.faults import FAULTS
 from ssm_ssh.lab.machines.instances import Instances
 from ssm_ssh.lab.options import LabOptions
-from ssm_ssh.lab.process.family import collect_orphans
-from ssm_ssh.lab.wire.link import Failed
+from ssm_ssh.lab.process.descendants import collect_orphans
+from ssm_ssh.lab.wire.rpc import CallFailed
 
 # AWS-RunShellScript's executionTimeout, in seconds, where none is given.
 _EXECUTION_SECONDS = 3600.0
@@ -23,7 +23,7 @@ _EXECUTION_SECONDS = 3600.0
 async def start(config: dict[str, Any]) -> InstanceService:
     """Boot the machines and start their agents, as the server's `config` says (see server.py).
 
-    Raises Failed or OSError; then nothing is left.
+    Raises CallFailed or OSError; then nothing is left.
     """
     options = LabOptions.from_json(config["options"])
     folder = Path(config["folder"], "instances")
@@ -65,7 +65,7 @@ def _agents(config: dict[str, Any], options: LabOptions, instances: Instances) -
 
 
 class InstanceService:
-    """What runs behind the link: see link.Child. `agents` makes an agent for each instance id."""
+    """What runs behind the link: see rpc.Service. `agents` makes an agent for each instance id."""
 
     def __init__(self, instances: Instances, agents: dict[str, Callable[[], Agent]]) -> None:
         self.instances = instances
@@ -90,7 +90,7 @@ class InstanceService:
         await self.instances.stop()
 
     async def handle(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one call of the server's. Raises Failed."""
+        """Carry out one call of the server's. Raises CallFailed."""
         operations: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "push_key": self._push_key,
             "send_command": self._send_command,
@@ -101,13 +101,13 @@ class InstanceService:
             "clear_faults": self._clear_faults,
         }
         if op not in operations:
-            raise Failed("UnknownOperation", f"{op} is not an operation on instances")
+            raise CallFailed("UnknownOperation", f"{op} is not an operation on instances")
         try:
             return await operations[op](args)
         except (KeyError, TypeError) as error:
-            raise Failed("ValidationException", f"{op}: {error}") from error
+            raise CallFailed("ValidationException", f"{op}: {error}") from error
         except OSError as error:
-            raise Failed("InternalServerError", f"{op}: {error}") from error
+            raise CallFailed("InternalServerError", f"{op}: {error}") from error
 
     async def _push_key(self, args: dict[str, Any]) -> dict[str, Any]:
         self.instances.push_eic_key(args["instance_id"], args["user"], args["public_key"])
@@ -137,7 +137,7 @@ class InstanceService:
         instance_id = words.pop("instance_id")
         self.instances.machine(instance_id)
         if name not in FAULTS:
-            raise Failed("ValidationException", f"{name} is not a fault of instances")
+            raise CallFailed("ValidationException", f"{name} is not a fault of instances")
         if name == "start_agent":
             await self._start_agent(instance_id)
             return {}
@@ -172,7 +172,7 @@ class InstanceService:
 
     def _agent(self, instance_id: str) -> Agent:
         if instance_id not in self._agents:
-            raise Failed("InstanceNotRunning", f"no agent runs on {instance_id}")
+            raise CallFailed("InstanceNotRunning", f"no agent runs on {instance_id}")
         return self._agents[instance_id]
 
     async def _kill_agent(self, instance_id: str) -> None:

@@ -55,7 +55,7 @@ def _children(parent: int) -> dict[int, str]:
     return found
 
 
-def bury_orphans(loop: asyncio.AbstractEventLoop) -> None:
+def reap_orphans(loop: asyncio.AbstractEventLoop) -> None:
     """Collect, for as long as `loop` runs, adopted children that have ended. Does nothing outside Linux.
 
     Whoever starts a child asks for its end at once; what is still uncollected after a while was nobody's.

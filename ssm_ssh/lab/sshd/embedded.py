@@ -28,7 +28,7 @@ from paramiko.common import (
     cMSG_DISCONNECT,
 )
 
-from ssm_ssh.lab.accounts.userland import Userland
+from ssm_ssh.lab.accounts.accounts import Accounts
 from ssm_ssh.lab.sshd.authorized_keys import Grant, grant, read_file
 from ssm_ssh.lab.sshd.forward import Listener, carry
 from ssm_ssh.lab.sshd.instance_connect import PushedKeys
@@ -62,13 +62,13 @@ class EmbeddedSshd:
 
     def __init__(
         self,
-        land: Userland,
+        accounts: Accounts,
         host_keys: Sequence[Path],
         pushed: PushedKeys,
         route: Route,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.land = land
+        self.accounts = accounts
         self.pushed = pushed
         self.route = route
         self.clock = clock
@@ -162,7 +162,7 @@ class Connection(paramiko.ServerInterface):
 
     def __init__(self, server: EmbeddedSshd, sock: socket.socket, keys: Sequence[paramiko.PKey]) -> None:
         self._server = server
-        self._land = server.land
+        self._accounts = server.accounts
         self._user = ""
         self._grant = Grant()
         self._failures = 0
@@ -222,12 +222,12 @@ class Connection(paramiko.ServerInterface):
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         """Pushed keys count as long as they live, and the user's own file as sshd would read it."""
         allowed = None
-        if username in self._land.users:
+        if username in self._accounts.users:
             line = f"{key.get_name()} {key.get_base64()}"
             now = self._server.clock()
             lines = self._server.pushed.lines(username)
             allowed = grant(lines, line, address=_ADDRESS, now=now) or grant(
-                read_file(self._land.home(username), self._land.uid), line, address=_ADDRESS, now=now
+                read_file(self._accounts.home(username), self._accounts.uid), line, address=_ADDRESS, now=now
             )
         if allowed is None:
             self._failures += 1
@@ -256,7 +256,7 @@ class Connection(paramiko.ServerInterface):
         if kind != "session":
             return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
         self._sessions = {number: one for number, one in self._sessions.items() if not one.over}
-        self._sessions[chanid] = Session(self._land, self._user)
+        self._sessions[chanid] = Session(self._accounts, self._user)
         return OPEN_SUCCEEDED
 
     def check_channel_env_request(self, channel: paramiko.Channel, name: bytes, value: bytes) -> bool:

@@ -17,9 +17,9 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from ssm_ssh.lab.accounts.userland import Userland
+from ssm_ssh.lab.accounts.accounts import Accounts
 from ssm_ssh.lab.hidden_programs import is_hidden
-from ssm_ssh.lab.process.family import end, output_pipe, tree
+from ssm_ssh.lab.process.descendants import end, output_pipe, tree
 
 _SBIN = "/usr/sbin:/usr/local/sbin:/sbin"
 _SFTP_SERVERS = (
@@ -46,13 +46,13 @@ def find_sftp_server() -> str:
     return next((path for path in _SFTP_SERVERS if os.access(path, os.X_OK)), "")
 
 
-def configuration(land: Userland, port: int, host_keys: Sequence[Path]) -> str:
-    """Return an sshd_config for the users of `land`; `port` is what the instance's users take it to be.
+def configuration(accounts: Accounts, port: int, host_keys: Sequence[Path]) -> str:
+    """Return an sshd_config for the users of `accounts`; `port` is what the instance's users take it to be.
 
     Keys pushed by EC2 Instance Connect are asked of a command, as its own package configures sshd.
     """
     cat = shutil.which("cat", path="/usr/bin:/bin") or "/bin/cat"
-    first = land.users[0]
+    first = accounts.users[0]
     lines = [
         f"Port {port}",
         "ListenAddress 127.0.0.1",
@@ -63,20 +63,20 @@ def configuration(land: Userland, port: int, host_keys: Sequence[Path]) -> str:
         # The name before OpenSSH 8.7, which all later ones know too.
         "ChallengeResponseAuthentication no",
         "AuthorizedKeysFile .ssh/authorized_keys",
-        f'AuthorizedKeysCommand {cat} "{land.eic}/%u"',
+        f'AuthorizedKeysCommand {cat} "{accounts.eic}/%u"',
         f"AuthorizedKeysCommandUser {first}",
         "AcceptEnv LANG LC_*",
         "LogLevel VERBOSE",
         f"Subsystem sftp {find_sftp_server() or 'internal-sftp'}",
-        _set_env(land, first),
+        _set_env(accounts, first),
     ]
-    for user in land.users[1:]:
-        lines += [f"Match User {user}", "  " + _set_env(land, user)]
+    for user in accounts.users[1:]:
+        lines += [f"Match User {user}", "  " + _set_env(accounts, user)]
     return "\n".join(lines) + "\n"
 
 
-def _set_env(land: Userland, user: str) -> str:
-    return "SetEnv " + " ".join(f'"{name}={value}"' for name, value in land.names(user).items())
+def _set_env(accounts: Accounts, user: str) -> str:
+    return "SetEnv " + " ".join(f'"{name}={value}"' for name, value in accounts.names(user).items())
 
 
 def _free_port() -> int:
@@ -90,8 +90,8 @@ class SystemSshd:
 
     kind = "system"
 
-    def __init__(self, land: Userland) -> None:
-        self._land = land
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
         self._sshd = find_sshd()
         self._process: asyncio.subprocess.Process | None = None
         self._reading: list[tuple[asyncio.Task[None], asyncio.ReadTransport]] = []
@@ -102,7 +102,7 @@ class SystemSshd:
     @property
     def config_file(self) -> Path:
         """Where the server's configuration is; it must have been written before `start`."""
-        return self._land.etc_ssh / "sshd_config"
+        return self._accounts.etc_ssh / "sshd_config"
 
     @property
     def listening(self) -> bool:
@@ -121,7 +121,7 @@ class SystemSshd:
         argv = [self._sshd, "-D", "-e", "-f", str(self.config_file), "-p", str(self.port)]
         if setpriv := shutil.which("setpriv"):
             argv = [setpriv, "--pdeathsig", "TERM", "--", *argv]
-        first = self._land.users[0]
+        first = self._accounts.users[0]
         log, transport, descriptor = await output_pipe()
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -130,9 +130,9 @@ class SystemSshd:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=descriptor,
                 start_new_session=True,
-                cwd=self._land.home(first),
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self._land.names(first)},
-                **self._land.identity(first),
+                cwd=self._accounts.home(first),
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self._accounts.names(first)},
+                **self._accounts.identity(first),
             )
         except BaseException:
             transport.close()
@@ -176,7 +176,7 @@ class SystemSshd:
         doomed, self._left = self._left, []
         if process is not None and process.returncode is None:
             doomed += tree(process.pid)
-        end(doomed, marks=str(self._land.etc))
+        end(doomed, marks=str(self._accounts.etc))
         if process is not None:
             await process.wait()
         # Whoever escaped may hold the log's pipe; that is no reason to wait.

@@ -19,7 +19,7 @@ from typing import IO, Any
 import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
-from ssm_ssh.lab.accounts.userland import Userland
+from ssm_ssh.lab.accounts.accounts import Accounts
 from ssm_ssh.lab.sshd.openssh import find_sftp_server
 
 THREAD = "a session of the lab's"
@@ -39,8 +39,8 @@ _TAKE_TERMINAL = (
 class Session:
     """One session channel of `user`."""
 
-    def __init__(self, land: Userland, user: str) -> None:
-        self._land = land
+    def __init__(self, accounts: Accounts, user: str) -> None:
+        self._accounts = accounts
         self._user = user
         self._term = ""
         self._size = (80, 24)
@@ -65,7 +65,7 @@ class Session:
 
     def run(self, channel: paramiko.Channel, command: str | None) -> bool:
         """Start `command` in the user's shell (None: a login shell); False when something runs already."""
-        shell = self._land.shell
+        shell = self._accounts.shell
         if command is not None:
             return self._start(channel, [shell, "-c", command])
         return self._start(channel, [shell, "-l"])
@@ -74,12 +74,12 @@ class Session:
         """Serve SFTP on the channel."""
         self._term = ""
         # The system's own ends at once where the uid has no name.
-        if self._land.nss_wrapper and (program := find_sftp_server()):
+        if self._accounts.nss_wrapper and (program := find_sftp_server()):
             return self._start(channel, [program])
         command = [sys.executable, "-I", "-m", "ssm_ssh.lab.sshd.sftp"]
-        if self._land.as_root:
+        if self._accounts.as_root:
             # It becomes the user itself, who may not be able to read what it is made of.
-            return self._start(channel, [*command, str(self._land.uid), str(self._land.gid)], identity={})
+            return self._start(channel, [*command, str(self._accounts.uid), str(self._accounts.gid)], identity={})
         return self._start(channel, command)
 
     def hang_up(self) -> None:
@@ -97,14 +97,14 @@ class Session:
         if self._process is not None:
             return False
         environment = {
-            **self._land.environment(self._user),
+            **self._accounts.environment(self._user),
             "SSH_CLIENT": "127.0.0.1 50000 22",
             "SSH_CONNECTION": "127.0.0.1 50000 127.0.0.1 22",
             **self.environment,
         }
         if identity is None:
-            identity = self._land.identity(self._user)
-        options: dict[str, Any] = {"cwd": self._land.home(self._user), **identity}
+            identity = self._accounts.identity(self._user)
+        options: dict[str, Any] = {"cwd": self._accounts.home(self._user), **identity}
         try:
             if self._term:
                 self._start_on_terminal(argv, environment, options)
@@ -137,8 +137,8 @@ class Session:
     def _start_on_terminal(self, argv: list[str], environment: dict[str, str], options: dict[str, Any]) -> None:
         ours, theirs = os.openpty()
         try:
-            if self._land.as_root:
-                os.fchown(theirs, self._land.uid, self._land.gid)
+            if self._accounts.as_root:
+                os.fchown(theirs, self._accounts.uid, self._accounts.gid)
             name = os.ttyname(theirs)
             setsid = shutil.which("setsid")
             first = [setsid, "-c"] if setsid else [sys.executable, "-I", "-S", "-c", _TAKE_TERMINAL]

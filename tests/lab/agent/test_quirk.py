@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ssm_ssh.lab.agent.quirk import FAR_AHEAD
 from ssm_ssh.lab.wire import message as am
-from ssm_ssh.lab.wire.link import Failed
+from ssm_ssh.lab.wire.rpc import CallFailed
 from tests.lab.dataplane import RawClient, World, asynchronous
 
 
@@ -97,7 +97,7 @@ async def test_an_agent_that_hangs_under_an_open_session() -> None:
 def test_an_unknown_quirk_is_refused() -> None:
     async def run() -> None:
         async with World() as world:
-            with pytest.raises(Failed):
+            with pytest.raises(CallFailed):
                 world.agent.quirk.set("moody")
 
     asyncio.run(run())

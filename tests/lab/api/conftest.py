@@ -13,13 +13,13 @@ import pytest
 from botocore.config import Config
 from botocore.loaders import create_loader
 
+from ssm_ssh.lab.api.context import ServiceContext
 from ssm_ssh.lab.api.server import Api
 from ssm_ssh.lab.identity.ca import new_authority
 from ssm_ssh.lab.options import InstanceOptions, LabOptions
 from ssm_ssh.lab.state import LabState, SessionRecord
 from ssm_ssh.lab.wire.http import HttpServer
-from ssm_ssh.lab.wire.link import Failed
-from ssm_ssh.lab.world import World
+from ssm_ssh.lab.wire.rpc import CallFailed
 
 T = TypeVar("T")
 # botocore makes its clients while it runs; no type tells what they are.
@@ -83,7 +83,7 @@ class Instances:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.gate = threading.Event()
         self.gate.set()
-        self.failure: Failed | None = None
+        self.failure: CallFailed | None = None
         self.answers: dict[str, dict[str, Any]] = {
             "send_command": {
                 "status": "Success",
@@ -119,7 +119,7 @@ class Service:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.api = Api(World(self.state, self.gateway, self.instances), fault=lambda _: self.fault)
+        self.api = Api(ServiceContext(self.state, self.gateway, self.instances), fault=lambda _: self.fault)
         self._server = HttpServer(self.api.handle, authority.server_context)
         self.port = self._run(self._server.start())
         self.api.logins.pages.base = f"https://127.0.0.1:{self.port}"

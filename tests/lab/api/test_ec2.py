@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from ssm_ssh.lab.wire.link import Failed
+from ssm_ssh.lab.wire.rpc import CallFailed
 from tests.lab.api.conftest import EDGE, OFF, STOPPED, WEB, Service, code, message
 
 
@@ -103,7 +103,7 @@ def test_a_denied_push_names_action_and_instance(service: Service) -> None:
 
 
 def test_a_failure_of_the_instance_is_passed_on(service: Service) -> None:
-    service.instances.failure = Failed("EC2InstanceUnavailableException", "not now")
+    service.instances.failure = CallFailed("EC2InstanceUnavailableException", "not now")
     with pytest.raises(ClientError) as error:
         push(service)
     assert (code(error), message(error)) == ("EC2InstanceUnavailableException", "not now")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ssm_ssh.lab.wire.link import Failed
+from ssm_ssh.lab.wire.rpc import CallFailed
 from tests.lab.api.conftest import EDGE, OFF, WEB, Service, code, message
 
 RUN = {"DocumentName": "AWS-RunShellScript", "Parameters": {"commands": ["id"]}}
@@ -65,7 +65,7 @@ def test_a_command_can_be_cancelled(service: Service) -> None:
 
 
 def test_an_instance_that_fails_in_between(service: Service) -> None:
-    service.instances.failure = Failed("InternalServerError", "gone")
+    service.instances.failure = CallFailed("InternalServerError", "gone")
     assert finished(service, send(service))["StatusDetails"] == "Undeliverable"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ssm_ssh.lab.machines.run_command import into_instance
-from ssm_ssh.lab.wire.link import Failed
+from ssm_ssh.lab.wire.rpc import CallFailed
 
 if TYPE_CHECKING:
     from tests.lab.conftest import Fleet
@@ -62,9 +62,9 @@ def test_nothing_of_the_callers_is_seen(fleet: Fleet, monkeypatch: pytest.Monkey
 
 
 def test_root_is_root_and_becomes_a_user(fleet: Fleet) -> None:
-    land = fleet.instances.machine(WEB).land
+    accounts = fleet.instances.machine(WEB).accounts
     assert run(fleet, "id -u")["stdout"] == "0\n"
-    home = str(land.home("deploy"))
+    home = str(accounts.home("deploy"))
     for become in (
         "setpriv --reuid=deploy --regid=deploy --clear-groups -- sh -c",
         "setpriv --reuid deploy --regid deploy --init-groups sh -c",
@@ -74,8 +74,11 @@ def test_root_is_root_and_becomes_a_user(fleet: Fleet) -> None:
     ):
         done = run(fleet, f"{become} 'umask 077; cd {home}; id -un; touch made && stat -c %u made; rm made'")
         # Several names share the uid, and the C library takes the first.
-        assert done["stdout"].split() in (["deploy", str(land.uid)], ["ec2-user", str(land.uid)]), (become, done)
-    if land.nss_wrapper:
+        assert done["stdout"].split() in (["deploy", str(accounts.uid)], ["ec2-user", str(accounts.uid)]), (
+            become,
+            done,
+        )
+    if accounts.nss_wrapper:
         assert run(fleet, "su -s /bin/sh deploy -c 'echo ~deploy'")["stdout"].split() == [home]
     assert run(fleet, "getent passwd deploy | cut -d: -f6")["stdout"].split() == [home]
 
@@ -90,22 +93,22 @@ def test_the_instances_own_ssh_files_are_seen(fleet: Fleet) -> None:
         assert "port 22" in words
     done = run(fleet, "mkdir -m 700 -p /run/ssm-ssh && echo x >/run/ssm-ssh/lock && cat /run/ssm-ssh/lock")
     assert done["stdout"] == "x\n"
-    assert (machine.land.folder / "run" / "ssm-ssh" / "lock").exists()
+    assert (machine.accounts.folder / "run" / "ssm-ssh" / "lock").exists()
 
 
 def test_only_whole_paths_are_led_into_the_instance(fleet: Fleet) -> None:
-    land = fleet.instances.machine(WEB).land
-    folder = land.folder
-    assert into_instance("cat /etc/ssh/x '/etc/ssh' \"/etc/ssh\"", land) == (
+    accounts = fleet.instances.machine(WEB).accounts
+    folder = accounts.folder
+    assert into_instance("cat /etc/ssh/x '/etc/ssh' \"/etc/ssh\"", accounts) == (
         f"cat {folder}/etc/ssh/x '{folder}/etc/ssh' \"{folder}/etc/ssh\""
     )
     same = "cat /etc/sshx /x/etc/ssh /etc/ssh-old etc/ssh"
-    assert into_instance(same, land) == same
+    assert into_instance(same, accounts) == same
 
 
 def test_a_dead_instance_runs_nothing(fleet: Fleet) -> None:
     fleet.call(fleet.instances.kill_instance(WEB))
-    with pytest.raises(Failed, match="not running"):
+    with pytest.raises(CallFailed, match="not running"):
         run(fleet, "true")
-    with pytest.raises(Failed, match="not an instance"):
+    with pytest.raises(CallFailed, match="not an instance"):
         fleet.call(fleet.instances.run_command("i-0123456789abcdef0", "true"))

@@ -14,7 +14,7 @@ from ssm_ssh.lab.machines.faults import FAULTS
 from ssm_ssh.lab.machines.instances import Instances
 from ssm_ssh.lab.machines.service import InstanceService
 from ssm_ssh.lab.options import InstanceOptions
-from ssm_ssh.lab.wire.link import Failed
+from ssm_ssh.lab.wire.rpc import CallFailed
 
 WEB, OFF = "i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb"
 MEMBERS = (
@@ -121,7 +121,7 @@ def test_calls_that_cannot_be_carried_out(stage: Stage) -> None:
             ("fault", {"name": "start_sshd", "args": {"instance_id": OFF}}, "InstanceNotRunning"),
             ("fault", {"name": "forge_console", "args": {"instance_id": WEB, "kind": "x"}}, "ValidationException"),
         ):
-            with pytest.raises(Failed) as caught:
+            with pytest.raises(CallFailed) as caught:
                 await stage.host.handle(op, args)
             assert caught.value.code == code, op
 

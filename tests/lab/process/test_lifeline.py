@@ -38,7 +38,7 @@ lifeline.adopt_orphans()
 lifeline._BURY_SECONDS = 0.05
 
 async def main():
-    lifeline.bury_orphans(asyncio.get_running_loop())
+    lifeline.reap_orphans(asyncio.get_running_loop())
     code = (
         "import subprocess, sys; "
         "print(subprocess.Popen([sys.executable, '-c', 'input()'], stdout=sys.stderr).pid, flush=True)"

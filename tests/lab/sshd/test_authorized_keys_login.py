@@ -25,8 +25,8 @@ def authorize(fleet: Fleet, line: str) -> None:
     path = fleet.instances.machine(WEB).home("ec2-user") / ".ssh" / "authorized_keys"
     path.write_text(line)
     path.chmod(0o600)
-    land = fleet.instances.machine(WEB).land
-    fleet.give(path, land.uid, land.gid)
+    accounts = fleet.instances.machine(WEB).accounts
+    fleet.give(path, accounts.uid, accounts.gid)
 
 
 def test_a_pushed_key_counts_for_sixty_seconds(fleet: Fleet) -> None:

@@ -158,7 +158,7 @@ def test_a_program_of_the_users_is_reached_by_forwarding(fleet: Fleet, monkeypat
         "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True);"
         "c = s.accept()[0]; c.sendall(b'hello'); c.close()"
     )
-    python = "/usr/bin/python3" if fleet.instances.machine(WEB).land.as_root else sys.executable
+    python = "/usr/bin/python3" if fleet.instances.machine(WEB).accounts.as_root else sys.executable
     running = fleet.start_ssh("host", f'{python} -c "{program}"')
     assert running.stdout is not None
     there = int(running.stdout.readline())

@@ -92,18 +92,18 @@ def test_nothing_of_the_callers_is_in_the_environment(fleet: Fleet, monkeypatch:
 
 def test_users_are_who_they_say(fleet: Fleet) -> None:
     machine = fleet.instances.machine(WEB)
-    uid, gid = str(machine.land.uid), str(machine.land.gid)
-    for user in machine.land.users:
+    uid, gid = str(machine.accounts.uid), str(machine.accounts.gid)
+    for user in machine.accounts.users:
         fleet.push(user=user)
         done = fleet.ssh("host", "whoami; id -un; id -u; id -gr; echo $USER $LOGNAME; cd ~ && pwd", user=user)
         assert done.stdout.decode().split() == [user, user, uid, gid, user, user, str(machine.home(user))]
         assert fleet.ssh("host", "id", user=user).stdout.decode().startswith(f"uid={uid}({user}) gid={gid}(ec2-user) ")
         assert fleet.ssh("host", "id -u deploy; id -g deploy", user=user).stdout.decode().split() == [uid, gid]
         entry = fleet.ssh("host", f"getent passwd {user} {uid}", user=user).stdout.decode().splitlines()
-        assert entry == [f"{user}:*:{uid}:{gid}:{user}:{machine.home(user)}:{machine.land.shell}"] * 2
+        assert entry == [f"{user}:*:{uid}:{gid}:{user}:{machine.home(user)}:{machine.accounts.shell}"] * 2
         assert fleet.ssh("host", "getent passwd mallory", user=user).returncode == 2
         assert fleet.ssh("host", "id mallory", user=user).returncode == 1
-        if machine.land.nss_wrapper:
+        if machine.accounts.nss_wrapper:
             assert fleet.ssh("host", "cd ~deploy && pwd", user=user).stdout.decode().strip() == str(
                 machine.home("deploy")
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ssm_ssh.lab.api.context import ServiceContext
 from ssm_ssh.lab.api.documents import Documents
 from ssm_ssh.lab.api.ec2 import Ec2
 from ssm_ssh.lab.api.run_command import Commands
@@ -15,7 +16,6 @@ from ssm_ssh.lab.api.ssm import Ssm
 from ssm_ssh.lab.options import LabOptions
 from ssm_ssh.lab.state import LabState
 from ssm_ssh.lab.wire import shapes
-from ssm_ssh.lab.world import World
 
 
 def inside(shape: Any) -> Iterator[Any]:  # noqa: ANN401 - botocore's shapes
@@ -27,7 +27,7 @@ def inside(shape: Any) -> Iterator[Any]:  # noqa: ANN401 - botocore's shapes
 
 def test_every_pattern_that_is_met_can_be_judged() -> None:
     served = {"ssm": Ssm, "ssm ": lambda world: Commands(world, Documents()), "ec2": Ec2}
-    world: Any = World(LabState(LabOptions(instances=1)), None, None)  # type: ignore[arg-type]
+    world: Any = ServiceContext(LabState(LabOptions(instances=1)), None, None)  # type: ignore[arg-type]
     for name, kind in served.items():
         model = shapes.service(name.strip())
         for operation, one in kind(world).operations().items():

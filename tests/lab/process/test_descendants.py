@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ssm_ssh.lab.process import family as processes
+from ssm_ssh.lab.process import descendants as processes
 from ssm_ssh.lab.process import lifeline
 
 

@@ -6,9 +6,9 @@ import json
 from typing import Any
 from xml.sax.saxutils import escape
 
+from ssm_ssh.lab.api.context import ApiError
 from ssm_ssh.lab.wire import shapes
 from ssm_ssh.lab.wire.http import Response
-from ssm_ssh.lab.world import ApiError
 
 _JSON = "application/x-amz-json-1.1"
 _SPACES = {"ec2": "http://ec2.amazonaws.com/doc/2016-11-15/", "sts": "https://sts.amazonaws.com/doc/2011-06-15/"}

@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 from ssm_ssh.lab.faults.plan import Plan
 
-# Frame bytes that may wait in a lane before its source is held.
-LANE_BYTES = 256 * 1024
+# Frame bytes that may wait in a direction before its source is held.
+DIRECTION_BYTES = 256 * 1024
 # A frame that nothing overtakes is not held back longer than this.
 REORDER_PATIENCE = 0.05
 
 
-class Lane:
+class Direction:
     """Frames on their way in one direction. `deliver` takes them at their time, `hold` stops the source."""
 
     def __init__(self, deliver: Callable[[list[bytes]], None], hold: Callable[[bool], None]) -> None:
@@ -33,7 +33,7 @@ class Lane:
 
     @property
     def idle(self) -> bool:
-        """True when nothing waits: frames may pass by the lane."""
+        """True when nothing waits: frames may pass by the direction."""
         return not self._waiting
 
     def push(self, frames: list[bytes], plan: Plan | None) -> None:
@@ -81,7 +81,7 @@ class Lane:
             self._deliver(due)
         if self._waiting and self._timer is None:
             self._timer = loop.call_at(self._waiting[0][0], self._run)
-        held = self._bytes > (LANE_BYTES // 2 if self._held else LANE_BYTES)
+        held = self._bytes > (DIRECTION_BYTES // 2 if self._held else DIRECTION_BYTES)
         if held != self._held:
             self._held = held
             self._hold(held)

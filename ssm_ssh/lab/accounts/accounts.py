@@ -78,7 +78,7 @@ def remove_machines_folder(folder: Path) -> None:
         (folder / "elsewhere").unlink()
 
 
-class Userland:
+class Accounts:
     """The accounts of one instance below `folder` (which is made), the `number`-th of its lab.
 
     `users` are the names that may log in; "root" is there besides, for Run Command alone.

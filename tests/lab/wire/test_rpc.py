@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from ssm_ssh.lab.wire.link import Failed, Link
+from ssm_ssh.lab.wire.rpc import CallFailed, Client
 
 _CHILD = """
 import asyncio, sys
-from ssm_ssh.lab.wire import link
+from ssm_ssh.lab.wire import rpc
 
 class Child:
     def __init__(self, config):
@@ -31,7 +31,7 @@ class Child:
         if op == "go":
             self.event.set()
         if op == "refuse":
-            raise link.Failed("NotNow", "later")
+            raise rpc.CallFailed("NotNow", "later")
         if op == "break":
             raise ZeroDivisionError
         if op == "die":
@@ -44,15 +44,15 @@ class Child:
 
 async def start(config):
     if "error" in config:
-        raise link.Failed("Cannot", "no way")
+        raise rpc.CallFailed("Cannot", "no way")
     return Child(config)
 
-sys.exit(link.run_child(start))
+sys.exit(rpc.serve(start))
 """
 
 
 class Process:
-    """A child on a link."""
+    """A child on a client."""
 
     def __init__(self) -> None:
         self.ours, theirs = socket.socketpair()
@@ -74,20 +74,20 @@ def test_calls_are_answered_in_any_order() -> None:
     child = Process()
 
     async def run() -> None:
-        link, ready = await Link.open(child.ours, {"a": 1})
+        client, ready = await Client.open(child.ours, {"a": 1})
         assert ready == {"got": {"a": 1}}
-        waiting = asyncio.create_task(link.call("wait", n=1))
-        assert await link.call("echo", n=2) == {"op": "echo", "n": 2}
+        waiting = asyncio.create_task(client.call("wait", n=1))
+        assert await client.call("echo", n=2) == {"op": "echo", "n": 2}
         assert not waiting.done()
-        await link.call("go")
+        await client.call("go")
         assert await waiting == {"op": "wait", "n": 1}
-        with pytest.raises(Failed) as caught:
-            await link.call("refuse")
+        with pytest.raises(CallFailed) as caught:
+            await client.call("refuse")
         assert (caught.value.code, caught.value.message) == ("NotNow", "later")
-        with pytest.raises(Failed) as caught:
-            await link.call("break")
+        with pytest.raises(CallFailed) as caught:
+            await client.call("break")
         assert caught.value.code == "InternalServerError"
-        await link.close()
+        await client.close()
 
     asyncio.run(run())
     status, out, err = child.end()
@@ -99,8 +99,8 @@ def test_a_child_that_cannot_start_says_why() -> None:
     child = Process()
 
     async def run() -> None:
-        with pytest.raises(Failed) as caught:
-            await Link.open(child.ours, {"error": True})
+        with pytest.raises(CallFailed) as caught:
+            await Client.open(child.ours, {"error": True})
         assert (caught.value.code, "no way" in caught.value.message) == ("Cannot", True)
 
     asyncio.run(run())
@@ -111,16 +111,16 @@ def test_a_child_that_dies_fails_every_call() -> None:
     child = Process()
 
     async def run() -> None:
-        link, _ = await Link.open(child.ours, {})
-        waiting = asyncio.create_task(link.call("wait"))
-        with pytest.raises(Failed, match="has ended"):
-            await link.call("die")
-        with pytest.raises(Failed, match="has ended"):
+        client, _ = await Client.open(child.ours, {})
+        waiting = asyncio.create_task(client.call("wait"))
+        with pytest.raises(CallFailed, match="has ended"):
+            await client.call("die")
+        with pytest.raises(CallFailed, match="has ended"):
             await waiting
-        with pytest.raises(Failed, match="has ended"):
-            await link.call("echo")
-        await link.ended()
-        await link.close()
+        with pytest.raises(CallFailed, match="has ended"):
+            await client.call("echo")
+        await client.ended()
+        await client.close()
 
     asyncio.run(run())
     assert child.end()[0] == 3

@@ -24,7 +24,7 @@ LINE_LIMIT = 4 * 1024 * 1024
 _SILENT = '{"error": {"code": "NotStarted", "message": "the instances process ended while it started"}}'
 
 
-class Failed(Exception):
+class CallFailed(Exception):
     """A call was refused: `code` is AWS's name of the error, `message` its text."""
 
     def __init__(self, code: str, message: str = "") -> None:
@@ -33,20 +33,20 @@ class Failed(Exception):
         self.message = message
 
 
-class Child(Protocol):
-    """What runs behind the link."""
+class Service(Protocol):
+    """What runs behind the client."""
 
     def ready(self) -> dict[str, Any]:
         """Return what the server is told once everything listens."""
 
     async def handle(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one call. Raises Failed."""
+        """Carry out one call. Raises CallFailed."""
 
     async def stop(self) -> None:
         """End everything that was started."""
 
 
-class Link:
+class Client:
     """The server's end: `await call(op, **args)`, any number at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,13 +57,13 @@ class Link:
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, sock: socket.socket, config: dict[str, Any]) -> tuple[Link, dict[str, Any]]:
-        """Send `config`, wait until the child is ready, and return the link with what it said.
+    async def open(cls, sock: socket.socket, config: dict[str, Any]) -> tuple[Client, dict[str, Any]]:
+        """Send `config`, wait until the child is ready, and return the client with what it said.
 
-        Raises Failed when the child ends, or says that it cannot start.
+        Raises CallFailed when the child ends, or says that it cannot start.
         """
         reader, writer = await asyncio.open_unix_connection(sock=sock, limit=LINE_LIMIT)
-        link = cls(reader, writer)
+        client = cls(reader, writer)
         _write(writer, config)
         try:
             line = await reader.readline()
@@ -73,9 +73,9 @@ class Link:
         answer: dict[str, Any] = json.loads(line or _SILENT)
         if "error" in answer:
             writer.close()
-            raise Failed(answer["error"]["code"], answer["error"]["message"])
-        link._task = asyncio.create_task(link._receive())
-        return link, answer["ready"]
+            raise CallFailed(answer["error"]["code"], answer["error"]["message"])
+        client._task = asyncio.create_task(client._receive())
+        return client, answer["ready"]
 
     async def _receive(self) -> None:
         with contextlib.suppress(OSError):
@@ -85,18 +85,18 @@ class Link:
                 if future is None or future.done():
                     continue
                 if "error" in answer:
-                    future.set_exception(Failed(answer["error"]["code"], answer["error"]["message"]))
+                    future.set_exception(CallFailed(answer["error"]["code"], answer["error"]["message"]))
                 else:
                     future.set_result(answer["result"])
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(Failed("InternalServerError", "the instances process has ended"))
+                future.set_exception(CallFailed("InternalServerError", "the instances process has ended"))
         self._waiting.clear()
 
     async def call(self, op: str, **args: object) -> dict[str, Any]:
-        """Carry out `op` in the child and return its result. Raises Failed."""
+        """Carry out `op` in the child and return its result. Raises CallFailed."""
         if self._task is None or self._task.done():
-            raise Failed("InternalServerError", "the instances process has ended")
+            raise CallFailed("InternalServerError", "the instances process has ended")
         number = next(self._numbers)
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
@@ -123,13 +123,13 @@ def _write(writer: asyncio.StreamWriter, value: dict[str, Any]) -> None:
     writer.write(json.dumps(value).encode() + b"\n")
 
 
-def run_child(start: Callable[[dict[str, Any]], Awaitable[Child]]) -> int:
+def serve(start: Callable[[dict[str, Any]], Awaitable[Service]]) -> int:
     """Be the child: read the configuration from fd 0, `start` with it, serve calls until end of file; return 0.
 
     What goes wrong while starting is told to the server; it owns the words for the user.
     """
     lifeline.adopt_orphans()
-    # Nothing else may read the link, and no grandchild may inherit it: it would keep the line open.
+    # Nothing else may read the client, and no grandchild may inherit it: it would keep the line open.
     sock = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
@@ -142,14 +142,14 @@ def run_child(start: Callable[[dict[str, Any]], Awaitable[Child]]) -> int:
     return 0
 
 
-async def _serve(sock: socket.socket, start: Callable[[dict[str, Any]], Awaitable[Child]]) -> None:
+async def _serve(sock: socket.socket, start: Callable[[dict[str, Any]], Awaitable[Service]]) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=sock, limit=LINE_LIMIT)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     # Ctrl-C reaches the whole process group; the server decides when this process ends.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    lifeline.bury_orphans(loop)
+    lifeline.reap_orphans(loop)
     line = await reader.readline()
     if not line:
         return
@@ -157,7 +157,7 @@ async def _serve(sock: socket.socket, start: Callable[[dict[str, Any]], Awaitabl
         child = await start(json.loads(line))
     except Exception as error:
         # Whatever it is, the server must hear of it.
-        code = error.code if isinstance(error, Failed) else type(error).__name__
+        code = error.code if isinstance(error, CallFailed) else type(error).__name__
         _write(writer, {"error": {"code": code, "message": str(error)}})
         writer.close()
         return
@@ -167,7 +167,7 @@ async def _serve(sock: socket.socket, start: Callable[[dict[str, Any]], Awaitabl
     async def one(number: int, op: str, args: dict[str, Any]) -> None:
         try:
             answer: dict[str, Any] = {"id": number, "result": await child.handle(op, args)}
-        except Failed as error:
+        except CallFailed as error:
             answer = {"id": number, "error": {"code": error.code, "message": error.message}}
         except Exception as error:
             # A bug in one call must not end the lab.

@@ -49,7 +49,7 @@ class Instances(Protocol):
         """Carry out `op` on an instance."""
 
 
-class World(NamedTuple):
+class ServiceContext(NamedTuple):
     """Everything that a service needs."""
 
     state: LabState
