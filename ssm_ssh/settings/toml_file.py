@@ -1,7 +1,7 @@
 """The settings file: read with the line of each setting, and edited in place without losing a comment.
 
-TOML is parsed by the standard library, or by tomli, which is the same parser, on Python 3.10; neither is imported
-where there is no file.
+Every connection reads it: the standard library parses TOML for that, or tomli, which is the same parser, on Python
+3.10, and neither is imported where there is no file. Only `edit`, which setup calls, imports tomlkit.
 """
 
 from __future__ import annotations
@@ -38,26 +38,58 @@ def read(path: Path) -> dict[str, tuple[Any, str]]:
 
 
 def edit(path: Path, changes: Mapping[str, Any]) -> bool:
-    """Set `changes` (None: take out) in the file; returns whether it changed. Raises UsageError, StateError.
+    """Set `changes` (None: remove) in the file; returns whether it changed. Raises UsageError, StateError.
 
-    What comes out is parsed and compared before it is written: an unusual layout is left to its author.
+    Comments, order and unknown keys stay. The result is parsed by the standard library and compared before it is
+    written, for the file is the user's: a layout that tomlkit gets wrong is left alone.
     """
     content = _content(path)
     text, before = _parse(content or b"", path)
-    wanted = {**before, **changes}
-    wanted = {name: value for name, value in wanted.items() if value is not None}
+    wanted = {name: value for name, value in {**before, **changes}.items() if value is not None}
     if wanted == before:
         return False
-    lines = text.splitlines(keepends=True)
-    for name, value in changes.items():
-        if before.get(name) != value:
-            lines = _put(lines, name, value)
-    new = "".join(lines)
-    if not _says(new, wanted):
-        said = ", ".join(f"{name} = {_toml(value)}" for name, value in changes.items() if value is not None)
-        raise UsageError(f"{path} is laid out in a way that cannot be edited safely", f"Write there yourself: {said}")
-    _write(path, new.encode() if wanted or new.strip() else None)
+    edited = _edited(text, {name: value for name, value in changes.items() if before.get(name) != value})
+    try:
+        differs = _parse(edited.encode(), path)[1] != wanted
+    except UsageError:
+        differs = True
+    if differs:
+        lines = ", ".join(f"{name} = {_toml(value)}" for name, value in changes.items() if value is not None)
+        hint = f"Write there yourself: {lines}" if lines else f"Remove there yourself: {', '.join(changes)}"
+        raise UsageError(f"{path} has a layout that cannot be edited safely", hint)
+    _write(path, edited.encode() if wanted or edited.strip() else None)
     return True
+
+
+def _edited(text: str, changes: Mapping[str, Any]) -> str:
+    """Return the TOML `text` with `changes` made (None: removed); unchanged where tomlkit cannot make them."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    # A new setting would otherwise continue the last line.
+    if text and not text.endswith("\n"):
+        text += "\n"
+    try:
+        document = tomlkit.parse(text)
+        for name, value in changes.items():
+            if value is None:
+                document.remove(name)
+            else:
+                document[name] = _plain(value)
+        return tomlkit.dumps(document)
+    except TOMLKitError:
+        return text
+
+
+def _toml(value: Any) -> str:  # noqa: ANN401
+    import tomlkit
+
+    return str(tomlkit.item(_plain(value)).as_string())
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """Return whole seconds without a fraction, as a person writes them."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _content(path: Path) -> bytes | None:
@@ -71,7 +103,7 @@ def _content(path: Path) -> bytes | None:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"{path} is not a plain file", "Remove it")
-        # A link to a file of root's is how some systems keep everybody's configuration.
+        # Some systems keep the configuration of all users in files of root, and link to them.
         if status.st_uid not in (os.geteuid(), 0) or status.st_mode & stat.S_IWOTH:
             raise UsageError(
                 f"{path} belongs to another user or can be written by everybody", f"Run: chmod 600 '{path}'"
@@ -88,7 +120,7 @@ def _parse(content: bytes, path: Path | None) -> tuple[str, dict[str, Any]]:
     else:
         import tomli as tomllib
     try:
-        # A byte-order mark is what some editors put there, and TOML does not know.
+        # Some editors write a byte-order mark, which TOML does not allow.
         text = content.decode("utf-8-sig")
         return text, tomllib.loads(text)
     except UnicodeDecodeError as error:
@@ -97,60 +129,22 @@ def _parse(content: bytes, path: Path | None) -> tuple[str, dict[str, Any]]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         at = _AT.search(str(error))
         line = int(at[1]) if at and at[1] else content.count(b"\n") + 1
-        said = printable(_AT.sub("", str(error)), 120).strip()
+        reason = printable(_AT.sub("", str(error)), 120).strip()
         raise UsageError(
-            f"{path}:{line} is not TOML: {said}", 'Settings look like: push = "eic", or search = ["prod", "dev"]'
+            f"{path}:{line} is not TOML: {reason}", 'Settings look like: push = "eic", or search = ["prod", "dev"]'
         ) from None
 
 
 def _line_of(name: str, text: str) -> int:
-    found = re.search(_assignment(name), text, re.MULTILINE)
-    # A table's header stands for what is in it.
-    found = found or re.search(rf"^[ \t]*\[+[ \t]*[\"']?{re.escape(name)}\b", text, re.MULTILINE)
-    return text.count("\n", 0, found.start()) + 1 if found else 1
-
-
-def _assignment(name: str) -> str:
-    return rf"^[ \t]*(?P<q>[\"']?){re.escape(name)}(?P=q)[ \t]*[.=]"
-
-
-def _put(lines: list[str], name: str, value: Any) -> list[str]:  # noqa: ANN401
-    """Return `lines` with the setting replaced, taken out, or added behind the others."""
-    start = next((number for number, line in enumerate(lines) if re.match(_assignment(name), line)), None)
-    new = [] if value is None else [f"{name} = {_toml(value)}\n"]
-    if start is None:
-        # Behind the first [table], it would be that table's.
-        at = next((number for number, line in enumerate(lines) if line.lstrip().startswith("[")), len(lines))
-        if at and not lines[at - 1].endswith("\n"):
-            lines[at - 1] += "\n"
-        return [*lines[:at], *new, *lines[at:]]
-    end = start + 1
-    # An array may go on over several lines.
-    while end < len(lines) and not _says("".join(lines[start:end])):
-        end += 1
-    return [*lines[:start], *new, *lines[end:]]
-
-
-def _says(text: str, values: dict[str, Any] | None = None) -> bool:
-    """Return whether `text` is TOML, and says `values` where they are given."""
-    try:
-        found = _parse(text.encode(), None)[1]
-    except UsageError:
-        return False
-    return values is None or found == values
-
-
-def _toml(value: Any) -> str:  # noqa: ANN401
-    if isinstance(value, str):
-        escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in value)
-        return f'"{escaped}"'
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return f"{value:g}"
+    word = re.escape(name)
+    assignment = re.search(rf"^[ \t]*(?P<q>[\"']?){word}(?P=q)[ \t]*[.=]", text, re.MULTILINE)
+    # The header of a table stands for what is in it.
+    match = assignment or re.search(rf"^[ \t]*\[+[ \t]*[\"']?{word}\b", text, re.MULTILINE)
+    return text.count("\n", 0, match.start()) + 1 if match else 1
 
 
 def _write(path: Path, content: bytes | None) -> None:
-    """Replace the file, by a rename where a link leads to; None removes it."""
+    """Replace the file that `path` is or links to, by a rename; None removes it."""
     target = Path(os.path.realpath(path))
     try:
         if content is None:

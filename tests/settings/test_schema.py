@@ -174,6 +174,28 @@ def test_store_keeps_what_it_does_not_change(file: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_store_keeps_the_comment_of_a_changed_line_and_unknown_keys(file: Path) -> None:
+    file.write_bytes(
+        b'future = { a = 1 }\r\npush = "none"  # for now\r\nuser = "u"\r\n\r\n[later] # on\r\nx = [1,\r\n 2]\r\n'
+    )
+    assert store({"push": "eic", "resume_limit": 60.0})
+    assert file.read_bytes() == (
+        b'future = { a = 1 }\r\npush = "eic"  # for now\r\nuser = "u"\r\nresume_limit = 60\n\r\n'
+        b"[later] # on\r\nx = [1,\r\n 2]\r\n"
+    )
+
+
+def test_only_an_edit_imports_tomlkit(file: Path) -> None:
+    file.write_text('push = "eic"\n')
+    program = (
+        "import os, sys; from ssm_ssh.settings.schema import load, store; load(); before = 'tomlkit' in sys.modules; "
+        "store({'push': 'none'}); print(before, 'tomlkit' in sys.modules)"
+    )
+    env = {"HOME": str(file.parent), "XDG_CONFIG_HOME": os.environ["XDG_CONFIG_HOME"]}
+    done = subprocess.run([sys.executable, "-I", "-c", program], env=env, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "False True\n", done.stderr
+
+
 def test_store_makes_and_removes_the_file(file: Path) -> None:
     file.parent.rmdir()
     assert not store({"push": None})
@@ -194,13 +216,25 @@ def test_store_writes_where_a_link_leads(file: Path, tmp_path: Path) -> None:
     assert real.read_text() == 'push = "eic"\n'
 
 
-def test_store_leaves_an_unusual_layout_alone(file: Path) -> None:
-    content = '"pu\\u0073h" = "none"\n'
+def test_store_edits_a_name_that_is_written_in_an_unusual_way(file: Path) -> None:
+    file.write_text('"pu\\u0073h" = "none"\n')
+    assert store({"push": "eic"})
+    assert load(None, {}).text("push") == "eic"
+    assert file.read_text() == '"pu\\u0073h" = "eic"\n'
+
+
+def test_store_leaves_a_layout_alone_that_comes_out_wrong(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = 'push = "none"\n'
     file.write_text(content)
+    for wrong in ("push = [", 'push = "none"\n', 'push = "eic"\nuser = "u"\n'):
+        monkeypatch.setattr("tomlkit.dumps", lambda _, wrong=wrong: wrong)
+        with pytest.raises(UsageError, match="cannot be edited safely") as error:
+            store({"push": "eic"})
+        assert 'push = "eic"' in error.value.hint
+        assert file.read_text() == content
     with pytest.raises(UsageError, match="cannot be edited safely") as error:
-        store({"push": "eic"})
-    assert 'push = "eic"' in error.value.hint
-    assert file.read_text() == content
+        store({"push": None})
+    assert error.value.hint == "Remove there yourself: push"
 
 
 def test_store_refuses_what_load_would(file: Path) -> None:
