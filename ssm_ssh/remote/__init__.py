@@ -1,1 +1,1 @@
-"""What runs on the instance: POSIX sh, for dash, bash and busybox."""
+"""The script that runs on the instance: POSIX sh for dash, bash and busybox."""

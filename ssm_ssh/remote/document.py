@@ -1,4 +1,4 @@
-"""The least-privilege command document: the script with one parameter, for who may not run just anything as root."""
+"""The least-privilege command document: the script with one parameter, for users who may not run arbitrary commands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from ssm_ssh.remote.script import script
 
 NAME = "SsmSsh-PushKey"
-# The one parameter is base64 (see script.request) and nothing else, so it cannot end the quotes that it stands in.
+# The only parameter is base64 (see script.request), so it cannot end the quotes around it.
 _PARAMETER = "{{ Data }}"
 _PATTERN = "^[A-Za-z0-9+/]{1,12000}={0,2}$"
 

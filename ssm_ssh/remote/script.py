@@ -1,9 +1,9 @@
-"""The script that lets a key in by Run Command, made of root.sh and user.sh, and what it answers.
+"""The script that authorizes a key through Run Command, made of root.sh and user.sh, and its output.
 
-As a document it tells the host keys too, for who may run that document and nothing else.
+As a document it also reports the host keys, for users who may run no other document.
 
-Whatever comes from outside is one word of base64 in it: it can neither be code for a shell, nor hold the `{{` that
-Systems Manager replaces.
+All outside input is one word of base64 in it, which can neither be shell code nor contain the `{{` that Systems Manager
+replaces.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from ssm_ssh import names
 from ssm_ssh.errors import KeyRefused, UsageError
 from ssm_ssh.text import printable
 
-# Seconds that an entry lives, as long as a key that EC2 Instance Connect accepts; root.sh takes no more than LONGEST.
+# Seconds that an entry stays, as long as EC2 Instance Connect accepts a key. root.sh accepts at most LONGEST_LIFETIME.
 LIFETIME = 60
 LONGEST_LIFETIME = 600
-_KEY = re.compile(r"((?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]{1,60}) ([A-Za-z0-9+/]{40,8000}={0,2})", re.ASCII)
-_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_KEY = r"((?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]{1,60}) ([A-Za-z0-9+/]{40,8000}={0,2})"
+_ID = r"[0-9a-f]{16}"
 
-# What to do about each code of root.sh's errors.
+# What to do about each error code of root.sh.
 _HINTS = {
     "no-user": "Name the user: ssh USER@...",
-    "home": "It may be made when that user logs in for the first time; make it, or name another user",
+    "home": "Create it, or name another user; a first login of that user may create it too",
     "no-sshd": "Install and start OpenSSH's sshd there",
     "no-pubkey": "Set PubkeyAuthentication yes in sshd_config",
     "no-file": "Set AuthorizedKeysFile in sshd_config",
     "shared-file": "Put %u or %h into AuthorizedKeysFile",
     "root-file": "Check owners and modes on that path",
     "key-type": "Use an Ed25519 or RSA key",
-    "no-expiry": "Let ssm-ssh use the key of its own, whose private half it deletes",
+    "no-expiry": "Let ssm-ssh use its own key, whose private half it deletes",
     "no-switch": "Install util-linux there",
     "file": "Check that file and its folder on the instance",
     "lock": "Try again in a minute",
@@ -42,7 +42,7 @@ _HINTS = {
 
 
 class Placed(NamedTuple):
-    """An entry that was put into authorized_keys: until when (seconds since the epoch, the instance's clock)."""
+    """An entry in authorized_keys; `expires` is in seconds since the epoch by the instance's clock."""
 
     entry_id: str
     expires: int
@@ -53,28 +53,28 @@ class Placed(NamedTuple):
 def request(
     action: str, user: str, public_key: str, entry_id: str, *, lifetime: int = LIFETIME, needs_expiry: bool = False
 ) -> str:
-    """Return the script's one datum, base64. `action`: push, or sweep (takes `entry_id` and expired entries out).
+    """Return the input of the script, base64. `action`: push, or sweep (removes `entry_id` and expired entries).
 
-    `public_key` is `type base64`, without a comment; `needs_expiry` refuses an sshd that would not let it expire.
-    Raises UsageError for what the script would refuse.
+    `public_key` is `type base64` without a comment. `needs_expiry` refuses an sshd that cannot expire keys. Raises
+    UsageError for input that the script would refuse.
     """
     if not names.is_user(user):
         raise UsageError(f"'{user[:80]}' is not a user name", names.USER_HINT)
-    if not _KEY.fullmatch(public_key):
-        raise UsageError("that is no public key that sshd would read", "Use one line as in id_ed25519.pub")
-    if action not in ("push", "sweep") or not _ID.fullmatch(entry_id) or not 1 <= lifetime <= LONGEST_LIFETIME:
-        raise UsageError(f"a key cannot be let in for {lifetime} seconds", f"Use 1 to {LONGEST_LIFETIME}")
+    if not re.fullmatch(_KEY, public_key):
+        raise UsageError("sshd would not read that public key", "Use one line as in id_ed25519.pub")
+    if action not in ("push", "sweep") or not re.fullmatch(_ID, entry_id) or not 1 <= lifetime <= LONGEST_LIFETIME:
+        raise UsageError(f"a key cannot be accepted for {lifetime} seconds", f"Use 1 to {LONGEST_LIFETIME}")
     words = (action, user, public_key, entry_id, str(lifetime), "expiry" if needs_expiry else "-")
     return base64.b64encode(" ".join(words).encode("ascii")).decode("ascii")
 
 
 def host_keys_request(mark: str) -> str:
-    """Return the datum that has the script tell the instance's host keys between lines that hold `mark`, 32 hex."""
+    """Return the input that makes the script print the host keys between lines with `mark`, 32 hex digits."""
     return base64.b64encode(f"host-keys {mark}".encode("ascii")).decode("ascii")
 
 
 def script(data: str, *, shell: str = "/bin/sh") -> str:
-    """Return the script around `data`; `shell` runs what the script starts. The text holds no `{{` of its own."""
+    """Return the script around `data`; `shell` runs its parts. The text contains no other `{{`."""
     return "\n".join(
         (
             "#!/bin/sh",
@@ -90,7 +90,7 @@ def script(data: str, *, shell: str = "/bin/sh") -> str:
 
 
 def result(stdout: str, stderr: str, instance_id: str) -> Placed:
-    """Read what the script wrote. Raises KeyRefused with the instance's own sentence, made printable."""
+    """Parse the output of the script. Raises KeyRefused with the instance's sentence, made printable."""
     notes = []
     for line in stdout.split("\n"):
         word, _, rest = line.removeprefix("ssm-ssh ").partition(" ") if line.startswith("ssm-ssh ") else ("", "", "")
@@ -105,11 +105,11 @@ def result(stdout: str, stderr: str, instance_id: str) -> Placed:
             entry_id, expires, sshd = (*rest.split(), "", "", "")[:3]
             number = int(expires) if expires.isascii() and expires.isdigit() and len(expires) <= 12 else 0
             return Placed(printable(entry_id, 16), number, printable(sshd, 10), tuple(notes))
-    said = printable(stderr or stdout, 160) or "nothing"
-    raise KeyRefused(f"{instance_id} did not take the key; its shell said: {said}", "", code="unknown")
+    output = printable(stderr or stdout, 160) or "nothing"
+    raise KeyRefused(f"{instance_id} did not take the key; its shell said: {output}", "", code="unknown")
 
 
 def _source(name: str) -> str:
-    """Return a part without its comments, for Run Command's parameters are limited and everybody may read them."""
+    """Return a part without its comments: Run Command limits the size of parameters, and many people can read them."""
     text = Path(__file__).with_name(name).read_text(encoding="ascii")
     return "\n".join(line for line in text.split("\n") if line and not line.lstrip().startswith("#")) + "\n"

@@ -1,23 +1,24 @@
-"""Commands of the AWS CLI that hints name, each in a form that the CLI accepts: v1 and v2 have them all.
+"""Commands of the AWS CLI for hints, in a form that both v1 and v2 accept.
 
-`aws sso login`, `aws login` and `aws configure sso` are not among them: v1 lacks them. Logins are `ssm-ssh login`'s.
+`aws sso login`, `aws login` and `aws configure sso` are not among them, because v1 lacks them: hints name
+`ssm-ssh login` for logins.
 """
 
 from __future__ import annotations
 
 
 def configure(profile: str = "") -> str:
-    """Return the command that asks for keys and region; `profile` "": the one that the environment leaves."""
+    """Return the command that asks for keys and region; `profile` "": that of the environment."""
     return _command("configure", profile=profile)
 
 
 def set_region(profile: str = "") -> str:
-    """Return the command that writes down a region."""
+    """Return the command that stores a region."""
     return _command("configure", "set", "region", "eu-central-1", profile=profile)
 
 
 def whoami(profile: str = "") -> str:
-    """Return the command that shows whose credentials are used."""
+    """Return the command that shows the identity of the credentials in use."""
     return _command("sts", "get-caller-identity", profile=profile)
 
 
@@ -29,6 +30,6 @@ def start_instance(instance_id: str, region: str, profile: str = "") -> str:
 def _command(*words: str, profile: str) -> str:
     import shlex
 
-    # A name that begins with a dash would be taken for an option.
+    # The CLI would take a name that begins with a dash for an option.
     named = [f"--profile={profile}"] if profile.startswith("-") else ["--profile", profile] if profile else []
     return shlex.join(["aws", *words, *named])

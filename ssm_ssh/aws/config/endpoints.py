@@ -1,7 +1,7 @@
-"""Where a service's API is: AWS's host names by partition, and the overrides that users configure.
+"""The endpoints of services: AWS's host names by partition, and the overrides that users configure.
 
-The table restates the endpoint rules that AWS publishes with botocore; the tests compare it with them for every
-region. https://docs.aws.amazon.com/general/latest/gr/rande.html
+The table follows the endpoint rules that AWS publishes with botocore; tests compare both for every region.
+https://docs.aws.amazon.com/general/latest/gr/rande.html
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 
 class Partition(NamedTuple):
-    """A set of regions with accounts and host names of its own."""
+    """A set of regions with separate accounts and host names; `regions` is the pattern of their names."""
 
     name: str
-    regions: re.Pattern[str]
+    regions: str
     suffix: str
     dual_suffix: str
 
 
-_AWS = Partition("aws", re.compile(r"(us|eu|ap|sa|ca|me|af|il|mx)-\w+-\d+"), "amazonaws.com", "api.aws")
+_AWS = Partition("aws", r"(us|eu|ap|sa|ca|me|af|il|mx)-\w+-\d+", "amazonaws.com", "api.aws")
 _PARTITIONS = (
     _AWS,
-    Partition("aws-cn", re.compile(r"cn-\w+-\d+"), "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
-    Partition("aws-us-gov", re.compile(r"us-gov-\w+-\d+"), "amazonaws.com", "api.aws"),
-    Partition("aws-eusc", re.compile(r"eusc-(de)-\w+-\d+"), "amazonaws.eu", "api.amazonwebservices.eu"),
-    Partition("aws-iso", re.compile(r"us-iso-\w+-\d+"), "c2s.ic.gov", "api.aws.ic.gov"),
-    Partition("aws-iso-b", re.compile(r"us-isob-\w+-\d+"), "sc2s.sgov.gov", "api.aws.scloud"),
-    Partition("aws-iso-e", re.compile(r"eu-isoe-\w+-\d+"), "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
-    Partition("aws-iso-f", re.compile(r"us-isof-\w+-\d+"), "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+    Partition("aws-cn", r"cn-\w+-\d+", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    Partition("aws-us-gov", r"us-gov-\w+-\d+", "amazonaws.com", "api.aws"),
+    Partition("aws-eusc", r"eusc-(de)-\w+-\d+", "amazonaws.eu", "api.amazonwebservices.eu"),
+    Partition("aws-iso", r"us-iso-\w+-\d+", "c2s.ic.gov", "api.aws.ic.gov"),
+    Partition("aws-iso-b", r"us-isob-\w+-\d+", "sc2s.sgov.gov", "api.aws.scloud"),
+    Partition("aws-iso-e", r"eu-isoe-\w+-\d+", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    Partition("aws-iso-f", r"us-isof-\w+-\d+", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
 )
-# In GovCloud these services' ordinary endpoints are the validated ones.
+# In GovCloud the ordinary endpoints of these services are FIPS endpoints.
 _GOV_FIPS = frozenset({"ssm", "ssmmessages", "sts", "ec2", "oidc"})
-# Services whose host names do not begin with the name by which users configure their endpoints.
+# Services whose host names begin with another name than their endpoint settings.
 _HOST_PREFIX = {"sso-oidc": "oidc"}
-# The domains of sign-in, by partition: those of the console.
+# The domains of sign-in by partition, which are those of the console.
 _SIGN_IN = {
     "aws": "signin.aws.amazon.com",
     "aws-cn": "signin.amazonaws.cn",
@@ -53,7 +53,7 @@ _SIGN_IN = {
 
 
 class Endpoint(NamedTuple):
-    """A service's address; `override` says that the user configured it."""
+    """The address of a service; `override`: the user configured it."""
 
     scheme: str
     host: str
@@ -63,25 +63,25 @@ class Endpoint(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """The value of the Host header: no default port, an IPv6 address in brackets."""
+        """The value of the Host header: without a default port, with an IPv6 address in brackets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
 
 
 def partition(region: str) -> Partition:
-    """Return the partition of `region`; one that no pattern knows is taken for `aws`, as botocore does."""
-    return next((known for known in _PARTITIONS if known.regions.fullmatch(region)), _AWS)
+    """Return the partition of `region`; as in botocore, an unknown region belongs to `aws`."""
+    return next((known for known in _PARTITIONS if re.fullmatch(known.regions, region)), _AWS)
 
 
 def is_region(name: str) -> bool:
-    """Return whether `name` is that of a region by the patterns of the partitions, which new regions follow as well."""
-    return any(known.regions.fullmatch(name) for known in _PARTITIONS)
+    """Return whether `name` follows the patterns of region names, as future regions will too."""
+    return any(re.fullmatch(known.regions, name) for known in _PARTITIONS)
 
 
 def host(service: str, region: str, *, fips: bool = False, dualstack: bool = False) -> str:
     """Return AWS's host name for `service` in `region`."""
     where = partition(region)
-    if service == "signin":  # its pages are one site, whatever FIPS and dual stack say of the APIs
+    if service == "signin":  # one site, without variants for FIPS and dual stack
         return f"{region}.{_SIGN_IN[where.name]}"
     service = _HOST_PREFIX.get(service, service)
     gov = where.name == "aws-us-gov" and not dualstack and service in _GOV_FIPS
@@ -90,7 +90,7 @@ def host(service: str, region: str, *, fips: bool = False, dualstack: bool = Fal
 
 
 def resolve(settings: AwsSettings, service: str) -> Endpoint:
-    """Return where to call `service`: the configured endpoint, else AWS's own. Raises UsageError for a bad URL."""
+    """Return the configured endpoint of `service`, else AWS's. Raises UsageError for a bad URL."""
     url = settings.endpoint_url(service)
     if url:
         return parse_override(url, service)
@@ -99,7 +99,7 @@ def resolve(settings: AwsSettings, service: str) -> Endpoint:
 
 
 def stream_hosts(region: str) -> tuple[str, ...]:
-    """Return the host names that a StreamUrl of `region` may have: plain, FIPS, and both over dual stack."""
+    """Return the host names that a StreamUrl of `region` may have: standard, FIPS, and both with dual stack."""
     return tuple(
         dict.fromkeys(
             host("ssmmessages", region, fips=fips, dualstack=dualstack)
@@ -110,16 +110,16 @@ def stream_hosts(region: str) -> tuple[str, ...]:
 
 
 def parse_override(url: str, service: str) -> Endpoint:
-    """Return the Endpoint that a configured `url` means.
+    """Parse a configured `url`.
 
-    Raises UsageError unless it is https (or wss), or unencrypted to a literal loopback address: requests carry session
-    tokens, answers carry new ones.
+    Raises UsageError unless it is https (or wss), or unencrypted to a literal loopback address: requests and responses
+    carry session tokens.
     """
     from urllib.parse import urlsplit
 
     where = f"the endpoint URL of {service}"
     if "\\" in url or not url.isascii() or not url.isprintable() or " " in url:
-        raise UsageError(f"{where} holds characters that no URL has", "Use https://HOST[:PORT]")
+        raise UsageError(f"{where} contains characters that no URL has", "Use https://HOST[:PORT]")
     try:
         parts = urlsplit(url)
         name, port = parts.hostname or "", parts.port
@@ -127,16 +127,14 @@ def parse_override(url: str, service: str) -> Endpoint:
         name, port, parts = "", None, urlsplit("")
     scheme = {"https": "https", "wss": "https", "http": "http", "ws": "http"}.get(parts.scheme)
     if not scheme or not name or parts.query or parts.fragment or "@" in parts.netloc or port == 0:
-        raise UsageError(f"{where} is not usable", "Use https://HOST[:PORT], without user, query or fragment")
+        raise UsageError(f"{where} cannot be used", "Use https://HOST[:PORT] without user, query or fragment")
     if scheme == "http" and not loopback(name):
-        raise UsageError(
-            f"{where} is not encrypted", "Use https://; http:// is only for addresses such as 127.0.0.1 and [::1]"
-        )
+        raise UsageError(f"{where} is not encrypted", "Use https://; http:// is allowed for 127.0.0.1 and [::1]")
     return Endpoint(scheme, name, port or (443 if scheme == "https" else 80), parts.path or "/", override=True)
 
 
 def loopback(name: str) -> bool:
-    """Return whether `name` is a literal loopback address (a name such as localhost is not)."""
+    """Return whether `name` is a literal loopback address, and not a name such as localhost."""
     from ssm_ssh.transport.stream_url import is_loopback
 
     return is_loopback(name)

@@ -1,7 +1,7 @@
-"""The two files that AWS tools share: ~/.aws/config and ~/.aws/credentials, read as botocore reads them.
+"""The files that AWS tools share, ~/.aws/config and ~/.aws/credentials, read as botocore reads them.
 
-The rules (section names, nesting, merging, what counts as a profile) are those of botocore's `configloader` and
-`Session.full_config`; the tests compare the two on the same files.
+The rules for section names, nesting, merging and profiles are those of botocore's `configloader` and
+`Session.full_config`; tests compare both on the same files.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class SharedFiles:
-    """What the two files hold.
+    """The contents of both files.
 
-    `profiles` are the merged ones that settings come from, `own_profiles` those of the config file alone and
-    `credentials` the sections of the credentials file: static keys are taken from one of the latter two.
-    Values may be secrets, so the repr names nothing but the files.
+    `profiles` are merged from both and hold the settings. `own_profiles` are those of the config file, `credentials`
+    the sections of the credentials file; static keys come from one of these two. Values may be secrets, so the repr
+    shows only the files.
     """
 
     __slots__ = (
@@ -59,16 +59,16 @@ class SharedFiles:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return {}
         except UnicodeDecodeError:
-            raise UsageError(f"{path} is not a UTF-8 text file", "Correct or remove it") from None
+            raise UsageError(f"{path} is not UTF-8 text", "Correct or remove it") from None
         except OSError:
-            # botocore goes on without a file that it may not read; the errors about what is missing name it.
+            # botocore continues without an unreadable file; errors about missing settings name it.
             self.unreadable.append(path)
             return {}
         return parse(text, path)
 
 
 def expand(path: str, env: Mapping[str, str]) -> str:
-    """Return `path` with a leading `~` and `$VARIABLES` replaced, home being `env`'s HOME where it is set."""
+    """Return `path` with a leading `~` (HOME of `env` if set) and `$VARIABLES` expanded."""
     if "$" in path:
         path = os.path.expandvars(path)
     home = env.get("HOME")
@@ -78,9 +78,9 @@ def expand(path: str, env: Mapping[str, str]) -> str:
 
 
 def parse(text: str, path: str) -> Sections:
-    """Return the sections of one INI file, indented blocks as dictionaries.
+    """Return the sections of one INI file, with indented blocks as dictionaries.
 
-    Raises UsageError with file and line alone: the parser's own messages quote lines, which may hold secret keys.
+    Raises UsageError with file and line only: the messages of configparser quote lines, which may hold secret keys.
     """
     import configparser
 
@@ -93,15 +93,15 @@ def parse(text: str, path: str) -> Sections:
         line = first[0][0] if first else getattr(error, "lineno", None)
         at = f" at line {line}" if isinstance(line, int) else ""
         raise UsageError(
-            f"{path} cannot be parsed{at}", "Sections look like [profile NAME], settings like name = value"
+            f"{path} cannot be parsed{at}", "Write sections as [profile NAME] and settings as name = value"
         ) from None
-    found: Sections = {}
+    nested: Sections = {}
     for name, values in sections.items():
-        found[name] = {
+        nested[name] = {
             key: _nested(value, key, path) if value and value.startswith("\n") else value
             for key, value in values.items()
         }
-    return found
+    return nested
 
 
 def _nested(block: str, key: str, path: str) -> dict[str, str]:
@@ -111,7 +111,7 @@ def _nested(block: str, key: str, path: str) -> dict[str, str]:
         if equals:
             values[name.strip()] = value.strip()
         elif name:
-            raise UsageError(f"{path} cannot be parsed: under '{key}' a line is not name = value", "Correct that block")
+            raise UsageError(f"{path} cannot be parsed: a line of '{key}' is not name = value", "Correct that block")
     return values
 
 

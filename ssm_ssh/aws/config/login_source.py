@@ -1,6 +1,6 @@
-"""Which login a profile's credentials come from: an SSO session, a sign-in to the console, or neither.
+"""The login that a profile's credentials come from: an SSO session, a sign-in to the console, or none.
 
-A role is assumed with the credentials of its source profile, so the login is that profile's, however long the chain.
+A role is assumed with the credentials of its source profile, so the login belongs to the last profile of the chain.
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-sso-credentials.html
 """
 
@@ -21,23 +21,23 @@ _SSO_SETTINGS = ("sso_session", "sso_start_url", "sso_account_id", "sso_role_nam
 
 
 class Login(NamedTuple):
-    """A login that a person renews. `profile` is the one to name to `ssm-ssh login`."""
+    """A login that a person renews with `ssm-ssh login PROFILE`, where PROFILE is `profile`."""
 
     kind: str
     """SSO or SIGN_IN."""
     profile: str
     session: str = ""
-    """The name of the sso-session section (empty: the profile's own settings), or the ARN of login_session."""
+    """The name of the sso-session section (empty: the profile has the settings), or the ARN of login_session."""
     start_url: str = ""
     region: str = ""
-    """Of the SSO instance, or of the sign-in service; empty: that of the profile is not set."""
+    """The region of the SSO instance or the sign-in service; empty if the profile does not set it."""
     scopes: tuple[str, ...] = ()
 
 
 def profile_with_login(files: SharedFiles, profile: str) -> str | None:
-    """Return the profile whose login `profile` needs: itself, or the end of its chain of source profiles. None: none.
+    """Return the profile whose login `profile` needs: itself or the end of its chain of source profiles; None: none.
 
-    Raises nothing: what is incomplete in the settings of the login is for `login_of` to say.
+    Raises nothing: `login_of` reports incomplete settings of the login.
     """
     profile = end_of_chain(files, profile)
     values = files.profiles.get(profile, {})
@@ -48,22 +48,22 @@ def profile_with_login(files: SharedFiles, profile: str) -> str | None:
 
 
 def end_of_chain(files: SharedFiles, profile: str) -> str:
-    """Return the profile whose credentials a chain of roles begins with: `profile` itself where it assumes no role."""
+    """Return the profile whose credentials a chain of roles starts with: `profile` itself if it assumes no role."""
     seen: set[str] = set()
     while profile not in seen:
         seen.add(profile)
         values = files.profiles.get(profile, {})
         if "role_arn" not in values or "web_identity_token_file" in values:
             break
-        # A profile that is its own source has static keys for its role.
+        # A profile that is its own source assumes its role with static keys.
         profile = str(values.get("source_profile") or profile)
     return profile
 
 
 def login_of(files: SharedFiles, profile: str) -> Login | None:
-    """Return the login that the credentials of `profile` come from, None where they come from elsewhere.
+    """Return the login that the credentials of `profile` come from, None if they come from no login.
 
-    Raises UsageError where the settings of that login are incomplete.
+    Raises UsageError if the settings of that login are incomplete.
     """
     name = profile_with_login(files, profile)
     if name is None:
@@ -76,11 +76,11 @@ def login_of(files: SharedFiles, profile: str) -> Login | None:
 
 
 def sso_session(files: SharedFiles, session: str, profile: str) -> Login:
-    """Return the login of the section `[sso-session SESSION]`. Raises UsageError where it is missing or incomplete."""
+    """Return the login of the section `[sso-session SESSION]`. Raises UsageError if it is missing or incomplete."""
     values = files.sso_sessions.get(session)
     if values is None:
         raise UsageError(
-            f"there is no section [sso-session {session}] in {files.config_path}",
+            f"the section [sso-session {session}] is missing in {files.config_path}",
             "Add it with sso_start_url and sso_region",
         )
     scopes = tuple(filter(None, (scope.strip() for scope in _text(values, "sso_registration_scopes").split(","))))
@@ -91,7 +91,7 @@ def sso_session(files: SharedFiles, session: str, profile: str) -> Login:
 
 
 def login_command(files: SharedFiles, profile: str) -> str:
-    """Return the command that renews the login of `profile`, empty where there is none to renew."""
+    """Return the command that renews the login of `profile`, empty if it has no login."""
     name = profile_with_login(files, profile)
     if name is None:
         return ""
@@ -103,7 +103,7 @@ def login_command(files: SharedFiles, profile: str) -> str:
 
 
 def renewal_hint(settings: AwsSettings) -> str:
-    """Return what to do where the credentials that `settings` lead to have expired."""
+    """Return what to do about expired credentials of `settings`."""
     if settings.keys_of_environment:
         return _NEW_KEYS
     command = login_command(settings.files, settings.profile_name)
@@ -116,7 +116,7 @@ def renewal_hint(settings: AwsSettings) -> str:
 
 
 def _signs_in(files: SharedFiles, profile: str) -> bool:
-    # The AWS SDKs look into the credentials file first.
+    # The AWS SDKs read the credentials file first.
     return "login_session" in files.profiles.get(profile, {}) and "aws_access_key_id" not in files.credentials.get(
         profile, {}
     )
