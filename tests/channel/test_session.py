@@ -410,6 +410,32 @@ def test_progress_counts_what_has_arrived_on_either_side() -> None:
     assert peer.channel.progress == before + 2
 
 
+def test_each_side_counts_what_has_arrived_in_order() -> None:
+    peer = Peer().establish()
+    channel = peer.channel
+    acknowledged, received = channel.acknowledged, channel.received
+    channel.send(b"x", peer.now)
+    peer.sent()
+    assert (channel.acknowledged, channel.received) == (acknowledged, received)
+    peer.acknowledge(1)
+    first, second = peer.frame(b"first"), peer.frame(b"second")
+    channel.receive(second, peer.now)
+    assert channel.gap
+    assert (channel.acknowledged, channel.received) == (acknowledged + 1, received)
+    channel.receive(first, peer.now)
+    assert not channel.gap
+    assert (channel.acknowledged, channel.received) == (acknowledged + 1, received + 2)
+
+
+def test_an_agent_is_away_from_the_report_of_that_to_the_report_of_its_return() -> None:
+    peer = Peer().establish()
+    assert not peer.channel.away
+    peer.other(wire.PAUSE_PUBLICATION)
+    assert peer.channel.away
+    peer.other(wire.START_PUBLICATION)
+    assert not peer.channel.away
+
+
 def test_a_connection_is_lost_only_once() -> None:
     peer = Peer().establish()
     peer.say(b"x")

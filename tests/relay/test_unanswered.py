@@ -199,3 +199,11 @@ def test_what_has_been_read_after_all_ends_the_matter(back_pressure: bool) -> No
     peer.clock.connection_status(False, peer.now)
     peer.look(waiting=False, acknowledged=1)
     assert peer.run(3600) == WAIT
+
+
+def test_a_message_is_unfinished_when_it_stays_incomplete_for_long() -> None:
+    peer = Peer()
+    peer.look(incomplete=True)
+    assert not peer.clock.unfinished
+    assert peer.run(PROMISE, until=END) == END
+    assert peer.clock.unfinished
