@@ -16,7 +16,9 @@ from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from ssm_ssh.lab.agent.agent import Agent, AgentCredentials, AgentOptions
+from ssm_ssh.lab.agent.agent import Agent
+from ssm_ssh.lab.agent.options import AgentOptions
+from ssm_ssh.lab.agent.service import AgentCredentials
 from ssm_ssh.lab.faults.faults import Faults
 from ssm_ssh.lab.gateway.server import Gateway, GatewayOptions, SessionOrder
 from ssm_ssh.lab.identity.identities import Identity, agent_role, user

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from ssm_ssh.lab.faults.faults import OUTAGES, SERVICES
+from ssm_ssh.lab.faults.choices import OUTAGES, SERVICES
 from ssm_ssh.lab.faults.plan import Rule
 from ssm_ssh.lab.identity.ca import new_authority
 from ssm_ssh.lab.wire.http import Handler, HttpServer

@@ -1,3 +1,4 @@
+# Over 350 lines: the methods of one class are the names of all faults, and their docstrings are the reference.
 """What goes wrong in the lab, on request: one small object that the gateway and the API ask before they act.
 
 A fault is a name and JSON values: `faults.fault("cut", side="client", after=100_000)`. The methods of `Faults` are the
@@ -18,24 +19,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ssm_ssh.errors import UsageError
+from ssm_ssh.lab.faults.choices import (
+    CUT_METHODS,
+    CUT_MOMENTS,
+    DIRECTIONS,
+    OUTAGES,
+    POLICIES,
+    SERVICES,
+    SIDES,
+    check_choice,
+)
 from ssm_ssh.lab.faults.plan import Plan, Rule
 from ssm_ssh.lab.wire.message import ACKNOWLEDGE
-
-SIDES = ("client", "agent", "both")
-DIRECTIONS = ("up", "down", "both")
-HOWS = ("reset", "eof", "bye")
-SERVICES = ("ssm", "ec2", "ec2-instance-connect")
-OUTAGES = ("closed", "silent", "untrusted")
-POLICIES = (
-    "identity-based policy",
-    "resource-based policy",
-    "session policy",
-    "permissions boundary",
-    "VPC endpoint policy",
-    "service control policy",
-    "resource control policy",
-)
-MOMENTS = ("now", "bytes", "handshake", "open", "resume")
 
 
 class ApiFault(NamedTuple):
@@ -49,11 +44,6 @@ class ApiFault(NamedTuple):
     message: str
     delay: float
     drip: float
-
-
-def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise UsageError(f"{name} cannot be {value!r}", f"Use one of: {', '.join(allowed)}")
 
 
 class Faults:
@@ -144,10 +134,10 @@ class Faults:
         once.
         """
         when = when or ("bytes" if after or every else "now")
-        _one_of("side", side, SIDES)
-        _one_of("when", when, MOMENTS)
-        _one_of("how", how, HOWS)
-        _one_of("direction", direction, DIRECTIONS)
+        check_choice("side", side, SIDES)
+        check_choice("when", when, CUT_MOMENTS)
+        check_choice("how", how, CUT_METHODS)
+        check_choice("direction", direction, DIRECTIONS)
         values = {key: value for key, value in locals().items() if key not in ("self", "count")}
         return self._add("cut", values, count=0 if every else count)
 
@@ -155,18 +145,18 @@ class Faults:
         self, *, seconds: float, jitter: float = 0.0, direction: str = "both", session: str = "", instance: str = ""
     ) -> int:
         """Keep each frame for `seconds` plus up to `jitter`; the order stays."""
-        _one_of("direction", direction, DIRECTIONS)
+        check_choice("direction", direction, DIRECTIONS)
         return self._add("delay", {key: value for key, value in locals().items() if key != "self"})
 
     def limit(self, *, bytes_per_second: int, direction: str = "both", session: str = "", instance: str = "") -> int:
         """Let no more than so many frame bytes a second through, for each session and direction."""
-        _one_of("direction", direction, DIRECTIONS)
+        check_choice("direction", direction, DIRECTIONS)
         if bytes_per_second <= 0:
             raise UsageError("bytes_per_second must be positive")
         return self._add("limit", {key: value for key, value in locals().items() if key != "self"})
 
     def _choice(self, name: str, values: dict[str, Any], count: int) -> int:
-        _one_of("direction", values["direction"], DIRECTIONS)
+        check_choice("direction", values["direction"], DIRECTIONS)
         values["types"] = [values["types"]] if isinstance(values["types"], str) else list(values["types"])
         return self._add(name, values, count=count)
 
@@ -235,8 +225,8 @@ class Faults:
 
         when: "now" (what is connected, and what connects later), or "open" (only what connects from now on).
         """
-        _one_of("side", side, SIDES)
-        _one_of("when", when, ("now", "open"))
+        check_choice("side", side, SIDES)
+        check_choice("when", when, ("now", "open"))
         return self._add("stall", {key: value for key, value in locals().items() if key != "self"})
 
     def unfinished(self, *, session: str = "", instance: str = "", count: int = 1) -> int:
@@ -252,7 +242,7 @@ class Faults:
         self, *, status: int = 503, side: str = "client", session: str = "", instance: str = "", count: int = 0
     ) -> int:
         """Answer WebSocket upgrades with HTTP `status`. side: "client", "agent" (both its channels) or "both"."""
-        _one_of("side", side, SIDES)
+        check_choice("side", side, SIDES)
         values = {key: value for key, value in locals().items() if key not in ("self", "count")}
         return self._add("refuse", values, count=count)
 
@@ -293,8 +283,8 @@ class Faults:
         certificate is not signed by the lab's CA). A name that does not resolve is for the client's environment:
         AWS_ENDPOINT_URL_EC2=https://ec2.invalid.
         """
-        _one_of("service", service, SERVICES)
-        _one_of("how", how, OUTAGES)
+        check_choice("service", service, SERVICES)
+        check_choice("how", how, OUTAGES)
         return self._add("unreachable", {"service": service, "how": how})
 
     def deny(self, *, action: str, policy: str = "session policy", explicit: bool = False, count: int = 0) -> int:
@@ -303,7 +293,7 @@ class Faults:
         policy: "identity-based policy", "session policy", "permissions boundary", "VPC endpoint policy", "service
         control policy", "resource control policy" or "resource-based policy"; `explicit` or because none allows it.
         """
-        _one_of("policy", policy, POLICIES)
+        check_choice("policy", policy, POLICIES)
         return self._add("deny", {"action": action, "policy": policy, "explicit": explicit}, count=count)
 
     # Questions

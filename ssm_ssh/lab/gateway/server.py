@@ -23,7 +23,8 @@ from ssm_ssh.lab.faults.plan import Rule
 from ssm_ssh.lab.gateway.control_channel import ControlChannels, Presence
 from ssm_ssh.lab.gateway.http import CONTROL, Authenticate, ChannelRequests, Log, Path
 from ssm_ssh.lab.gateway.pending import PendingSocket, close_if_pending
-from ssm_ssh.lab.gateway.session import Session, SessionOrder, SessionView, job_parameters
+from ssm_ssh.lab.gateway.records import SessionOrder, SessionView, job_parameters
+from ssm_ssh.lab.gateway.session import Session
 from ssm_ssh.lab.gateway.socket import GatewaySocket
 from ssm_ssh.lab.gateway.tokens import Tokens
 from ssm_ssh.lab.wire import message as am

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from ssm_ssh.lab.agent.agent import Agent, AgentCredentials, AgentOptions
+from ssm_ssh.lab.agent.agent import Agent
+from ssm_ssh.lab.agent.options import AgentOptions
+from ssm_ssh.lab.agent.service import AgentCredentials
 from ssm_ssh.lab.machines.faults import FAULTS
 from ssm_ssh.lab.machines.instances import Instances
 from ssm_ssh.lab.options import LabOptions

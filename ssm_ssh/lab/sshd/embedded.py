@@ -15,13 +15,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import paramiko
 from paramiko.common import (
     AUTH_FAILED,
     AUTH_SUCCESSFUL,
-    MSG_CHANNEL_REQUEST,
     OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
     OPEN_FAILED_CONNECT_FAILED,
     OPEN_SUCCEEDED,
@@ -33,6 +31,7 @@ from ssm_ssh.lab.sshd.authorized_keys import Grant, grant, read_file
 from ssm_ssh.lab.sshd.forward import Listener, carry
 from ssm_ssh.lab.sshd.instance_connect import PushedKeys
 from ssm_ssh.lab.sshd.session import Session
+from ssm_ssh.lab.sshd.transport import Transport
 
 # sshd_config(5): MaxStartups 10:30:100, MaxAuthTries 6, LoginGraceTime 120, AcceptEnv as Debian and Fedora set it.
 _STARTUPS = (10, 30, 100)
@@ -142,21 +141,6 @@ def _drop(waiting: int) -> bool:
     return waiting >= full or random.randrange(100) < rate + (100 - rate) * (waiting - begin) // (full - begin)  # noqa: S311
 
 
-def _request(channel: paramiko.Channel, message: paramiko.Message) -> None:
-    channel._handle_request(message)  # type: ignore[attr-defined]
-    channel.get_transport().answered(channel.get_id())  # type: ignore[attr-defined]
-
-
-class _Transport(paramiko.Transport):
-    """Calls `answered` with the number of a channel when a request of it has been answered."""
-
-    answered: Callable[[int], None]
-    _channel_handler_table: ClassVar[dict[int, Callable[..., object]]] = {
-        **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
-        MSG_CHANNEL_REQUEST: _request,
-    }
-
-
 class Connection(paramiko.ServerInterface):
     """One client. The methods named check_… are paramiko's questions, asked in the transport's thread."""
 
@@ -172,7 +156,7 @@ class Connection(paramiko.ServerInterface):
         self._dialled: dict[int, socket.socket] = {}
         self._listeners: dict[tuple[str, int], Listener] = {}
         self.authenticated = False
-        self._transport = _Transport(sock)
+        self._transport = Transport(sock)
         self._transport.answered = self._answered
         self._transport.set_log_channel(_LOGGER)
         self._transport.local_version = "SSH-2.0-LabSSH_1.0"

@@ -1,0 +1,31 @@
+"""How one agent of the lab behaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AgentOptions:
+    """How an agent behaves; times in seconds."""
+
+    version: str = "3.3.1611.0"
+    platform: str = "linux"
+    pacing: bool = True  # 1 ms of sleep after each read of 1024 bytes, as the official agent
+    start_delay: float = 0.05  # the official agent starts a process for each session
+    # Between sending HandshakeComplete and being ready for stream data: microseconds in the official agent, but what
+    # comes in that time is lost.
+    ready_delay: float = 0.0
+    ping: float = 54.0
+    pong: float = 60.0
+    handshake: float = 15.0
+    # The official agent counts a message only once its acknowledgement is sent, after it has been written to the port:
+    # when its own socket breaks in between, the repeated message is written twice. No client can mend that, so it is
+    # left out unless asked for.
+    doubles_on_break: bool = False
+    # The control channel is opened again after up to half of this, then after once to twice of it, doubling.
+    control_retry: float = 5.0
+    # A port that nothing listens on. "crash": as the agents of 3.3 do, the session's worker dies and the session ends
+    # after `crash_report` with a message about that. "report": it ends at once with "Unable to connect to ...".
+    closed_port: str = "crash"
+    crash_report: float = 60.0
