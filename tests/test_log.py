@@ -53,7 +53,7 @@ def test_a_large_log_is_kept_once(state_home: Path) -> None:
     assert "new" in (state_home / NAME).read_text()
 
 
-def test_whoever_writes_lines_from_afar_fills_no_disk(tmp_path: Path) -> None:
+def test_text_from_the_other_end_cannot_fill_the_disk(tmp_path: Path) -> None:
     opened = open_log(tmp_path / "log", debug=False, subject="x")
     for _ in range(1000):
         opened.info("stderr: " + "y" * 5000)

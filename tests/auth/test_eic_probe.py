@@ -63,7 +63,9 @@ def test_only_the_usual_users_refusal_tells(outcomes: dict[str, str], usual: str
         ({"deploy": REFUSED, "ec2-user": REFUSED}, (), 1),
     ],
 )
-def test_who_has_got_in_before_is_asked_first(outcomes: dict[str, str], logins: tuple[str, ...], days: int) -> None:
+def test_a_user_with_earlier_logins_is_tried_first(
+    outcomes: dict[str, str], logins: tuple[str, ...], days: int
+) -> None:
     tried: list[str] = []
 
     def log_in(user: str) -> str:
@@ -78,13 +80,13 @@ def test_who_has_got_in_before_is_asked_first(outcomes: dict[str, str], logins: 
     assert known is None or known.until - known.since == days * 86400
 
 
-def test_being_let_in_forgets_what_was_thought() -> None:
+def test_an_accepted_login_clears_the_record() -> None:
     push_journal.learn(INSTANCE, time.time(), effective=False)
     eic_probe.probe(QUESTION, lambda _: IN, lambda: "")
     assert push_journal.ineffective(INSTANCE, time.time()) is None
 
 
-def test_the_command_runs_nothing_there_and_takes_one_way() -> None:
+def test_the_command_runs_nothing_there_and_uses_one_method() -> None:
     argv = eic_probe.command(QUESTION, "deploy")
     assert "-N" in argv
     assert argv[-2:] == ["--", INSTANCE]
@@ -109,5 +111,5 @@ DENIED = "echo 'u@h: Permission denied (publickey).' >&2"
         ("exit 0", UNKNOWN),
     ],
 )
-def test_what_ssh_says(said: str, outcome: str) -> None:
+def test_the_outcome_is_read_from_the_output_of_ssh(said: str, outcome: str) -> None:
     assert eic_probe.attempt(["/bin/sh", "-c", said]) == outcome

@@ -25,7 +25,7 @@ def choose(key: str, **env: str) -> identity.UserKey:
     return identity.choose(key, max_age=86400, env=env)
 
 
-def test_ours_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_own_pair_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keypair, "data_folder", lambda: tmp_path / "data")
     key = choose("")
     assert (key.ours, key.kind, key.for_eic) == (True, "ssh-ed25519", True)
@@ -52,7 +52,7 @@ def test_a_file(tmp_path: Path, kind: str, for_eic: bool) -> None:
         (b"-----BEGIN OPENSSH PRIVATE KEY-----\n", "is a private key"),
     ],
 )
-def test_what_is_no_public_key(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_file_without_a_public_key_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "key").write_bytes(content)
     with pytest.raises(UsageError, match=words):
         choose(str(tmp_path / "key"))
@@ -61,7 +61,7 @@ def test_what_is_no_public_key(tmp_path: Path, content: bytes, words: str) -> No
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_is_no_key(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_a_path_that_is_not_a_plain_file_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "key")
     with pytest.raises(UsageError, match="key is not a file"):
         choose(str(tmp_path / "key"))

@@ -19,7 +19,7 @@ def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "ssm-ssh"
 
 
-def test_the_pair_is_one_that_openssh_reads(data_home: Path) -> None:
+def test_openssh_reads_the_pair(data_home: Path) -> None:
     line = keypair.public_key()
     shown = subprocess.run(
         ["ssh-keygen", "-y", "-f", keypair.identity_files()[0]], capture_output=True, text=True, check=True
@@ -54,7 +54,7 @@ def test_a_missing_half_is_put_back(data_home: Path, slot: str, half: str) -> No
     assert [read(data_home, slot) for slot in keypair.SLOTS] == [line, line]
 
 
-def test_missing_public_halves_are_made_again_from_the_private_one(data_home: Path) -> None:
+def test_a_missing_public_key_is_derived_from_the_private_key(data_home: Path) -> None:
     line = keypair.public_key()
     for slot in keypair.SLOTS:
         (data_home / f"{slot}.pub").unlink()
@@ -226,7 +226,7 @@ def test_a_crash_between_two_writes_costs_no_connection(
     assert {public_half(path) for path in keypair.identity_files()} == {keypair.public_key(now=now + 6 * keypair.GRACE)}
 
 
-def test_what_an_earlier_version_left_is_taken_over(data_home: Path) -> None:
+def test_the_files_of_an_earlier_version_are_used(data_home: Path) -> None:
     """The public half of a pair that is gone under the first name, and the current pair under the second."""
     keypair.public_key(now=NOW)
     gone = (data_home / "id_ed25519.pub").read_text()
@@ -248,14 +248,14 @@ def test_a_clock_that_went_back_makes_nothing_new(data_home: Path) -> None:
 YEAR = 365 * 86400.0
 
 
-def test_a_pair_of_a_clock_that_was_ahead_grows_old_like_any_other(data_home: Path) -> None:
+def test_a_pair_from_the_future_ages_like_any_other(data_home: Path) -> None:
     first = keypair.public_key(now=NOW + YEAR)
     assert keypair.public_key(now=NOW) == first
     keypair.public_key(now=NOW + keypair.MAX_AGE + 1)
     assert keypair.public_key(now=NOW + keypair.MAX_AGE + keypair.GRACE + 1) != first
 
 
-def test_a_successor_of_a_clock_that_was_ahead_takes_over(data_home: Path) -> None:
+def test_a_successor_from_the_future_becomes_current(data_home: Path) -> None:
     first = keypair.public_key(now=NOW)
     assert keypair.public_key(now=NOW + 2 * YEAR) == first  # and made another, in its time
     second = read(data_home, keypair.SLOTS[1])
@@ -266,7 +266,7 @@ def test_a_successor_of_a_clock_that_was_ahead_takes_over(data_home: Path) -> No
     assert keypair.renew(now=NOW + 62 + 3 * keypair.GRACE) == keypair.GRACE
 
 
-def test_no_copy_of_a_private_half_is_left_by_whoever_was_killed(data_home: Path) -> None:
+def test_a_killed_process_leaves_no_copy_of_a_private_key(data_home: Path) -> None:
     keypair.public_key(now=NOW)
     copies = [data_home / f".{slot}.4711.0a1b2c3d" for slot in keypair.SLOTS]
     other = data_home / ".known_hosts.4711.0a1b2c3d"
@@ -301,7 +301,7 @@ def test_renew_and_remove(data_home: Path) -> None:
     assert keypair.remove() == 1
 
 
-def test_twenty_processes_at_once_make_one_pair(tmp_path: Path) -> None:
+def test_twenty_concurrent_processes_create_one_pair(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib; from ssm_ssh.auth import keypair as keys;"
         "keys.data_folder = lambda: pathlib.Path(sys.argv[1]);"

@@ -112,7 +112,7 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Aws:
         (NODE, {"way": "none"}, []),
     ],
 )
-def test_the_way_of_each_wish(aws: Aws, target: Target, wish: dict[str, Any], called: list[str]) -> None:
+def test_each_policy_has_its_method(aws: Aws, target: Target, wish: dict[str, Any], called: list[str]) -> None:
     pushed = aws.authorize(target, **wish)
     assert aws.called == called
     assert (pushed is None) == (called == [])
@@ -143,7 +143,7 @@ FINAL = [
 
 
 @pytest.mark.parametrize("error", CANNOT, ids=lambda error: error.code)
-def test_what_cannot_be_falls_over_and_says_so(aws: Aws, error: SsmSshError) -> None:
+def test_an_unusable_method_falls_over_with_a_notice(aws: Aws, error: SsmSshError) -> None:
     aws.eic = error
     pushed = aws.authorize()
     assert aws.called == ["eic", "command"]
@@ -171,7 +171,7 @@ UNREACHABLE = [
 
 @pytest.mark.parametrize("ssm", [None, DENIED], ids=["answers", "denies"])
 @pytest.mark.parametrize("error", UNREACHABLE, ids=lambda error: f"{type(error).__name__}-{str(error)[:30]}")
-def test_what_cannot_be_reached_falls_over_and_is_not_remembered(
+def test_an_unreachable_endpoint_falls_over_and_is_not_remembered(
     aws: Aws, error: SsmSshError, ssm: SsmSshError | None
 ) -> None:
     aws.eic, aws.ssm = error, ssm
@@ -242,7 +242,7 @@ def test_no_silence_is_cut_short_where_systems_manager_is_silent_too(aws: Aws, s
     assert (pushed.way, pushed.notice) == ("eic", "")
 
 
-def test_what_aws_has_answered_is_waited_for(aws: Aws, silence: threading.Event) -> None:
+def test_a_call_that_aws_has_answered_is_waited_for(aws: Aws, silence: threading.Event) -> None:
     aws.retrying = True  # it throttles, say
     threading.Timer(0.3, silence.set).start()
     pushed = aws.authorize()
@@ -308,7 +308,7 @@ def test_an_answer_that_comes_late_does_no_harm(
 
 @pytest.mark.parametrize("way", ["auto", "eic"])
 @pytest.mark.parametrize("error", FINAL, ids=lambda error: getattr(error, "code", "network"))
-def test_everything_else_is_final(aws: Aws, error: SsmSshError, way: str) -> None:
+def test_any_other_error_is_final(aws: Aws, error: SsmSshError, way: str) -> None:
     aws.eic = error
     with pytest.raises(type(error)):
         aws.authorize(way=way)
@@ -336,7 +336,7 @@ def test_a_key_that_it_does_not_take_needs_an_expiry_there(aws: Aws) -> None:
     assert "not ecdsa-sha2-nistp256" in pushed.notice
 
 
-def test_what_is_known_to_be_in_vain_is_not_tried_until_that_expires(aws: Aws) -> None:
+def test_an_ineffective_method_is_not_tried_until_the_record_expires(aws: Aws) -> None:
     aws.authorize()
     push_journal.learn(EC2.instance_id, aws.now, effective=False)
     pushed = aws.authorize()  # and what was pushed a moment ago is not shared
@@ -349,7 +349,7 @@ def test_what_is_known_to_be_in_vain_is_not_tried_until_that_expires(aws: Aws) -
 
 
 @pytest.mark.parametrize("error", [KeyRefused("no", code="no-user"), CommandTimedOut("late"), DENIED])
-def test_what_a_command_fails_with_is_said(aws: Aws, error: SsmSshError) -> None:
+def test_the_error_of_a_command_is_raised(aws: Aws, error: SsmSshError) -> None:
     aws.command = error
     with pytest.raises(type(error)):
         aws.authorize(NODE)
@@ -414,7 +414,7 @@ def test_an_entry_is_noted_before_the_command_may_put_it_in(aws: Aws, error: Bas
     assert [entry.expires for entry in added] == [aws.now + 150] * left
 
 
-def test_why_a_command_was_tried_is_said_when_it_fails(aws: Aws) -> None:
+def test_the_error_of_a_command_says_why_it_was_used(aws: Aws) -> None:
     aws.eic, aws.command = AwsError("x", code="UnsupportedOperation"), KeyRefused("the file is locked", code="lock")
     with pytest.raises(KeyRefused) as error:
         aws.authorize()
@@ -423,7 +423,7 @@ def test_why_a_command_was_tried_is_said_when_it_fails(aws: Aws) -> None:
     )
 
 
-def test_where_commands_are_denied_what_was_in_vain_is_tried_again(aws: Aws) -> None:
+def test_an_ineffective_method_is_tried_again_if_commands_are_denied(aws: Aws) -> None:
     push_journal.learn(EC2.instance_id, aws.now, effective=False)
     aws.command = aws_error(AccessDenied, "SendCommand", 400)
     pushed = aws.authorize()
@@ -441,7 +441,7 @@ def test_nor_is_it_tried_again_with_a_key_that_it_does_not_take(aws: Aws) -> Non
     assert aws.called == ["command"]
 
 
-def test_what_an_instance_says_is_told_as_its_own_words(aws: Aws) -> None:
+def test_a_note_of_the_instance_is_attributed_to_it(aws: Aws) -> None:
     aws.command = "ssm-ssh note accept my key\nssm-ssh done 0123456789abcdef 0 9.6\n"
     pushed = aws.authorize(NODE)
     assert pushed
@@ -474,7 +474,7 @@ def test_a_document_of_ones_own(aws: Aws) -> None:
     assert aws.document == "SsmSsh-PushKey"
 
 
-def test_a_push_is_shared_while_it_is_young_and_by_nobody_else(aws: Aws) -> None:
+def test_a_push_is_shared_while_it_is_recent_and_only_for_the_same_account(aws: Aws) -> None:
     for _ in range(3):
         aws.authorize()
     assert aws.called == ["eic"]
@@ -489,7 +489,7 @@ def test_a_push_is_shared_while_it_is_young_and_by_nobody_else(aws: Aws) -> None
 
 
 @pytest.mark.parametrize(("way", "after"), [("auto", True), ("eic", False)])
-def test_a_denial_says_which_setting_is_a_way_out(aws: Aws, way: str, after: bool) -> None:
+def test_a_denial_names_the_setting_that_helps(aws: Aws, way: str, after: bool) -> None:
     arn = f"arn:aws:ec2:eu-central-1:123456789012:instance/{EC2.instance_id}"
     said = (
         "User: arn:aws:iam::123456789012:user/me is not authorized to perform: ec2-instance-connect:SendSSHPublicKey "

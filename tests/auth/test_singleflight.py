@@ -51,7 +51,7 @@ def test_eight_processes_push_once(tmp_path: Path) -> None:
     assert (tmp_path / "pushes").read_text() == "x"
 
 
-def test_a_failure_is_everybodys_who_waited_for_it(tmp_path: Path) -> None:
+def test_every_process_that_waited_for_a_push_gets_its_failure(tmp_path: Path) -> None:
     (tmp_path / "hold").touch()
     started = [
         subprocess.Popen(

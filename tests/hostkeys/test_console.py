@@ -74,7 +74,7 @@ def test_other_prefixes_make_no_block(prefix: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["kmsg", "separators"])
-def test_what_a_user_gets_into_the_kernel_log_changes_nothing(kind: str) -> None:
+def test_text_in_the_kernel_log_changes_nothing(kind: str) -> None:
     genuine = console.first_boot("h", "Linux", [GOOD.line])
     forged = console.forged(kind, [OTHER.line])
     assert found(genuine + forged) == Shown(frozenset({GOOD}))
@@ -127,7 +127,7 @@ def test_a_block_without_end_is_doubtful() -> None:
     assert found(block(GOOD.line) + console.BEGIN).doubt
 
 
-def test_the_end_of_a_block_that_has_scrolled_away_is_nothing() -> None:
+def test_the_end_of_a_block_without_its_beginning_is_ignored() -> None:
     assert found(f"{OTHER.line}\n{console.END}\n") == NONE
     assert found(f"{OTHER.line}\n{console.END}\n" + block(GOOD.line)) == Shown(frozenset({GOOD}))
 
@@ -168,7 +168,7 @@ def refused(answer: Callable[..., bytes], code: str) -> bytes:
     return answer(400, f"<R><Errors><Error><Code>{code}</Code></Error></Errors></R>".encode())
 
 
-def test_one_call_where_the_block_is_there(calls: Calls, aws: FakeAws, answer: Callable[..., bytes]) -> None:
+def test_one_call_is_enough_if_the_block_is_shown(calls: Calls, aws: FakeAws, answer: Callable[..., bytes]) -> None:
     aws.answers = [answered(answer, block(GOOD.line))]
     assert host_keys(calls.api, "i-1").keys == {GOOD}
     assert len(aws.requests) == 1
@@ -181,7 +181,7 @@ def test_a_doubtful_console_is_not_asked_again(calls: Calls, aws: FakeAws, answe
 
 
 @pytest.mark.parametrize("first", [None, "boot"])
-def test_the_latest_output_is_asked_for_where_the_buffered_one_is_silent(
+def test_the_latest_output_is_requested_if_the_buffered_one_shows_nothing(
     calls: Calls, aws: FakeAws, answer: Callable[..., bytes], first: str | None
 ) -> None:
     aws.answers = [answered(answer, first), answered(answer, block(GOOD.line))]

@@ -67,7 +67,7 @@ def test_other_names_belong_to_none(name: str) -> None:
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_recorded_is_found_under_each_name(file: HostFile, home: Path) -> None:
+def test_a_recorded_key_is_found_under_each_name(file: HostFile, home: Path) -> None:
     assert file.keys(INSTANCE) == frozenset()
     under = names(INSTANCE, 22, f"{INSTANCE}.x")
     file.record(under, {ONE, TWO}, "console, today")
@@ -111,7 +111,7 @@ def test_lines_of_others_are_kept_as_they_are(file: HostFile, home: Path) -> Non
     assert (home / KNOWN).read_text() == foreign
 
 
-def test_removing_takes_names_away_and_lines_without_any(file: HostFile) -> None:
+def test_removing_deletes_names_and_lines_without_names(file: HostFile) -> None:
     file.record([INSTANCE, f"{INSTANCE}.x"], {ONE, TWO})
     assert file.remove(lambda name: name == INSTANCE) == 2
     assert file.keys(f"{INSTANCE}.x") == {ONE, TWO}
@@ -149,14 +149,14 @@ def test_a_link_is_not_followed(file: HostFile, home: Path, tmp_path: Path) -> N
         file.keys(INSTANCE)
 
 
-def test_ssh_keygen_finds_what_is_recorded(file: HostFile, home: Path) -> None:
+def test_ssh_keygen_finds_a_recorded_key(file: HostFile, home: Path) -> None:
     file.record(names(INSTANCE, 2222), {ONE}, "console, today, eu-central-1 default")
     command = ["ssh-keygen", "-l", "-F", f"[{INSTANCE}]:2222", "-f", str(home / KNOWN)]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert f"{ONE.fingerprint}" in found
 
 
-def test_a_hundred_writers_beside_each_other_lose_nothing(file: HostFile, home: Path) -> None:
+def test_a_hundred_concurrent_writers_lose_nothing(file: HostFile, home: Path) -> None:
     ids = [f"i-{number:017x}" for number in range(25)]
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda number: file.record([ids[number % 25]], {ed25519(number % 25)}), range(100)))

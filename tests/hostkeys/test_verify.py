@@ -133,7 +133,7 @@ def test_another_key(answers: tuple[str, str], verdict: str) -> None:
 
 
 @pytest.mark.parametrize(("console", "command"), list(itertools.product(STATUSES, STATUSES)))
-def test_what_holds_for_all_answers(console: str, command: str) -> None:
+def test_invariants_of_every_pair_of_reports(console: str, command: str) -> None:
     both = {console, command} - {"none"}
     first, other = judged(console, command, changed=False), judged(console, command, changed=True)
     if first == CONFIRMED:
@@ -203,7 +203,7 @@ def test_a_first_key_that_is_confirmed_is_recorded_silently_with_its_fellows() -
     assert judge("other", "other", SECOND) == ("", [])
 
 
-def test_a_first_key_that_nothing_may_confirm_is_recorded_and_said() -> None:
+def test_a_first_key_that_no_source_may_confirm_is_recorded_with_a_notice() -> None:
     said, _ = judge("denied", "denied")
     assert "recorded unverified" in said
     assert KEY.fingerprint in said
@@ -296,7 +296,7 @@ def unverified(when: str = "") -> None:
 
 
 @pytest.mark.parametrize(("when", "where"), [("", OTHERS), ("2026-01-01", WHERE)], ids=["by others", "another day"])
-def test_what_nothing_confirmed_is_looked_up_again(when: str, where: Server) -> None:
+def test_an_unverified_key_is_looked_up_again(when: str, where: Server) -> None:
     unverified(when)
     assert not verify.is_known(where)
     assert judge("denied", "denied", KEY, where) == ("", [CONSOLE, COMMAND])
@@ -308,7 +308,7 @@ def test_what_nothing_confirmed_is_looked_up_again(when: str, where: Server) -> 
     assert known() == {KEY, SECOND}
 
 
-def test_what_nothing_confirmed_is_trusted_no_more_when_something_contradicts() -> None:
+def test_an_unverified_key_is_refused_once_it_is_contradicted() -> None:
     unverified()
     with pytest.raises(HostKeyRefused, match="differs from that of the console"):
         judge("other", "none", KEY, OTHERS)
@@ -317,7 +317,7 @@ def test_what_nothing_confirmed_is_trusted_no_more_when_something_contradicts() 
         judge("denied", "denied")
 
 
-def test_required_verification_looks_up_what_nothing_confirmed() -> None:
+def test_required_verification_looks_up_an_unverified_key() -> None:
     unverified()
     for _ in range(2):
         with pytest.raises(HostKeyRefused, match="was recorded unverified, and nothing confirms it"):
@@ -336,7 +336,7 @@ def test_another_spelling_does_not_make_it_look_confirmed() -> None:
     assert {entry.comment.split(",")[0] for entry in HostFile(KNOWN).entries()} == {"unverified"}
 
 
-def test_another_key_that_all_confirm_replaces_the_old_ones_and_is_said() -> None:
+def test_another_key_that_all_sources_confirm_replaces_the_old_ones_with_a_notice() -> None:
     know(EVIL)
     said, asked = judge("same", "same")
     assert asked == [CONSOLE, COMMAND]
@@ -375,7 +375,7 @@ def test_another_type_of_key_is_another_key() -> None:
     assert known() == {KEY}
 
 
-def test_of_several_sources_only_what_they_share_is_recorded() -> None:
+def test_only_keys_common_to_all_sources_are_recorded() -> None:
     know(EVIL)
     asked = Sources(
         lambda: Report(CONSOLE, REPORTED, frozenset({KEY, SECOND})), lambda: Report(COMMAND, REPORTED, frozenset({KEY}))
@@ -400,7 +400,7 @@ def test_a_spelling_never_has_keys_of_its_own() -> None:
     assert known(f"{INSTANCE}.x") == {KEY}
 
 
-def test_a_port_has_keys_of_its_own_and_begins_with_those_of_the_instance() -> None:
+def test_a_port_has_its_own_keys_and_starts_with_those_of_the_instance() -> None:
     other = Server(INSTANCE, 2222, INSTANCE, "x")
     know(KEY)
     assert judge("none", "none", KEY, other) == ("", [])
@@ -446,7 +446,7 @@ def test_managed_nodes_have_no_console() -> None:
     assert aws_sources(lambda: None, NODE).console is None
 
 
-def test_a_forbidden_command_counts_as_denied_and_an_unwanted_one_as_failed() -> None:
+def test_a_forbidden_command_counts_as_denied_and_an_unneeded_one_as_failed() -> None:
     sources = aws_sources(lambda: pytest.fail("it called"), INSTANCE, commands=False)
     assert sources.command is not None
     assert sources.command().status == DENIED
@@ -463,7 +463,7 @@ def refused_once() -> None:
         judge("other", "none")
 
 
-def test_what_was_refused_can_be_accepted() -> None:
+def test_a_refused_key_can_be_accepted() -> None:
     refused_once()
     assert admin.accept(INSTANCE) == [(INSTANCE, KEY)]
     assert judge("none", "none") == ("", [])
@@ -630,14 +630,14 @@ def test_refreshing_refuses_a_type_in_dispute() -> None:
     assert known() == frozenset()
 
 
-def test_a_long_denial_is_said_to_its_end() -> None:
+def test_a_long_denial_is_not_cut() -> None:
     arn = f"arn:aws:ec2:eu-central-1:123456789012:instance/{INSTANCE}"
     why = f"ec2:GetConsoleOutput is not allowed on {arn}: no permissions boundary allows it"
     place = ", in eu-central-1 (profile 'default')"
     assert why in reasons([Report(CONSOLE, DENIED, reason=why + place)])
 
 
-def test_refreshing_takes_what_all_agree_on() -> None:
+def test_refreshing_records_the_keys_that_all_sources_report() -> None:
     know(EVIL, name=f"[{INSTANCE}]:2222")
     assert admin.refresh(INSTANCE, Asked("same", "same").sources, "o")[0] == {KEY, SECOND}
     assert known() == known(f"[{INSTANCE}]:2222") == {KEY, SECOND}
@@ -653,7 +653,7 @@ def test_refreshing_changes_nothing_where_they_do_not_agree(answers: tuple[str, 
     assert known() == {EVIL}
 
 
-def test_refreshing_says_which_type_of_key_is_in_dispute() -> None:
+def test_refreshing_names_the_disputed_type() -> None:
     other_type = HostKey("ssh-rsa", KEY.blob)
     know(EVIL)
     sources = Sources(

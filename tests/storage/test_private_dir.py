@@ -42,7 +42,7 @@ def test_folder_and_files_are_private_whatever_the_umask(home: Path) -> None:
     assert mode(home / "file") == mode(home / "log") == 0o600
 
 
-def test_what_is_written_is_read_and_nothing_else_is_left(home: Path) -> None:
+def test_a_written_file_is_read_and_no_other_file_is_left(home: Path) -> None:
     with open_folder(home) as folder:
         assert folder.read("file") is None
         folder.write("file", b"one")
@@ -111,7 +111,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_is_refused_whatever_is_done_with_it(home: Path, make: Callable[[Path], None]) -> None:
+def test_every_operation_refuses_a_name_that_is_not_a_plain_file(home: Path, make: Callable[[Path], None]) -> None:
     with open_folder(home) as folder:
         make(home / "odd")
         free = next_descriptor()
@@ -150,7 +150,7 @@ def test_a_file_beyond_measure_is_refused_and_not_cut(home: Path, monkeypatch: p
             folder.read("name")
 
 
-def test_a_lock_is_held_by_one(home: Path) -> None:
+def test_a_lock_has_one_holder(home: Path) -> None:
     import fcntl
 
     with open_folder(home) as folder, folder.lock("lock"):
@@ -252,7 +252,7 @@ def test_a_turn_needs_no_disk_that_can_be_written(home: Path, monkeypatch: pytes
     assert done
 
 
-def test_what_killed_processes_left_is_removed_and_nothing_of_a_live_one(home: Path) -> None:
+def test_temporary_files_of_killed_processes_are_removed_and_no_others(home: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     name = leftovers.temporary(".key.")
     pid = str(os.getpid())
@@ -286,7 +286,7 @@ def test_a_folder_is_swept_when_it_is_opened_first(home: Path, monkeypatch: pyte
         (errno.EACCES, "Check who may write there, or set XDG_DATA_HOME"),
     ],
 )
-def test_the_cause_is_named_with_what_helps_against_it(
+def test_the_message_names_the_cause_and_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
@@ -300,7 +300,7 @@ def test_the_cause_is_named_with_what_helps_against_it(
     assert caught.value.hint.startswith(remedy)
 
 
-def test_what_a_killed_write_left_is_removed_and_nothing_else(home: Path) -> None:
+def test_temporary_files_of_one_name_are_discarded_and_no_others(home: Path) -> None:
     with open_folder(home) as folder:
         for name in (".key.12.ab", ".key.pub.12.ab", ".key_2.12.ab", "key", ".key"):
             folder.write(name, b"")
