@@ -6,6 +6,8 @@ characters instead of matching patterns because every connection makes them, and
 
 from __future__ import annotations
 
+from ssm_ssh.errors import UsageError
+
 _DIGITS = frozenset("0123456789")
 _HEX_DIGITS = frozenset("0123456789abcdef")
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz")
@@ -52,6 +54,13 @@ def is_user(text: str) -> bool:
     """Return whether `text` can be a user's name on Linux; a `$` may end it, as for Samba's machine accounts."""
     name = text.removesuffix("$")
     return 0 < len(name) <= _LONGEST_USER and name[0] in _USER_FIRST and _USER_REST.issuperset(name)
+
+
+def check_user(text: str) -> str:
+    """Return `text` if it can be a user's name. Raises UsageError."""
+    if not is_user(text):
+        raise UsageError(f"'{text[:80]}' is not a user name", USER_HINT)
+    return text
 
 
 def is_region(text: str) -> bool:

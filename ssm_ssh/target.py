@@ -1,19 +1,27 @@
-"""What a connection goes to: parsed and validated once, then trusted."""
+"""PURE: the instance that a session goes to, validated once and then trusted."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 from ssm_ssh import names
 from ssm_ssh.errors import UsageError
 
 
-class Target(NamedTuple):
-    """An instance, a TCP port on it and a user there. Build it with `parse_target`."""
+class Target:
+    """An EC2 instance or a managed node. Build it with `parse_target`."""
 
-    instance_id: str
-    port: int
-    user: str
+    __slots__ = ("instance_id",)
+
+    def __init__(self, instance_id: str) -> None:
+        self.instance_id = instance_id
+
+    def __repr__(self) -> str:
+        return f"Target({self.instance_id!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Target) and other.instance_id == self.instance_id
+
+    def __hash__(self) -> int:
+        return hash(self.instance_id)
 
     @property
     def hybrid(self) -> bool:
@@ -21,15 +29,8 @@ class Target(NamedTuple):
         return self.instance_id.startswith("mi-")
 
 
-def parse_target(host: str, port: str, user: str) -> Target:
-    """Return the Target that `host`, `port` and `user` name, as ssh passes them (`%h %p %r`).
-
-    Raises UsageError with one line for each way in which they can be wrong.
-    """
-    if not names.is_instance_id(host):
-        raise UsageError(f"'{host[:80]}' is not an instance id", names.INSTANCE_HINT)
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
-        raise UsageError(f"'{port[:80]}' is not a port", "Use a number from 1 to 65535")
-    if not names.is_user(user):
-        raise UsageError(f"'{user[:80]}' is not a user name", names.USER_HINT)
-    return Target(host, int(port), user)
+def parse_target(instance_id: str) -> Target:
+    """Return the target with this id. Raises UsageError for anything else than an instance id."""
+    if not names.is_instance_id(instance_id):
+        raise UsageError(f"'{instance_id[:80]}' is not an instance id", names.INSTANCE_HINT)
+    return Target(instance_id)

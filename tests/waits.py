@@ -47,7 +47,7 @@ BEFORE_LOGIN = (
     Wait(
         "the key, while sshd's reply is held",
         _s(admission._UNTOLD),
-        "`waiting until … has taken the key`",
+        "`waiting until … has accepted the key`",
         "tests/tunnel/test_admission.py",
     ),
     Wait(
@@ -93,7 +93,7 @@ OPEN_SESSION = (
         "tests/relay/test_keepalive.py",
     ),
     Wait("an acknowledgement, AWS being there", _s(unanswered.FIRST), "resumes, once", PEERS),
-    Wait("an acknowledgement, after that", _s(unanswered.SECOND), "ends: `… has taken nothing for …`", PEERS),
+    Wait("an acknowledgement, after that", _s(unanswered.SECOND), "ends: `… has acknowledged nothing for …`", PEERS),
     Wait(
         "the end of a message",
         _s(unanswered.FIRST, unanswered.SECOND),

@@ -38,13 +38,13 @@ IN, REFUSED, UNKNOWN = "in", "refused", "unknown"
 _LIMIT = 90.0
 
 
-def start(target: Target, spelled: str, settings: AwsSettings, document: str) -> None:
-    """Start a probe of `target`, in a session of its own that holds nothing of ours. Raises OSError."""
+def start(target: Target, user: str, *, host: str, port: int, settings: AwsSettings, document: str) -> None:
+    """Start a probe of `target` in a process of its own. `host`: its name as ssh knows it. Raises OSError."""
     question = {
         "instance": target.instance_id,
-        "host": spelled,
-        "port": target.port,
-        "user": target.user,
+        "host": host,
+        "port": port,
+        "user": user,
         "profile": settings.profile if settings.explicit_profile else None,
         "region": settings.region,
         "document": document,

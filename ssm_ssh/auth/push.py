@@ -72,13 +72,14 @@ class Wish(NamedTuple):
 def authorize(
     api: Callable[[], Api],
     target: Target,
+    user: str,
     key: UserKey,
     wish: Wish,
-    log: Log,
     *,
+    log: Log,
     clock: Callable[[], float] = time.time,
 ) -> Pushed | None:
-    """Have `target` accept `key` for about a minute, or share what another process has just done; None for no push.
+    """Have `target` accept `key` of `user` for about a minute, or share another process's push; None for no push.
 
     Blocks. Raises what the way's calls raise, and KeyRefused where the instance itself does not take the key.
     """
@@ -88,9 +89,9 @@ def authorize(
     known = push_journal.ineffective(target.instance_id, clock()) if wish.way == AUTO else None
     # What EC2 Instance Connect took before it was known to be in vain is of no use to anybody.
     whom = (credential_source(caller.settings), caller.settings.region)
-    about = repr((target.instance_id, target.user, key.line, whom, wish, known is not None))
+    about = repr((target.instance_id, user, key.line, whom, wish, known is not None))
     lifetime = min(EIC_LIFETIME, wish.lifetime)
-    push = _Push(caller, target, key, wish, known=known, log=log, clock=clock)
+    push = _Push(caller, target, user, key, wish, known=known, log=log, clock=clock)
     return share(about, lifetime, push.run, clock=clock)
 
 
@@ -101,6 +102,7 @@ class _Push:
         self,
         api: Api,
         target: Target,
+        user: str,
         key: UserKey,
         wish: Wish,
         *,
@@ -110,6 +112,7 @@ class _Push:
     ) -> None:
         self._api = api
         self._target = target
+        self._user = user
         self._key = key
         self._wish = wish
         self._known = known
@@ -191,7 +194,7 @@ class _Push:
         if not self._key.for_eic:
             return f"it takes RSA and Ed25519 keys, not {self._key.kind}"
         try:
-            push_payload(self._target, self._key.line)
+            push_payload(self._target, self._user, self._key.line)
         except UsageError as error:
             return error.message
         return ""
@@ -204,7 +207,7 @@ class _Push:
                 'Use another key, or send-command: push = "auto" in the settings',
             )
         try:
-            push_key(self._api, self._target, self._key.line, reached=reached)
+            push_key(self._api, self._target, self._user, self._key.line, reached=reached)
         except AccessDenied as error:
             # Ahead of whom to ask: it may need nobody's help, and what a line has too much is cut from its end.
             setting = 'push = "send-command"' + (' or push_after_denied = "yes"' if self._wish.way == AUTO else "")
@@ -220,17 +223,17 @@ class _Push:
         entry_id = os.urandom(8).hex()
         data = script.request(
             "push",
-            self._target.user,
+            self._user,
             self._key.line,
             entry_id,
             lifetime=self._wish.lifetime,
             needs_expiry=not self._key.ours,
         )
         # Before it is sent, for we may be ended while it runs.
-        entry = push_journal.Entry(entry_id, self._target.instance_id, self._target.user, began + self._wish.lifetime)
+        entry = push_journal.Entry(entry_id, self._target.instance_id, self._user, began + self._wish.lifetime)
         self._note(lambda: push_journal.expected(entry._replace(expires=entry.expires + _COMMAND_LIMIT, heard=False)))
         try:
-            done = send(self._api, self._target, data, self._wish)
+            done = send(self._api, self._target, self._user, data, self._wish)
         except SsmSshError as error:
             if _in_vain(error):
                 self._note(lambda: push_journal.never_placed(entry_id))
@@ -254,9 +257,9 @@ class _Push:
             self._log.info(f"not noted: {error.sentence()}")
 
 
-def send(api: Api, target: Target, data: str, wish: Wish) -> script.Placed:
+def send(api: Api, target: Target, user: str, data: str, wish: Wish) -> script.Placed:
     """Run the script with `data` on `target`, as AWS-RunShellScript or as the document that holds it."""
-    about = f"ssm-ssh: a public key for {target.user}, for {wish.lifetime} seconds"
+    about = f"ssm-ssh: a public key for {user}, for {wish.lifetime} seconds"
     if wish.document == SHELL_DOCUMENT:
         output = run_script(api, target.instance_id, script.script(data), timeout=_COMMAND_LIMIT, comment=about)
     else:
@@ -266,11 +269,11 @@ def send(api: Api, target: Target, data: str, wish: Wish) -> script.Placed:
     return script.result(output.stdout, output.stderr, target.instance_id)
 
 
-def sweep(api: Api, target: Target, wish: Wish, *, clock: Callable[[], float] = time.time) -> None:
+def sweep(api: Api, target: Target, user: str, wish: Wish, *, clock: Callable[[], float] = time.time) -> None:
     """Take every expired entry of ours out of the account's file, by Run Command, and note that. Raises as a push."""
-    data = script.request("sweep", target.user, f"ssh-none {'A' * 40}", "0" * 16)
-    send(api, target, data, wish)
-    push_journal.swept(target.instance_id, target.user, clock())
+    data = script.request("sweep", user, f"ssh-none {'A' * 40}", "0" * 16)
+    send(api, target, user, data, wish)
+    push_journal.swept(target.instance_id, user, clock())
 
 
 def _in_vain(error: SsmSshError) -> bool:

@@ -68,18 +68,15 @@ def _chosen(settings: Settings, host: str) -> list[tuple[str, object, str]]:
     from ssm_ssh.aws.config.endpoints import is_region
     from ssm_ssh.aws.config.ini import SharedFiles
     from ssm_ssh.locate import history, selection
-    from ssm_ssh.locate.hostname import parse
+    from ssm_ssh.locate.hostname import interpret, parse
     from ssm_ssh.locate.resolver import aws_settings
-    from ssm_ssh.target import parse_target
 
     files = SharedFiles(os.environ)
-    name = parse(host, lambda: files.profiles, is_region) if host else None
-    if name:
-        parse_target(name.instance_id, "22", "ec2-user")
+    name = parse(host) if host else None
     choice = selection.choose(
         settings,
         os.environ,
-        name=name,
+        named=interpret(name, lambda: files.profiles, is_region) if name else None,
         recall=lambda: history.recall(name.instance_id) if name else None,
         configured=lambda: files.profiles,
     )

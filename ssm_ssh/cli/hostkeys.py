@@ -101,12 +101,11 @@ def _parser() -> Actions:
 
 def _instance(word: str) -> str:
     from ssm_ssh.errors import UsageError
-    from ssm_ssh.locate.hostname import instance_of
+    from ssm_ssh.locate.hostname import parse
     from ssm_ssh.suggest import did_you_mean
-    from ssm_ssh.target import parse_target
 
     try:
-        return parse_target(instance_of(word), "22", "ec2-user").instance_id
+        return parse(word).instance_id
     except UsageError as error:
         close = did_you_mean(word, ("show", "refresh", "accept", "remove", "prune"))
         raise UsageError(error.message, close or error.hint) from None
@@ -117,6 +116,7 @@ def _api(options: argparse.Namespace, host: str = "") -> Api:
     import os
 
     from ssm_ssh.aws.api.client import Api
+    from ssm_ssh.locate.hostname import parse
     from ssm_ssh.locate.resolver import aws_settings, locate
     from ssm_ssh.locate.selection import choose
     from ssm_ssh.log import Log
@@ -125,7 +125,7 @@ def _api(options: argparse.Namespace, host: str = "") -> Api:
     log, settings = Log(None, debug=options.debug), load()
     profile, region = options.profile or "", options.region or ""
     if host:
-        aws = locate(host, settings, profile=profile, region=region, debug=log.debug).aws
+        aws = locate(parse(host), settings, profile=profile, region=region, debug=log.debug).aws
     else:
         aws = aws_settings(choose(settings, os.environ, profile=profile, region=region), os.environ)
     return Api(aws, debug=log.debug)

@@ -251,28 +251,27 @@ def _sweep(options: argparse.Namespace) -> int:
     from ssm_ssh.auth import push_journal
     from ssm_ssh.auth.push import Wish, sweep
     from ssm_ssh.aws.api.client import Api
-    from ssm_ssh.locate.hostname import instance_of
+    from ssm_ssh.locate.hostname import parse
     from ssm_ssh.locate.resolver import locate
     from ssm_ssh.log import Log
+    from ssm_ssh.names import check_user
     from ssm_ssh.settings import schema
-    from ssm_ssh.target import parse_target
 
-    target = parse_target(instance_of(options.instance), "22", options.user)
+    name, user = parse(options.instance), check_user(options.user)
+    target = name.target
     settings, debug = schema.load(vars(options)), Log(None, debug=options.debug).debug
-    located = locate(
-        options.instance, settings, profile=options.profile or "", region=options.region or "", debug=debug
-    )
+    located = locate(name, settings, profile=options.profile or "", region=options.region or "", debug=debug)
     try:
-        with output.progress(f"Sweeping the entries of {target.user} on {target.instance_id} ..."):
-            sweep(Api(located.aws, debug=debug), target, Wish(document=settings.text("push_document")))
+        with output.progress(f"Sweeping the entries of {user} on {target.instance_id} ..."):
+            sweep(Api(located.aws, debug=debug), target, user, Wish(document=settings.text("push_document")))
     except KeyRefused as error:  # in the words of a push
         reason = error.message.removeprefix(f"{target.instance_id} did not take the key").lstrip(":; ")
         hint = f"Name the user: ssm-ssh key sweep {target.instance_id} USER" if error.code == "no-user" else error.hint
         raise KeyRefused(
-            f"entries of {target.user} on {target.instance_id} were not swept: {reason}", hint, code=error.code
+            f"entries of {user} on {target.instance_id} were not swept: {reason}", hint, code=error.code
         ) from error
-    output.line(f"No expired entry of ssm-ssh is left for {target.user} on {target.instance_id}")
-    account = (target.instance_id, target.user)
+    output.line(f"No expired entry of ssm-ssh is left for {user} on {target.instance_id}")
+    account = (target.instance_id, user)
     if any((entry.instance_id, entry.user) == account and not entry.heard for entry in push_journal.entries()):
         output.line("Another command sent no result and may still run: sweep again in some minutes")
     return 0

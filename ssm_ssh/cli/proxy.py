@@ -20,8 +20,8 @@ A public key is pushed for each connection, by EC2 Instance Connect or send-comm
 """
 
 _EPILOG = """\
-HOST may say region and profile: i-0123456789abcdef0.eu-west-1.prod, in any order. Otherwise AWS_PROFILE and
-AWS_REGION decide, then where the instance was last reached, then the defaults, then a search.
+HOST may contain a region and a profile, in any order: i-0123456789abcdef0.eu-west-1.prod. Otherwise AWS_PROFILE and
+AWS_REGION decide, then the place where the instance was last reached, then the defaults, then a search.
 
 environment: AWS_PROFILE, AWS_REGION and everything else that the AWS CLI reads, HTTPS_PROXY, NO_PROXY,
 AWS_CA_BUNDLE; SSM_SSH_PUSH for --push, and so on for each option that `ssm-ssh config` lists.
@@ -29,20 +29,19 @@ AWS_CA_BUNDLE; SSM_SSH_PUSH for --push, and so on for each option that `ssm-ssh 
 
 
 def run(argv: list[str]) -> int:
-    """Run the command; returns the exit status. An error is said in the SSH stream, where ssh shows it."""
+    """Run the command; returns the exit status. Errors go into the SSH stream, where ssh shows them."""
     try:
-        options = _parser().parse_args(argv)
-        return _proxy(options)
+        return _proxy(_parser().parse_args(argv))
     except SsmSshError as error:
-        _say_in_band(error.sentence())
+        _report_in_band(error.sentence())
     except Exception as error:
-        # Help and plans are for people, and no SSH. Some versions of argparse raise here, some do not.
+        # Help and plans go to people, not to ssh. Whether argparse raises here depends on its version.
         if isinstance(error, BrokenPipeError) and not {"--dry-run", "--help", "-h"}.isdisjoint(argv):
             raise
         from ssm_ssh.log import Log
 
         Log(None, debug="--debug" in argv).failure(error)
-        _say_in_band(
+        _report_in_band(
             f"unexpected error: {printable(describe_unexpected(error))}. Add --debug to the ProxyCommand to see where"
         )
     return 1
@@ -63,8 +62,8 @@ def _parser() -> Arguments:
     parser.add_argument("user", metavar="USER", nargs="?", default="ec2-user", help="user there (ec2-user)")
     parser.add_argument("--profile", help="AWS profile")
     parser.add_argument("--region", help="AWS region")
-    parser.add_argument("--default-profile", metavar="P", help="profile where neither name nor environment choose one")
-    parser.add_argument("--default-region", metavar="R", help="region where nothing else chooses one")
+    parser.add_argument("--default-profile", metavar="P", help="profile where neither HOST nor environment names one")
+    parser.add_argument("--default-region", metavar="R", help="region where nothing else names one")
     parser.add_argument("--search", metavar="PLACES", help="where to look for an unknown instance: 'P:R,R P ...'")
     parser.add_argument("--document", metavar="NAME", help="session document (AWS-StartSSHSession)")
     parser.add_argument(
@@ -74,67 +73,53 @@ def _parser() -> Arguments:
     )
     parser.add_argument("--push-document", metavar="NAME", help="command document of send-command (AWS-RunShellScript)")
     parser.add_argument("--push-lifetime", metavar="S", help="how long send-command's keys are accepted (60 s)")
-    parser.add_argument("--key", metavar="KEY", help="the public key that is let in: a file, agent, agent:COMMENT")
+    parser.add_argument("--key", metavar="KEY", help="the public key to log in with: a file, agent, agent:COMMENT")
     parser.add_argument(
         "--host-keys",
         metavar="POLICY",
-        help="a first host key that nothing may confirm: record it and say so, or require that it is verified",
+        help="policy for a first host key: record it, or require that a source confirms it",
     )
-    parser.add_argument("--resume-limit", metavar="S", help="how long to try to get a lost connection back (900 s)")
-    parser.add_argument("--dry-run", action="store_true", help="print what would be called with what, call nothing")
-    parser.add_argument("--debug", action="store_true", help="tell every step on stderr")
+    parser.add_argument("--resume-limit", metavar="S", help="how long to try to resume a lost connection (900 s)")
+    parser.add_argument("--dry-run", action="store_true", help="show the AWS calls without making them")
+    parser.add_argument("--debug", action="store_true", help="log every step to stderr")
     parser.add_argument("--log-file", metavar="PATH", help="write the log there")
     return parser
 
 
-def _proxy(options: argparse.Namespace) -> int:
+def _proxy(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from ssm_ssh.auth.push import Wish
-    from ssm_ssh.locate.hostname import instance_of
+    from ssm_ssh.locate.hostname import parse
     from ssm_ssh.locate.resolver import locate
     from ssm_ssh.log import open_log
     from ssm_ssh.settings import schema
-    from ssm_ssh.target import parse_target
+    from ssm_ssh.settings.options import connection_options
     from ssm_ssh.tunnel.connection import Connection
+    from ssm_ssh.tunnel.destination import parse_destination
 
     _open_standard_descriptors()
-    target = parse_target(instance_of(options.host), options.port, options.user)
-    chosen = schema.load(vars(options))
-    log_file = Path(options.log_file) if options.log_file else None
-    log = open_log(log_file, debug=options.debug, subject=target.instance_id)
+    name = parse(arguments.host)
+    destination = parse_destination(name.target, arguments.port, arguments.user, name.spelled)
+    settings = schema.load(vars(arguments))
+    log_file = Path(arguments.log_file) if arguments.log_file else None
+    log = open_log(log_file, debug=arguments.debug, subject=name.instance_id)
     located = locate(
-        options.host,
-        chosen,
-        profile=options.profile or "",
-        region=options.region or "",
+        name,
+        settings,
+        profile=arguments.profile or "",
+        region=arguments.region or "",
         debug=log.debug,
-        may_search=not options.dry_run,
+        may_search=not arguments.dry_run,
     )
-    connection = Connection(
-        target,
-        located.aws,
-        document=chosen.text("document"),
-        wish=Wish(
-            chosen.text("push"),
-            document=chosen.text("push_document"),
-            after_denied=chosen.text("push_after_denied") == "yes",
-            lifetime=int(chosen.seconds("push_lifetime")),
-        ),
-        key=chosen.text("key"),
-        key_age=chosen.seconds("key_age"),
-        host_keys=chosen.text("host_keys"),
-        spelled=located.name.spelled,
-        log=log,
-    )
-    if options.dry_run:
+    connection = Connection(destination, located.aws, connection_options(settings), log)
+    if arguments.dry_run:
         print("\n".join([*located.plan(), *connection.plan()]))
         return 0
-    return connection.carry(resume_limit=chosen.seconds("resume_limit"))
+    return connection.carry()
 
 
 def _open_standard_descriptors() -> None:
-    """Keep 0, 1 and 2 taken where a caller closed them: a socket of ours must not be taken for ssh's stdin."""
+    """Open 0, 1 and 2 where the caller closed them, so that no socket gets the number of ssh's stdin."""
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
@@ -142,7 +127,7 @@ def _open_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
-def _say_in_band(sentence: str) -> None:
+def _report_in_band(sentence: str) -> None:
     if sys.stdout.isatty():
         print(f"ssm-ssh: {sentence}", file=sys.stderr)
         return
@@ -152,7 +137,7 @@ def _say_in_band(sentence: str) -> None:
 
     try:
         os.write(1, disconnect(sentence))
-        # ssh writes before it reads: gone too early, we would make it report a broken pipe instead
+        # ssh writes before it reads, and reports a broken pipe instead if this process is gone by then.
         while select.select([0], [], [], 2.0)[0] and os.read(0, 65536):
             pass
     except OSError:

@@ -57,9 +57,9 @@ class Server(NamedTuple):
         return instance_of(name) == self.instance_id
 
 
-def server(target: Target, host_name: str, origin: str) -> Server:
-    """Return the server of `target`, which ssh knows as `host_name`."""
-    return Server(target.instance_id, target.port, host_name, origin)
+def server(target: Target, port: int, host_name: str, origin: str) -> Server:
+    """Return the server on `port` of `target`, which ssh knows as `host_name`."""
+    return Server(target.instance_id, port, host_name, origin)
 
 
 def origin(settings: AwsSettings) -> str:

@@ -1,23 +1,23 @@
 """PURE: what a host name says: an instance, and after its dots a region and a profile, in any order.
 
-`i-0123456789abcdef0.eu-west-1.prod` is that instance, by profile `prod`, in `eu-west-1`. ssh lower-cases host names
-before anybody sees them, so `Prod` is found by `prod` where no other profile could be meant.
+`i-0123456789abcdef0.eu-west-1.prod` is that instance, by profile `prod`, in `eu-west-1`. ssh converts host names to
+lower case first, so `prod` means the profile `Prod` if no other profile could be meant.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import UsageError
 from ssm_ssh.names import is_instance_id
+from ssm_ssh.target import Target, parse_target
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-# A profile's name must look like this, in lower case, to be said in a host name.
-_LABELS = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+# A profile's name consists of these, in lower case, and of single dots between them, if a host name can contain it.
+_LABEL = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 # Regions end in a hyphen and a digit: us-east-1, us-gov-west-1.
 _REGION_PATTERN = "*-*-?"
 # Each profile adds three patterns for two kinds of id to what ssh reads at every start.
@@ -25,64 +25,81 @@ _MOST_PROFILES = 250
 _SHOWN = 8
 
 
-class HostName(NamedTuple):
-    """What `parse` found. `spelled`: the name as ssh passed it, under which ssh looks for the host key."""
+class HostName:
+    """A host name as ssh passes it (`%h`), taken apart. ssh looks for the host key under `spelled`."""
 
-    spelled: str
-    instance_id: str
-    profile: str = ""
-    region: str = ""
+    __slots__ = ("labels", "spelled", "target")
+
+    def __init__(self, spelled: str, target: Target, labels: str | None = None) -> None:
+        """`labels`: what follows the instance id and a dot, in lower case; None: there is no dot."""
+        self.spelled = spelled
+        self.target = target
+        self.labels = labels
+
+    def __repr__(self) -> str:
+        return f"HostName({self.spelled!r})"
+
+    @property
+    def instance_id(self) -> str:
+        """The instance's id."""
+        return self.target.instance_id
 
 
-def instance_of(host: str) -> str:
-    """Return the instance id that `host` begins with, or `host` itself where it begins with none."""
-    first = host.lower().partition(".")[0]
-    return first if is_instance_id(first) else host
+def parse(host: str) -> HostName:
+    """Return what `host` (ssh's `%h`) consists of. Raises UsageError unless it begins with an instance id."""
+    first, dot, labels = host.lower().partition(".")
+    target = parse_target(first if is_instance_id(first) else host)
+    return HostName(host, target, labels if dot else None)
 
 
-def parse(host: str, profiles: Callable[[], Iterable[str]], is_region: Callable[[str], bool]) -> HostName:
-    """Return what `host` (ssh's `%h`) says. `profiles` gives the configured ones; it is called for labels alone.
+def interpret(
+    name: HostName, profiles: Callable[[], Iterable[str]], is_region: Callable[[str], bool]
+) -> tuple[str, str]:
+    """Return the profile and the region that the labels of `name` mean, "" for what they leave open.
 
-    A name whose first label is no instance id comes back whole, for `parse_target` to refuse. Raises UsageError for
-    labels that mean nothing, or more than one thing.
+    `profiles` returns the configured ones; it is called only if there are labels. Raises UsageError for labels that
+    mean nothing, or more than one thing.
     """
-    instance_id = instance_of(host)
-    _, dot, rest = host.lower().partition(".")
-    if not dot or not is_instance_id(instance_id):
-        return HostName(host, instance_id)
+    rest, instance_id = name.labels, name.instance_id
+    if rest is None:
+        return "", ""
     configured = list(profiles())
     meanings: list[tuple[str, str]] = []
     for label, region in _readings(rest, is_region):
-        found = [one for one in configured if one.lower() == label] if label else [""]
-        if len(found) > 1:
-            names = " or ".join(f"'{one}'" for one in sorted(found))
+        matching = [profile for profile in configured if profile.lower() == label] if label else [""]
+        if len(matching) > 1:
+            names = " or ".join(f"'{profile}'" for profile in sorted(matching))
             raise UsageError(
-                f"'{printable(label, 60)}' in the host name may be profile {printable(names, 100)}, for ssh "
-                "lower-cases host names",
-                f"Choose it in the environment: AWS_PROFILE={found[0]} ssh {instance_id}",
+                f"'{printable(label, 60)}' in the host name may mean profile {printable(names, 100)}, because ssh "
+                "converts host names to lower case",
+                f"Choose it in the environment: AWS_PROFILE={matching[0]} ssh {instance_id}",
             )
-        meanings += [(one, region) for one in found]
+        meanings += [(profile, region) for profile in matching]
     # A region's name means the region, even where a profile has the same name.
     if len(meanings) > 1 and ("", rest) in meanings:
         meanings = [("", rest)]
     if not meanings:
         raise _unknown(rest, configured, is_region)
     if len(meanings) > 1:
-        choices = " or ".join(f"profile '{one}'{f' in {region}' if region else ''}" for one, region in meanings)
+        choices = " or ".join(f"profile '{profile}'{f' in {region}' if region else ''}" for profile, region in meanings)
         raise UsageError(
-            f"'{printable(rest, 60)}' in the host name may be {printable(choices, 160)}",
+            f"'{printable(rest, 60)}' in the host name may mean {printable(choices, 160)}",
             f"Choose it in the environment: AWS_PROFILE={meanings[0][0]} ssh {instance_id}",
         )
-    return HostName(host, instance_id, *meanings[0])
+    return meanings[0]
 
 
 def suffixes(profiles: Iterable[str]) -> tuple[str, ...]:
     """Return ssh_config patterns for what may follow an id and a dot: a region, one of `profiles`, or both."""
-    names = sorted({one.lower() for one in profiles if _LABELS.fullmatch(one.lower())})[:_MOST_PROFILES]
+    names = sorted({profile.lower() for profile in profiles if _is_label(profile.lower())})[:_MOST_PROFILES]
     out = [_REGION_PATTERN]
     for name in names:
         out += [name, f"{name}.{_REGION_PATTERN}", f"{_REGION_PATTERN}.{name}"]
     return tuple(out)
+
+
+def _is_label(name: str) -> bool:
+    return all(part and _LABEL.issuperset(part) for part in name.split("."))
 
 
 def _readings(rest: str, is_region: Callable[[str], bool]) -> list[tuple[str, str]]:
@@ -103,10 +120,10 @@ def _unknown(rest: str, configured: list[str], is_region: Callable[[str], bool])
     from ssm_ssh.aws.config.cli_hint import configure
 
     labels = [label for label in rest.split(".") if not is_region(label)]
-    said = printable(".".join(labels), 60)
+    unknown = printable(".".join(labels), 60)
     names = sorted(configured)
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     return UsageError(
-        f"'{said}' in the host name is neither a region nor a configured profile",
+        f"'{unknown}' in the host name is neither a region nor a configured profile",
         f"Profiles: {shown}" if names else f"No profile is configured; run: {configure()}",
     )

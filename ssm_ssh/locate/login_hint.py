@@ -1,8 +1,8 @@
-"""Whom to log in as: ssh takes the user's name here where none is given, which seldom is that of a user there.
+"""Hints about the user to log in as: without one, ssh takes the local user's name, which seldom exists there.
 
-EC2 Instance Connect takes a key for a user who does not exist, and sshd only says that it was refused. So where ssh has
-the name of the local user, and nobody of that name has got in before, the platform's usual user is named at once; and
-where another name was given, after a login by it that looked refused.
+EC2 Instance Connect accepts a key for a user that does not exist, and sshd only reports that the key was refused. So
+the hint names the platform's usual user where ssh uses the local name and no login by that name has succeeded, and
+where a login by another name looked refused.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.target import Target
 
-# Seconds. The key is pushed meanwhile, which takes about as long; nobody waits longer than that for advice.
+# Seconds. The key is pushed meanwhile, which takes about as long, so that the hint delays no login.
 _PATIENCE = 2.0
 
 
 def local_user() -> str:
-    """Return the name that ssh takes where none is given, "" where this computer does not know it."""
+    """Return the name that ssh uses by default, "" where this computer does not know it."""
     import os
     import pwd
 
@@ -35,39 +35,43 @@ def local_user() -> str:
         return ""
 
 
-class Usual:
-    """Finds out the usual user of a target in the background, if there is reason to name it."""
+class LoginHint:
+    """Looks up the usual user of a target in the background, if there is a reason to name it."""
 
-    def __init__(self, target: Target, connect: Callable[[], Api], here: str, *, refused: bool = False) -> None:
-        """`here`: the local user's name; `refused`: a login by the target's looked so minutes ago.
+    def __init__(
+        self, target: Target, user: str, connect: Callable[[], Api], local: str, *, refused: bool = False
+    ) -> None:
+        """`local`: the local user's name; `refused`: a login as `user` looked refused minutes ago.
 
-        Nothing is asked, and no advice given, where it is another and was not refused.
+        Where neither applies, nothing is looked up and there is no hint.
         """
         self._target = target
-        self._why = "your name here" if target.user == here else "which was refused before"
+        self._login = user
+        self._reason = "your name here" if user == local else "which was refused before"
         self._connect = connect
-        self._user = ""
+        self._usual = ""
         self._until = time.monotonic() + _PATIENCE
         self._thread: threading.Thread | None = None
-        if target.user != here and not refused:
+        if user != local and not refused:
             return
         known = history.recall(target.instance_id)
-        if known and target.user in known.logins:
+        if known and user in known.logins:
             return
         if known and known.user:
-            self._user = known.user
+            self._usual = known.user
         else:
             self._thread = threading.Thread(target=self._ask, daemon=True)
             self._thread.start()
 
     def advice(self) -> str:
-        """Return one sentence that names the usual user, "" where there is nothing to say. Blocks for a moment."""
+        """Return one sentence that names the usual user, "" for no hint. Blocks for a moment."""
         if self._thread is not None:
             self._thread.join(max(0.0, self._until - time.monotonic()))
-        user, target = self._user, self._target
-        if not user or user == target.user:
+        usual, login = self._usual, self._login
+        if not usual or usual == login:
             return ""
-        return f"ssh logs in as {target.user}, {self._why}; the usual user is {user}: ssh {user}@{target.instance_id}"
+        command = f"ssh {usual}@{self._target.instance_id}"
+        return f"ssh logs in as {login}, {self._reason}; the usual user is {usual}: {command}"
 
     def _ask(self) -> None:
         from ssm_ssh.aws.services.inventory import find_node
@@ -77,12 +81,12 @@ class Usual:
         except SsmSshError:
             return
         if node:
-            self._user = node.user
+            self._usual = node.user
 
 
-def got_in(target: Target) -> None:
-    """Remember that the user of `target` seems to exist there; never raises."""
+def record_login(target: Target, user: str) -> None:
+    """Record that `user` seems to exist on `target`; never raises."""
     try:
-        history.remember([history.Learned(target.instance_id, "", "", logins=(target.user,))])
+        history.remember([history.Learned(target.instance_id, "", "", logins=(user,))])
     except StateError:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import StateError
 
@@ -18,24 +18,27 @@ if TYPE_CHECKING:
     from ssm_ssh.settings.schema import Place, Settings
 
 
-class Located(NamedTuple):
-    """Which instance, how it is asked for, and how that was chosen."""
+class Located:
+    """The settings by which an instance is asked for, and how they were chosen."""
 
-    name: HostName
-    aws: AwsSettings
-    choice: Choice
+    __slots__ = ("aws", "choice", "name")
+
+    def __init__(self, name: HostName, aws: AwsSettings, choice: Choice) -> None:
+        self.name = name
+        self.aws = aws
+        self.choice = choice
 
     def plan(self) -> list[str]:
         """Return what would be called to find the instance, one line a place."""
         return [
-            f"ssm:DescribeInstanceInformation for profile {one.profile}, region {one.region or 'of the profile'}: "
+            f"ssm:DescribeInstanceInformation for profile {spot.profile}, region {spot.region or 'of the profile'}: "
             f"is {self.name.instance_id} there?"
-            for one in self.choice.search
+            for spot in self.choice.search
         ]
 
 
 def locate(
-    host: str,
+    name: HostName,
     settings: Settings,
     *,
     profile: str = "",
@@ -44,23 +47,22 @@ def locate(
     debug: Callable[[str], None] | None = None,
     may_search: bool = True,
 ) -> Located:
-    """Return where the instance that `host` (ssh's `%h`) names is asked for. Calls AWS only to search for it.
+    """Return the account and region to ask for the instance `name`. Calls AWS only to search for it.
 
-    Without leave to search (`may_search`) the first place stands for all. Raises UsageError for labels, profiles and
-    regions that cannot be, and what `search.find` raises.
+    Without `may_search` the first place stands for all. Raises UsageError for labels, profiles and regions that are
+    not usable, and what `search.find` raises.
     """
     from ssm_ssh.aws.config.endpoints import is_region
     from ssm_ssh.locate import history
-    from ssm_ssh.locate.hostname import parse
+    from ssm_ssh.locate.hostname import interpret
     from ssm_ssh.locate.selection import SEARCH, choose
 
     env = os.environ if env is None else env
     files = _Files(env)
-    name = parse(host, lambda: files.get().profiles, is_region)
     choice = choose(
         settings,
         env,
-        name=name,
+        named=interpret(name, lambda: files.get().profiles, is_region),
         profile=profile,
         region=region,
         recall=lambda: history.recall(name.instance_id),

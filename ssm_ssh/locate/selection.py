@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
     from ssm_ssh.locate.history import Learned
-    from ssm_ssh.locate.hostname import HostName
     from ssm_ssh.settings.schema import Settings
 
 HOST_NAME = "the host name"
@@ -98,21 +97,22 @@ def choose(
     settings: Settings,
     env: Mapping[str, str],
     *,
-    name: HostName | None = None,
+    named: tuple[str, str] | None = None,
     profile: str = "",
     region: str = "",
     recall: Callable[[], Learned | None] = lambda: None,
     configured: Callable[[], Container[str]] = lambda: (),
 ) -> Choice:
-    """Return what holds for the instance `name` (None: for none in particular).
+    """Return what holds for an instance, or for none in particular where `named` is None.
 
-    `profile` and `region` are flags. `recall` and `configured` (the profiles there are) are called only if needed.
+    `named`: profile and region of its host name, "" for what that leaves open. `profile` and `region` are flags.
+    `recall` and `configured` (the profiles there are) are called only if needed.
     """
     by = next((one for one in _PROFILES if env.get(one)), "") or given_by(env)
     at = next((one for one in _REGIONS if env.get(one)), "")
     found = Choice(
-        *_first((profile, "--profile"), (name.profile if name else "", HOST_NAME), (env.get(by, ""), by)),
-        *_first((region, "--region"), (name.region if name else "", HOST_NAME), (env.get(at, ""), at)),
+        *_first((profile, "--profile"), (named[0] if named else "", HOST_NAME), (env.get(by, ""), by)),
+        *_first((region, "--region"), (named[1] if named else "", HOST_NAME), (env.get(at, ""), at)),
     )
     if found.credentials_given:
         found = found._replace(profile="")
@@ -123,7 +123,7 @@ def choose(
         # The region is a fact about the instance, whoever asks.
         if known and not found.region_from and known.region:
             found = found._replace(region=known.region, region_from=MEMORY)
-    spots = _spots(found, settings) if name else ()
+    spots = _spots(found, settings) if named else ()
     found = _with_defaults(found, settings)
     if len(spots) == 1:
         spot = spots[0]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh import __version__
 from ssm_ssh.errors import UsageError
-from ssm_ssh.names import is_alias_label
+from ssm_ssh.names import check_user, is_alias_label
 from ssm_ssh.sshconfig.patterns import id_patterns, suffix_patterns
 from ssm_ssh.target import parse_target
 
@@ -204,7 +204,9 @@ def check_alias(alias: Alias) -> Alias:
     """Return `alias` if each of its parts can be written; raises UsageError otherwise."""
     if not is_alias_label(alias.name):
         raise UsageError(f"'{alias.name[:80]}' cannot be an alias", "Use letters, digits, - and _, at most 63")
-    parse_target(alias.instance_id, "22", alias.user or "ec2-user")
+    parse_target(alias.instance_id)
+    if alias.user:
+        check_user(alias.user)
     for value, what in ((alias.profile, "a profile"), (alias.region, "a region")):
         if value:
             check_word(value, what)

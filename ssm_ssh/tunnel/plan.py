@@ -10,53 +10,49 @@ from ssm_ssh.aws.services.instance_connect import push_payload
 from ssm_ssh.aws.services.run_command import SHELL_DOCUMENT
 from ssm_ssh.aws.services.sessions import start_payload
 from ssm_ssh.text import printable
-from ssm_ssh.tunnel.destination import SSH_DOCUMENT, session_parameters
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.config.settings import AwsSettings
+    from ssm_ssh.settings.options import ConnectionOptions
     from ssm_ssh.target import Target
+    from ssm_ssh.tunnel.destination import SshDestination
 
-# A key of the length that ours has, so that the limits of EC2 Instance Connect are checked as they would be.
+# As long as a real key, so that the limits of EC2 Instance Connect are checked as in a connection.
 _SOME_KEY = "ssh-ed25519 " + "A" * 68
 
 
 def describe(
-    settings: AwsSettings,
-    target: Target,
-    *,
-    document: str = SSH_DOCUMENT,
-    way: str = "eic",
-    push_document: str = SHELL_DOCUMENT,
+    settings: AwsSettings, destination: SshDestination, options: ConnectionOptions, *, method: str
 ) -> list[str]:
-    """Return one printable line for each call that connecting to `target` makes: operation, host, parameters.
+    """Return one printable line for each call that connecting to `destination` makes: operation, host, parameters.
 
-    Calls that depend on what is found say on what. `way`: how the key gets there: eic, send-command, none, with
-    `push_document` as the command document. Needs no credentials and shows none. Raises UsageError for whatever the
-    real calls would refuse before they are sent.
+    Conditional calls name their condition. `method`: how the key gets there: eic, send-command or none. Needs no
+    credentials and shows none. Raises UsageError for what the real calls would refuse before they are sent.
     """
-    start = start_payload(target.instance_id, document, session_parameters(target.port))
+    target, push_document = destination.target, options.push_document
+    start = start_payload(target.instance_id, options.document, destination.session_parameters)
     lines = [f"profile {settings.profile_name}, region {settings.region}"]
-    if way == "eic":
-        parameters = push_payload(target, _SOME_KEY) | {"SSHPublicKey": "(our public key)"}
+    if method == "eic":
+        parameters = push_payload(target, destination.user, _SOME_KEY) | {"SSHPublicKey": "(our public key)"}
         lines.append(_call(settings, "ec2-instance-connect", "SendSSHPublicKey", parameters))
-    elif way == "send-command":
+    elif method == "send-command":
         lines.append(_command(settings, target, push_document, "(puts our public key in place)"))
     lines.append(_call(settings, "ssm", "StartSession", start))
     gateway = resolve(settings, "ssmmessages")
     lines.append(f"ssmmessages:OpenDataChannel at {gateway.authority}: the WebSocket that carries the session")
-    lines += _host_key_calls(settings, target, way, push_document)
+    lines += _host_key_calls(settings, target, method, push_document)
     lines.append(_call(settings, "ssm", "TerminateSession", {"SessionId": "(that of the session)"}))
     return [printable(line, 1000) for line in lines]
 
 
-def _host_key_calls(settings: AwsSettings, target: Target, way: str, push_document: str) -> list[str]:
+def _host_key_calls(settings: AwsSettings, target: Target, method: str, push_document: str) -> list[str]:
     when, lines = "only where the host key is not known yet", []
     if not target.hybrid:
         lines.append(f"{when}: {_call(settings, 'ec2', 'GetConsoleOutput', {'InstanceId': target.instance_id})}")
         when += ", and the console does not tell it"
-    if way == "eic":  # which may be what `auto` came to
+    if method == "eic":  # perhaps as the choice of `auto`
         when += ", and push is not eic"
-    if way != "none":
+    if method != "none":
         lines.append(f"{when}: {_command(settings, target, push_document, '(reads the public host keys)')}")
     return lines
 

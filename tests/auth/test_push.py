@@ -38,8 +38,14 @@ from ssm_ssh.target import Target, parse_target
 
 OURS = UserKey("ssh-ed25519 " + "A" * 68)
 ECDSA = UserKey("ecdsa-sha2-nistp256 " + "A" * 140, ours=False)
-EC2 = parse_target("i-0123456789abcdef0", "22", "ec2-user")
-NODE = parse_target("mi-0123456789abcdef0", "22", "admin")
+EC2 = parse_target("i-0123456789abcdef0")
+NODE = parse_target("mi-0123456789abcdef0")
+
+
+def user_of(target: Target) -> str:
+    return "admin" if target == NODE else "ec2-user"
+
+
 DENIED = AccessDenied("ec2-instance-connect:SendSSHPublicKey is not allowed", "Ask", code="AccessDeniedException")
 DONE = "ssm-ssh note the home is open\nssm-ssh done 0123456789abcdef 1700000060 9.2\n"
 
@@ -68,7 +74,9 @@ class Aws:
             raise self.ssm
         return {"Status": "connected"}
 
-    def push_key(self, _: object, target: Target, key: str, *, reached: Callable[[bool], None] | None = None) -> None:
+    def push_key(
+        self, _: object, target: Target, user: str, key: str, *, reached: Callable[[bool], None] | None = None
+    ) -> None:
         self.called.append("eic")
         if reached and (self.retrying or self.connected):
             reached(self.retrying)
@@ -84,10 +92,16 @@ class Aws:
             raise self.command
         return SimpleNamespace(exit_code=0, stdout=self.command, stderr="")
 
-    def authorize(self, target: Target = EC2, key: UserKey = OURS, **wish: Any) -> singleflight.Pushed | None:  # noqa: ANN401
+    def authorize(
+        self,
+        target: Target = EC2,
+        key: UserKey = OURS,
+        user: str = "",
+        **wish: Any,  # noqa: ANN401
+    ) -> singleflight.Pushed | None:
         log = SimpleNamespace(info=self.said.append, debug=self.said.append)
         api: Any = lambda: self  # noqa: E731
-        return ways.authorize(api, target, key, Wish(**wish), log, clock=lambda: self.now)  # type: ignore[arg-type]
+        return ways.authorize(api, target, user or user_of(target), key, Wish(**wish), log=log, clock=lambda: self.now)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -325,7 +339,7 @@ def test_a_denial_falls_over_only_where_that_is_allowed(aws: Aws) -> None:
 
 @pytest.mark.parametrize("user", ["a" * 33, "1000", "x@y+z"])
 def test_a_user_name_that_it_does_not_take(aws: Aws, user: str) -> None:
-    aws.authorize(EC2._replace(user=user))
+    aws.authorize(user=user)
     assert aws.called == ["command"]
 
 
@@ -373,7 +387,7 @@ def test_an_entry_is_remembered_until_a_later_push_has_swept(aws: Aws) -> None:
     aws.authorize(NODE)
     assert [entry.entry_id != first.entry_id for entry in push_journal.entries()] == [True]
     aws.now += 100
-    ways.sweep(aws, NODE, Wish(), clock=lambda: aws.now)  # type: ignore[arg-type]
+    ways.sweep(aws, NODE, "admin", Wish(), clock=lambda: aws.now)  # type: ignore[arg-type]
     assert push_journal.entries() == []
 
 
@@ -478,7 +492,7 @@ def test_a_push_is_shared_while_it_is_recent_and_only_for_the_same_account(aws: 
     for _ in range(3):
         aws.authorize()
     assert aws.called == ["eic"]
-    aws.authorize(EC2._replace(user="other"))
+    aws.authorize(user="other")
     aws.authorize(EC2, UserKey("ssh-ed25519 " + "B" * 68))
     aws.settings = aws.settings.replace(profile="other")
     aws.authorize()

@@ -188,7 +188,7 @@ def calls(env: dict[str, str]) -> Calls:
 
 @pytest.fixture
 def target() -> object:
-    return parse_target("i-0123456789abcdef0", "22", "ec2-user")
+    return parse_target("i-0123456789abcdef0")
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from ssm_ssh.aws.credentials.source import CredentialSource
 from ssm_ssh.aws.services.instance_connect import push_key
 from ssm_ssh.aws.services.sessions import resume_session, start_session, terminate_session
 from ssm_ssh.errors import SsmSshError
+from ssm_ssh.settings.options import ConnectionOptions
+from ssm_ssh.tunnel.destination import SshDestination
 from ssm_ssh.tunnel.plan import describe
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def test_calls_say_no_secret(
         lambda: start_session(api, target.instance_id, "AWS-StartSSHSession", {}),
         lambda: resume_session(api, "s"),
         lambda: terminate_session(api, "s"),
-        lambda: push_key(api, target, KEY),
+        lambda: push_key(api, target, "ec2-user", KEY),
     ):
         aws.answers = [make(answer, refuse)] * 5
         try:
@@ -85,7 +87,7 @@ def test_calls_say_no_secret(
         repr(api.credentials),
         repr(api.credentials.get()),
     ]
-    said += describe(api.settings, target)
+    said += describe(api.settings, SshDestination(target, 22, "ec2-user"), ConnectionOptions(), method="eic")
     out, err = capfd.readouterr()
     assert "CANARY" not in "\n".join([*said, out, err])
 

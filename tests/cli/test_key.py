@@ -36,8 +36,8 @@ def swept(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     """Instance, user and region of every sweep."""
     seen: list[tuple[str, str, str]] = []
 
-    def sweep(api: Api, target: Target, wish: push.Wish) -> None:
-        seen.append((target.instance_id, target.user, api.settings.region))
+    def sweep(api: Api, target: Target, user: str, wish: push.Wish) -> None:
+        seen.append((target.instance_id, user, api.settings.region))
 
     monkeypatch.setattr(push, "sweep", sweep)
     return seen

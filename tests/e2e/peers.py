@@ -22,7 +22,7 @@ class Peer(NamedTuple):
 NO_HANDSHAKE, GAP = "no handshake for", "ended the session before it began"
 NO_BANNER, CLOSED = "has sent no banner for", "nothing listens on port"
 HALFWAY = "in the middle of the key exchange"
-NOTHING, UNFINISHED = "has taken nothing for", "has not finished it for"
+NOTHING, UNFINISHED = "has acknowledged nothing for", "has not finished it for"
 RESUMES, PROBES = "resumes, ends", "probes, resumes, ends"
 
 PEERS = (

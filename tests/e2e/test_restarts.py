@@ -59,7 +59,7 @@ def test_ansible_over_a_shared_connection_goes_on_after_a_restart(tmp_path: Path
             after, _ = ping()
             assert after.status == 0, after
             status = run(sys.executable, "-m", "ssm_ssh", "status")
-            assert "has taken nothing for" in status.stdout.decode()
+            assert "has acknowledged nothing for" in status.stdout.decode()
         finally:
             for path in sockets.iterdir():
                 run("ssh", f"-oControlPath={path}", "-Oexit", "any")

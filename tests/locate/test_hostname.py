@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ssm_ssh.aws.config.endpoints import is_region
 from ssm_ssh.errors import UsageError
-from ssm_ssh.locate.hostname import HostName, parse, suffixes
+from ssm_ssh.locate.hostname import interpret, parse, suffixes
 from ssm_ssh.sshconfig.patterns import is_ours
 
 WEB = "i-0123456789abcdef0"
@@ -16,8 +16,11 @@ PROFILES = ["default", "prod", "Dev", "acme.prod", "twice", "TWICE", "eu-west-3"
 REGIONS = ["us-east-1", "eu-west-1", "ap-southeast-2", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"]
 
 
-def read(name: str, profiles: list[str] = PROFILES) -> HostName:
-    return parse(name, lambda: profiles, is_region)
+def read(name: str, profiles: list[str] = PROFILES) -> tuple[str, str, str]:
+    """Return instance id, profile and region."""
+    parsed = parse(name)
+    assert parsed.spelled == name
+    return parsed.instance_id, *interpret(parsed, lambda: profiles, is_region)
 
 
 @pytest.mark.parametrize(
@@ -40,22 +43,24 @@ def read(name: str, profiles: list[str] = PROFILES) -> HostName:
 def test_labels_in_any_order(rest: str, profile: str, region: str) -> None:
     for instance in (WEB, "mi-0123456789abcdef0", "i-01234567"):
         name = f"{instance}.{rest}"
-        assert read(name) == HostName(name, instance, profile, region)
+        assert read(name) == (instance, profile, region)
 
 
 def test_a_bare_id_asks_for_no_profiles() -> None:
     def never() -> list[str]:
         raise AssertionError
 
-    assert parse(WEB, never, is_region) == HostName(WEB, WEB)
-    assert parse("github.com", never, is_region) == HostName("github.com", "github.com")
-    assert parse("i-love.example.com", never, is_region).instance_id == "i-love.example.com"
+    assert interpret(parse(WEB), never, is_region) == ("", "")
+
+
+@pytest.mark.parametrize("name", ["github.com", "i-love.example.com", "", ".", "web"])
+def test_a_name_without_an_instance_is_refused_whole(name: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"'{name}' is not an instance id")):
+        parse(name)
 
 
 def test_case_is_of_no_account() -> None:
-    assert read("I-0123456789ABCDEF0.EU-West-1.DEV") == HostName(
-        "I-0123456789ABCDEF0.EU-West-1.DEV", WEB, "Dev", "eu-west-1"
-    )
+    assert read("I-0123456789ABCDEF0.EU-West-1.DEV") == (WEB, "Dev", "eu-west-1")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +69,7 @@ def test_case_is_of_no_account() -> None:
         ("staging", ["'staging'", "neither a region nor a configured profile", "prod"]),
         ("eu-west-1.staging", ["'staging'"]),
         ("prod.dev", ["'prod.dev'"]),
-        ("twice", ["'TWICE' or 'twice'", "lower-cases", "AWS_PROFILE="]),
+        ("twice", ["'TWICE' or 'twice'", "lower case", "AWS_PROFILE="]),
         ("twice.us-east-1", ["'TWICE' or 'twice'"]),
         ("", ["neither"]),
         (".", ["neither"]),
@@ -104,7 +109,7 @@ def test_each_profile_that_is_alone_in_its_spelling_is_found(
     profile = data.draw(st.sampled_from(profiles))
     parts = [region, profile] if first else [profile, region]
     name = ".".join([WEB, *filter(None, parts)]).lower()
-    assert read(name, profiles) == HostName(name, WEB, profile, region)
+    assert read(name, profiles) == (WEB, profile, region)
     assert is_ours(name, suffixes([profile]))
 
 
@@ -116,8 +121,7 @@ def test_any_name_is_read_or_refused(rest: str, profiles: list[str]) -> None:
         except UsageError as error:
             assert error.sentence().isprintable()
         else:
-            assert found.spelled == name
-            assert found.profile in ("", *profiles)
+            assert found[1] in ("", *profiles)
 
 
 def test_suffixes_say_as_much_as_they_can() -> None:

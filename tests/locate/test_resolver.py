@@ -12,6 +12,7 @@ from ssm_ssh.aws.services.sessions import start_session
 from ssm_ssh.errors import TargetNotConnected, UsageError
 from ssm_ssh.locate import history
 from ssm_ssh.locate.history import Learned
+from ssm_ssh.locate.hostname import parse
 from ssm_ssh.locate.resolver import Located, locate
 from ssm_ssh.settings.schema import load
 from tests.fleet import Fleet, Instance, an_id, running
@@ -34,7 +35,7 @@ class Home:
 
     def locate(self, host: str, *, profile: str = "", region: str = "", **env: str) -> Located:
         whole = self.env | env
-        return locate(host, load(None, whole), profile=profile, region=region, env=whole)
+        return locate(parse(host), load(None, whole), profile=profile, region=region, env=whole)
 
 
 @pytest.fixture
@@ -148,6 +149,6 @@ def test_memory_that_cannot_be_written_is_no_reason_to_fail(home: Home, tmp_path
 
 
 def test_without_leave_to_search_nobody_is_asked(home: Home) -> None:
-    found = locate(an_id(1), load(None, home.env | SEARCH), env=home.env | SEARCH, may_search=False)
+    found = locate(parse(an_id(1)), load(None, home.env | SEARCH), env=home.env | SEARCH, may_search=False)
     assert len(found.choice.search) == len(PLACES)
     assert home.fleet.calls == []

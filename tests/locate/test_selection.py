@@ -7,12 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_ssh.locate.history import Learned
-from ssm_ssh.locate.hostname import HostName
 from ssm_ssh.locate.selection import Choice, Spot, choose, narrow
 from ssm_ssh.settings.schema import SETTINGS, Origin, Settings
 
 WEB = "i-0123456789abcdef0"
-BARE = HostName(WEB, WEB)
+BARE = ("", "")
 FILE = "/home/me/.config/ssm-ssh/config.toml:1"
 
 
@@ -26,7 +25,7 @@ def known(profile: str, region: str) -> Learned:
 
 
 def test_nothing_chooses() -> None:
-    assert choose(settings(), {}, name=BARE) == Choice()
+    assert choose(settings(), {}, named=BARE) == Choice()
     assert Choice().origin == ""
 
 
@@ -34,7 +33,7 @@ def test_each_step_gives_way_to_those_before_it() -> None:
     """A flag, the host name, the environment, memory, the defaults."""
     arguments = {
         "flags": {"profile": "flag", "region": "us-east-1"},
-        "name": {"name": HostName(WEB, WEB, "label", "us-east-2")},
+        "name": {"named": ("label", "us-east-2")},
         "env": {"env": {"AWS_PROFILE": "env", "AWS_REGION": "us-west-1"}},
         "memory": {"recall": lambda: known("memory", "us-west-2")},
         "defaults": {"settings": settings(default_profile="ours", default_region="eu-west-1")},
@@ -52,7 +51,7 @@ def test_each_step_gives_way_to_those_before_it() -> None:
             given_now.pop("settings", settings()),
             given_now.pop("env", {}),
             configured=lambda: ["memory"],
-            **{"name": BARE, **given_now},
+            **{"named": BARE, **given_now},
         )
         assert (found.profile, found.profile_from, found.region, found.region_from) == wanted
         assert found.search == ()
@@ -71,10 +70,10 @@ def test_the_origin_in_a_few_words() -> None:
 
 def test_the_variables_count_as_for_the_aws_cli() -> None:
     env = {"AWS_PROFILE": "a", "AWS_DEFAULT_PROFILE": "b", "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-2"}
-    found = choose(settings(default_profile="x"), env, name=BARE)
+    found = choose(settings(default_profile="x"), env, named=BARE)
     assert (found.profile, found.profile_from, found.region) == ("b", "AWS_DEFAULT_PROFILE", "us-east-1")
     assert found.by_environment
-    assert not choose(settings(), {"AWS_PROFILE": ""}, name=BARE).by_environment
+    assert not choose(settings(), {"AWS_PROFILE": ""}, named=BARE).by_environment
 
 
 def test_keys_in_the_environment_are_a_choice_without_a_profile() -> None:
@@ -82,24 +81,24 @@ def test_keys_in_the_environment_are_a_choice_without_a_profile() -> None:
     found = choose(
         settings(default_profile="ours", default_region="eu-west-1", search=("a", "b")),
         env,
-        name=BARE,
+        named=BARE,
         recall=lambda: known("memory", "us-west-2"),
         configured=lambda: ["memory"],
     )
     assert found == Choice("", "AWS_ACCESS_KEY_ID", "us-west-2", "an earlier connection")
     assert "AKID" not in repr(found)
-    found = choose(settings(default_region="eu-west-1", search=("a", "b")), env, name=BARE)
+    found = choose(settings(default_region="eu-west-1", search=("a", "b")), env, named=BARE)
     assert found == Choice("", "AWS_ACCESS_KEY_ID", fallback="eu-west-1", fallback_from=FILE)
 
 
 def test_memory_of_a_profile_that_is_gone_still_knows_the_region() -> None:
-    found = choose(settings(default_profile="ours"), {}, name=BARE, recall=lambda: known("gone", "us-west-2"))
+    found = choose(settings(default_profile="ours"), {}, named=BARE, recall=lambda: known("gone", "us-west-2"))
     assert (found.profile, found.profile_from) == ("ours", FILE)
     assert (found.region, found.region_from) == ("us-west-2", "an earlier connection")
 
 
 def test_the_region_is_the_instances_whoever_asks() -> None:
-    found = choose(settings(), {"AWS_PROFILE": "dev"}, name=BARE, recall=lambda: known("prod", "us-west-2"))
+    found = choose(settings(), {"AWS_PROFILE": "dev"}, named=BARE, recall=lambda: known("prod", "us-west-2"))
     assert (found.profile, found.region) == ("dev", "us-west-2")
 
 
@@ -107,16 +106,16 @@ def test_memory_is_not_asked_without_need() -> None:
     def never() -> Learned:
         raise AssertionError
 
-    choose(settings(), {"AWS_PROFILE": "a", "AWS_REGION": "us-east-1"}, name=BARE, recall=never)
-    choose(settings(), {}, name=BARE, profile="a", region="us-east-1", recall=never)
+    choose(settings(), {"AWS_PROFILE": "a", "AWS_REGION": "us-east-1"}, named=BARE, recall=never)
+    choose(settings(), {}, named=BARE, profile="a", region="us-east-1", recall=never)
 
 
 def test_a_default_region_stands_back_for_a_profile_chosen_otherwise() -> None:
     ours = settings(default_profile="ours", default_region="eu-west-1")
-    found = choose(ours, {"AWS_PROFILE": "dev"}, name=BARE)
+    found = choose(ours, {"AWS_PROFILE": "dev"}, named=BARE)
     assert (found.region, found.fallback) == ("", "eu-west-1")
-    assert choose(ours, {}, name=HostName(WEB, WEB, "dev")).fallback == "eu-west-1"
-    assert choose(ours, {}, name=HostName(WEB, WEB, "", "us-east-1"))[:4] == (
+    assert choose(ours, {}, named=("dev", "")).fallback == "eu-west-1"
+    assert choose(ours, {}, named=("", "us-east-1"))[:4] == (
         "ours",
         FILE,
         "us-east-1",
@@ -128,7 +127,7 @@ SEARCH = ("prod:eu-west-1,us-east-1", "dev")
 
 
 @pytest.mark.parametrize(
-    ("values", "env", "name", "spots"),
+    ("values", "env", "named", "spots"),
     [
         ({}, {}, BARE, [("prod", "eu-west-1"), ("prod", "us-east-1"), ("dev", "")]),
         # The default is the first place to look.
@@ -146,7 +145,7 @@ SEARCH = ("prod:eu-west-1,us-east-1", "dev")
         ),
         # What is known narrows it.
         ({}, {"AWS_PROFILE": "prod"}, BARE, [("prod", "eu-west-1"), ("prod", "us-east-1")]),
-        ({}, {}, HostName(WEB, WEB, "prod"), [("prod", "eu-west-1"), ("prod", "us-east-1")]),
+        ({}, {}, ("prod", ""), [("prod", "eu-west-1"), ("prod", "us-east-1")]),
         ({}, {"AWS_REGION": "us-west-2"}, BARE, [("prod", "us-west-2"), ("dev", "us-west-2")]),
         ({}, {"AWS_PROFILE": "other"}, BARE, []),
         ({}, {"AWS_PROFILE": "prod", "AWS_REGION": "us-west-2"}, BARE, []),
@@ -154,23 +153,23 @@ SEARCH = ("prod:eu-west-1,us-east-1", "dev")
     ],
 )
 def test_where_an_unknown_instance_is_looked_for(
-    values: dict[str, str], env: dict[str, str], name: HostName, spots: list[tuple[str, str]]
+    values: dict[str, str], env: dict[str, str], named: tuple[str, str], spots: list[tuple[str, str]]
 ) -> None:
-    found = choose(settings(search=SEARCH, **values), env, name=name)
+    found = choose(settings(search=SEARCH, **values), env, named=named)
     assert found.search == tuple(Spot(*one) for one in spots)
 
 
 def test_a_known_instance_is_not_looked_for() -> None:
     ours = settings(search=SEARCH)
-    found = choose(ours, {}, name=BARE, recall=lambda: known("prod", "us-east-1"), configured=lambda: ["prod"])
+    found = choose(ours, {}, named=BARE, recall=lambda: known("prod", "us-east-1"), configured=lambda: ["prod"])
     assert (found.profile, found.region, found.search) == ("prod", "us-east-1", ())
     assert choose(ours, {}).search == ()
 
 
 def test_one_place_needs_no_search() -> None:
-    found = choose(settings(search=("prod:eu-west-1",)), {}, name=BARE)
+    found = choose(settings(search=("prod:eu-west-1",)), {}, named=BARE)
     assert found == Choice("prod", "search", "eu-west-1", "search")
-    found = choose(settings(search=SEARCH), {"AWS_PROFILE": "dev"}, name=BARE)
+    found = choose(settings(search=SEARCH), {"AWS_PROFILE": "dev"}, named=BARE)
     assert found == Choice("dev", "AWS_PROFILE")
 
 
@@ -184,7 +183,7 @@ def test_whatever_is_chosen_was_named_by_its_origin(
     found = choose(
         settings(default_profile=default[0], default_region=default[1], search=search),
         {"AWS_PROFILE": env[0], "AWS_REGION": env[1]},
-        name=HostName(WEB, WEB, *label),
+        named=label,
         profile=flag[0],
         region=flag[1],
     )
@@ -211,7 +210,7 @@ def test_credentials_that_the_shell_was_given_come_before_defaults_memory_and_se
     found = choose(
         settings(default_profile="prod", default_region="eu-west-1", search=SEARCH),
         {variable: "x"},
-        name=HostName(WEB, WEB),
+        named=("", ""),
         recall=lambda: Learned(WEB, "prod", "us-east-1"),
         configured=lambda: ("prod", "default"),
     )
@@ -219,7 +218,7 @@ def test_credentials_that_the_shell_was_given_come_before_defaults_memory_and_se
     assert found.by_environment
     assert found.region == "us-east-1"  # a fact about the instance, whoever asks
     for env, name in (({variable: "x", "AWS_PROFILE": "dev"}, ""), ({variable: "x"}, "dev")):
-        found = choose(settings(default_profile="prod"), env, name=HostName(WEB, WEB, name))
+        found = choose(settings(default_profile="prod"), env, named=(name, ""))
         assert found.profile == "dev"
     assert not choose(settings(), {variable: ""}).by_environment
 

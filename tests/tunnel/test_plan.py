@@ -6,16 +6,22 @@ import pytest
 
 from ssm_ssh.aws.config.settings import load
 from ssm_ssh.errors import UsageError
+from ssm_ssh.settings.options import ConnectionOptions
 from ssm_ssh.target import Target, parse_target
+from ssm_ssh.tunnel.destination import SshDestination
 from ssm_ssh.tunnel.plan import describe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+def destination(instance_id: str, port: int = 22) -> SshDestination:
+    return SshDestination(parse_target(instance_id), port, "root")
+
+
 def test_plan(tmp_path: Path, target: Target) -> None:
     env = {"HOME": str(tmp_path), "AWS_REGION": "eu-west-1", "AWS_SECRET_ACCESS_KEY": "CANARY"}
-    lines = describe(load(env=env), target)
+    lines = describe(load(env=env), destination(target.instance_id), ConnectionOptions(), method="eic")
     assert lines[0] == "profile default, region eu-west-1"
     assert [line.partition(" at ")[0] for line in lines[1:]] == [
         "ec2-instance-connect:SendSSHPublicKey",
@@ -34,7 +40,7 @@ def test_plan(tmp_path: Path, target: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    ("instance", "way", "calls"),
+    ("instance", "method", "calls"),
     [
         ("i-0123456789abcdef0", "send-command", ["ec2:GetConsoleOutput", "ssm:SendCommand"]),
         ("i-0123456789abcdef0", "none", ["ec2:GetConsoleOutput"]),
@@ -42,16 +48,21 @@ def test_plan(tmp_path: Path, target: Target) -> None:
         ("mi-0123456789abcdef0", "none", []),
     ],
 )
-def test_how_a_host_key_would_be_looked_up(tmp_path: Path, instance: str, way: str, calls: list[str]) -> None:
+def test_how_a_host_key_would_be_looked_up(tmp_path: Path, instance: str, method: str, calls: list[str]) -> None:
     env = {"HOME": str(tmp_path), "AWS_REGION": "eu-west-1"}
-    lines = describe(load(env=env), parse_target(instance, "22", "root"), way=way)
+    lines = describe(load(env=env), destination(instance), ConnectionOptions(), method=method)
     found = [line for line in lines if line.startswith("only where the host key is not known yet")]
     assert [line.partition(": ")[2].partition(" at ")[0] for line in found] == calls
 
 
 def test_a_command_document_of_ones_own_is_named(tmp_path: Path, target: Target) -> None:
     env = {"HOME": str(tmp_path), "AWS_REGION": "eu-west-1"}
-    lines = describe(load(env=env), target, way="send-command", push_document="SsmSsh-PushKey")
+    lines = describe(
+        load(env=env),
+        destination(target.instance_id),
+        ConnectionOptions(push_document="SsmSsh-PushKey"),
+        method="send-command",
+    )
     commands = [line for line in lines if "ssm:SendCommand" in line]
     assert len(commands) == 2
     assert all('"DocumentName": "SsmSsh-PushKey", "Data": "(' in line for line in commands)
@@ -59,7 +70,7 @@ def test_a_command_document_of_ones_own_is_named(tmp_path: Path, target: Target)
 
 def test_without_a_push(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "AWS_REGION": "eu-west-1"}
-    target = parse_target("mi-0123456789abcdef0", "2222", "root")
-    assert len(describe(load(env=env), target, way="none")) == 4
+    node = destination("mi-0123456789abcdef0", 2222)
+    assert len(describe(load(env=env), node, ConnectionOptions(), method="none")) == 4
     with pytest.raises(UsageError):
-        describe(load(env=env), target, way="eic")
+        describe(load(env=env), node, ConnectionOptions(), method="eic")

@@ -21,7 +21,7 @@ _SHORTEST_KEY, _LONGEST_KEY, _LONGEST_USER = 80, 4096, 32
 _USER = r"[A-Za-z_][A-Za-z0-9@._-]{0,30}[A-Za-z0-9$_-]?|[0-9]{1,32}[A-Za-z@._-][A-Za-z0-9@._-]*[A-Za-z0-9$_-]?"
 
 
-def push_payload(target: Target, public_key: str) -> dict[str, Any]:
+def push_payload(target: Target, user: str, public_key: str) -> dict[str, Any]:
     """Return the input of SendSSHPublicKey. Raises UsageError for input that the service would refuse.
 
     The Availability Zone, once required, is optional.
@@ -39,23 +39,24 @@ def push_payload(target: Target, public_key: str) -> dict[str, Any]:
             f"the public key has {len(key)} characters; EC2 Instance Connect accepts {_SHORTEST_KEY} to {_LONGEST_KEY}",
             "Use an ed25519 key, or RSA of at most 16384 bits",
         )
-    if len(target.user) > _LONGEST_USER or not re.fullmatch(_USER, target.user, re.ASCII):
+    if len(user) > _LONGEST_USER or not re.fullmatch(_USER, user, re.ASCII):
         raise UsageError(
-            f"EC2 Instance Connect does not accept the user name '{target.user}'",
+            f"EC2 Instance Connect does not accept the user name '{user}'",
             f"Use at most {_LONGEST_USER} letters, digits and . _ - @, not only digits",
         )
-    return {"InstanceId": target.instance_id, "InstanceOSUser": target.user, "SSHPublicKey": key}
+    return {"InstanceId": target.instance_id, "InstanceOSUser": user, "SSHPublicKey": key}
 
 
 def push_key(
     api: Api,
     target: Target,
+    user: str,
     public_key: str,
     *,
     deadline: float | None = None,
     reached: Callable[[bool], None] | None = None,
 ) -> None:
-    """Have `target` accept `public_key` (one line as in a .pub file) for its user, for sixty seconds.
+    """Have `target` accept `public_key` (one line as in a .pub file) of `user` for sixty seconds.
 
     Success does not mean that the instance's sshd looks such keys up. `deadline` is in seconds of time.monotonic();
     `reached` is that of Api.call. Another push starts the sixty seconds again. Raises UsageError and what Api.call
@@ -64,14 +65,14 @@ def push_key(
     answer = api.call(
         "ec2-instance-connect",
         "SendSSHPublicKey",
-        push_payload(target, public_key),
+        push_payload(target, user, public_key),
         target=target.instance_id,
         deadline=deadline,
         reached=reached,
     )
     if answer.get("Success") is not True:
         raise AwsError(
-            f"EC2 Instance Connect did not accept the key for {target.user} on {target.instance_id}",
+            f"EC2 Instance Connect did not accept the key for {user} on {target.instance_id}",
             "Try again in a minute",
             operation="SendSSHPublicKey",
             status=200,

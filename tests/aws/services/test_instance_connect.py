@@ -22,7 +22,7 @@ KEY = "ssh-ed25519 " + "A" * 68
 
 def test_push(calls: Calls, aws: FakeAws, answer: object, target: Target) -> None:
     aws.answers = [answer(200, {"RequestId": "r", "Success": True})]
-    push_key(calls.api, target, KEY + "\n")
+    push_key(calls.api, target, "ec2-user", KEY + "\n")
     request = aws.requests[0]
     assert request.headers["x-amz-target"] == "AWSEC2InstanceConnectService.SendSSHPublicKey"
     assert request.payload == {
@@ -38,7 +38,7 @@ def test_push(calls: Calls, aws: FakeAws, answer: object, target: Target) -> Non
 def test_not_taken(calls: Calls, aws: FakeAws, answer: object, target: Target, success: object) -> None:
     aws.answers = [answer(200, {"Success": success})]
     with pytest.raises(AwsError, match="did not accept the key"):
-        push_key(calls.api, target, KEY)
+        push_key(calls.api, target, "ec2-user", KEY)
 
 
 def test_denied(calls: Calls, aws: FakeAws, refuse: object, target: Target) -> None:
@@ -48,33 +48,33 @@ def test_denied(calls: Calls, aws: FakeAws, refuse: object, target: Target) -> N
         )
     ]
     with pytest.raises(AccessDenied, match="ec2-instance-connect:SendSSHPublicKey"):
-        push_key(calls.api, target, KEY)
+        push_key(calls.api, target, "ec2-user", KEY)
 
 
 @pytest.mark.parametrize(("length", "fits"), [(79, False), (80, True), (4096, True), (4097, False)])
 def test_length_of_the_key(target: Target, length: int, fits: bool) -> None:
     key = "ssh-rsa ".ljust(length, "A")
     if fits:
-        assert push_payload(target, key)["SSHPublicKey"] == key
+        assert push_payload(target, "ec2-user", key)["SSHPublicKey"] == key
     else:
         with pytest.raises(UsageError, match=f"has {length} characters"):
-            push_payload(target, key)
+            push_payload(target, "ec2-user", key)
 
 
 def test_one_line(target: Target) -> None:
     with pytest.raises(UsageError, match="more than one line"):
-        push_payload(target, KEY + "\n" + KEY)
+        push_payload(target, "ec2-user", KEY + "\n" + KEY)
 
 
 def test_managed_nodes() -> None:
     with pytest.raises(UsageError, match="does not support mi-"):
-        push_payload(parse_target("mi-0123456789abcdef0", "22", "root"), KEY)
+        push_payload(parse_target("mi-0123456789abcdef0"), "root", KEY)
 
 
 @pytest.mark.parametrize("user", ["u" * 33, "user+x", "1", "-x", "a b"])
 def test_users_that_the_service_refuses(user: str) -> None:
     with pytest.raises(UsageError, match="does not accept the user name"):
-        push_payload(Target("i-0123456789abcdef0", 22, user), KEY)
+        push_payload(Target("i-0123456789abcdef0"), user, KEY)
 
 
 @given(user=st.from_regex(r"[A-Za-z0-9_@.$-]{1,33}", fullmatch=True))
@@ -84,7 +84,7 @@ def test_users_are_those_of_the_model(user: str) -> None:
     pattern = SHAPE.members["InstanceOSUser"].metadata["pattern"]
     allowed = len(user) <= 32 and re.search(pattern, user) is not None
     try:
-        push_payload(Target("i-0123456789abcdef0", 22, user), KEY)
+        push_payload(Target("i-0123456789abcdef0"), user, KEY)
     except UsageError:
         assert not allowed
     else:

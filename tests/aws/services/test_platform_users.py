@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_ssh.aws.services.platform_users import default_user
-from ssm_ssh.target import parse_target
+from ssm_ssh.names import check_user
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_the_usual_user(platform: str, user: str) -> None:
 @given(st.text(max_size=40))
 def test_whatever_a_platform_is_called_its_user_is_one(platform: str) -> None:
     user = default_user(platform)
-    assert not user or parse_target("i-01234567", "22", user).user == user
+    assert not user or check_user(user) == user
