@@ -5,7 +5,6 @@ https://www.rfc-editor.org/rfc/rfc9112#section-2
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from ssm_ssh.errors import ProtocolError
@@ -14,8 +13,7 @@ from ssm_ssh.errors import ProtocolError
 # Apache and nginx accept in total, so nothing real is refused, and a hostile peer cannot fill the memory.
 MAX_HEAD = 16 * 1024
 
-_END = re.compile(rb"\r?\n\r?\n")
-_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([^\r\n]*))?")
+_VERSIONS = (b"HTTP/1.0", b"HTTP/1.1")
 
 
 class Head(NamedTuple):
@@ -36,9 +34,9 @@ def head_length(data: bytes | bytearray, searched: int = 0) -> int:
     `searched` is the number of bytes that an earlier call has searched already. Raises ProtocolError when the head is
     longer than MAX_HEAD bytes or cannot become an HTTP response.
     """
-    end = _END.search(data, max(0, searched - 3), MAX_HEAD + 4)
-    if end and end.end() <= MAX_HEAD:
-        return end.end()
+    end = _find_end(data, max(0, searched - 3))
+    if 0 < end <= MAX_HEAD:
+        return end
     if not data.startswith(b"HTTP/"[: len(data)]):
         raise ProtocolError("the answer is not HTTP")
     if end or len(data) >= MAX_HEAD:
@@ -46,16 +44,31 @@ def head_length(data: bytes | bytearray, searched: int = 0) -> int:
     return 0
 
 
+def _find_end(data: bytes | bytearray, start: int) -> int:
+    """Return the end of the first empty line that follows a line, 0 if there is none in the first MAX_HEAD bytes."""
+    stop = MAX_HEAD + 4
+    at = data.find(b"\n", start, stop)
+    while at >= 0:
+        for line_end in (b"\n", b"\r\n"):
+            if data.startswith(line_end, at + 1, stop):
+                return at + 1 + len(line_end)
+        at = data.find(b"\n", at + 1, stop)
+    return 0
+
+
 def parse_head(data: bytes | bytearray) -> Head:
     """Parse `data`, a complete head with its empty line. Raises ProtocolError if it is malformed."""
     lines = bytes(data).replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
-    status = _STATUS.fullmatch(lines[0])
-    if not status:
+    version, _, rest = lines[0].partition(b" ")
+    status, _, reason = rest.partition(b" ")
+    if version not in _VERSIONS or len(status) != 3 or not status.isdigit() or not b"100" <= status < b"600":
         raise ProtocolError("the answer is not HTTP")
+    if b"\r" in reason:
+        raise ProtocolError("the status line of the answer is malformed")
     headers = []
     for line in lines[1:]:
         name, colon, value = line.partition(b":")
         if not colon or not name or name != name.strip():
             raise ProtocolError("a header of the answer is malformed")
         headers.append((name.decode("latin-1").lower(), value.strip().decode("latin-1")))
-    return Head(int(status[1]), (status[2] or b"").decode("latin-1"), headers)
+    return Head(int(status), reason.decode("latin-1"), headers)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,3 +103,29 @@ def test_a_head_in_single_bytes_costs_in_proportion_to_its_length() -> None:
             searched = len(data)
 
     assert growth(drip, MAX_HEAD // 5) < 2 * FACTOR
+
+
+ALPHABET = st.sampled_from(
+    [b"\n", b"\r", b"\r\n", b" ", b"HTTP/1.1", b"HTTP/1.0", b"200", b"99", b"600", b"a", b":", b"\0"]
+)
+
+
+@given(st.lists(ALPHABET, max_size=12).map(b"".join), st.integers(0, 12))
+def test_the_end_of_a_head_is_that_of_the_grammar(data: bytes, searched: int) -> None:
+    data = b"HTTP/" + data
+    end = re.search(rb"\r?\n\r?\n", data)
+    assert head_length(data) == (end.end() if end else 0)
+    if not end or end.end() > searched:  # an earlier call with `searched` bytes has found none
+        assert head_length(data, min(searched, len(data))) == (end.end() if end else 0)
+
+
+@given(st.lists(ALPHABET, max_size=6).map(b"".join))
+def test_a_status_line_is_that_of_the_grammar(line: bytes) -> None:
+    line = line.replace(b"\n", b"")
+    match = re.fullmatch(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([^\r\n]*))?", line)
+    if match:
+        head = parse_head(line + b"\n\n")
+        assert (head.status, head.reason) == (int(match[1]), (match[2] or b"").decode("latin-1"))
+    elif not line.endswith(b"\r"):  # a carriage return there belongs to the line's end
+        with pytest.raises(ProtocolError):
+            parse_head(line + b"\n\n")
