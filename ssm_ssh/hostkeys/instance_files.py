@@ -37,13 +37,13 @@ def host_keys(api: Api, instance_id: str, *, timeout: float, document: str = "")
     about = "ssm-ssh: read the public host keys"
     if document in ("", SHELL_DOCUMENT):
         output = run_script(api, instance_id, _SCRIPT.replace("MARK", mark), timeout=timeout, comment=about)
-        hint = "Is /etc/ssh there?"
+        hint = "Check that /etc/ssh exists there"
     else:
         from ssm_ssh.remote.script import host_keys_request
 
         data = {"Data": host_keys_request(random)}
         output = run_document(api, instance_id, document, data, timeout=timeout, comment=about)
-        hint = f"Is the document {document} of this version of ssm-ssh? See docs/push-document.md"
+        hint = f"Update the document {document}, which may be an older one: see docs/push-document.md"
     if output.exit_code or f"{mark} done\n" not in output.stdout:
         raise CommandFailed(f"the script that reads the host keys of {instance_id} failed", hint)
     return read(output.stdout, mark)
@@ -56,6 +56,6 @@ def read(output: str, mark: str) -> Shown:
         content, end, _ = piece.partition(f"\n{mark} end\n")
         key = from_line(content.removesuffix("\n").removesuffix("\r")) if end else None
         if key is None:
-            return Shown(frozenset(), "a file of its host keys holds something else")
+            return Shown(frozenset(), "one of its host key files is malformed")
         keys.add(key)
     return Shown(frozenset(keys))

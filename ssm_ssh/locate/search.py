@@ -54,7 +54,7 @@ def find(spots: Sequence[Spot], instance_id: str, connect: Callable[[Spot], Api]
     tried = "; ".join(f"{_named(one)}: {said.get(one, 'no answer in time')}" for one in spots)
     if len(failures) == len(said):
         hint = failures[0].hint if failures else "Try again; check the network and HTTPS_PROXY"
-        raise SsmSshError(f"{instance_id} could not be looked for. Tried {printable(tried, 300)}", hint)
+        raise SsmSshError(f"{instance_id} could not be searched for. Tried {printable(tried, 300)}", hint)
     raise TargetNotConnected(
         f"{instance_id} was not found. Tried {printable(tried, 300)}",
         "Name profile or region in the host name, or add them to the search setting",

@@ -77,10 +77,10 @@ def check_replaceable(seen: Seen) -> None:
     if status is None:
         return
     if status.st_uid != os.geteuid():
-        raise UsageError(f"{seen.target} belongs to another user, so it stays as it is")
+        raise UsageError(f"{seen.target} belongs to another user, so it was not changed")
     if status.st_nlink > 1:
         raise UsageError(
-            f"{seen.target} has a second name (a hard link), which would part from it",
+            f"{seen.target} has a second hard link, which would keep the old content",
             "Make it a symbolic link, or a file of its own",
         )
 
@@ -218,7 +218,9 @@ def _opened(folder: Path) -> Iterator[int]:
 
 
 def _changed(seen: Seen) -> Changed:
-    return Changed(f"{seen.path} was changed by another program meanwhile, so it stays as that left it", "Run it again")
+    return Changed(
+        f"{seen.path} was changed by another program in the meantime, so ssm-ssh did not change it", "Run it again"
+    )
 
 
 def _cannot(seen: Seen, error: OSError) -> StateError:
@@ -226,5 +228,5 @@ def _cannot(seen: Seen, error: OSError) -> StateError:
         return trouble.cannot_use(seen.target, error)
     return StateError(
         f"cannot change {seen.target}: {error.strerror}",
-        "If another tool looks after that file, let it put the line that --dry-run shows there",
+        "If another tool manages that file, let it add the line that --dry-run shows",
     )

@@ -162,7 +162,9 @@ def _change(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, *, dry_r
     first = ssh.ask(effective.STANDARD[0])
     reason = effective.rejected(first)
     if reason and (wanted is not None or not plan.changes):
-        raise UsageError(f"ssh does not accept its configuration as it is, so nothing was changed: {reason}", "Mend it")
+        raise UsageError(
+            f"ssh does not accept its configuration as it is, so nothing was changed: {reason}", "Correct it"
+        )
     if reason:  # what cannot be compared can still be taken away
         return Done(plan, [], 0, None if dry_run else _write(plan))
     before = ssh.ask_all(again) if plan.changes else {}
@@ -207,7 +209,7 @@ def _prove(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, foreign: 
             unsteady = effective.differences(before, ssh.ask_all(foreign, folder / "before"))
             wrong = [one for one in wrong if one.split(":")[0] not in {other.split(":")[0] for other in unsteady}]
         if wrong:
-            raise StateError(f"the change would not leave other hosts as they are, so nothing was changed: {wrong[0]}")
+            raise StateError(f"the change would affect other hosts, so nothing was changed: {wrong[0]}")
         if wanted is None:
             return {}
         alone = folder / "alone"
@@ -247,10 +249,12 @@ def _check_ours(wanted: Managed, reference: dict[str, Outcome], real: dict[str, 
                 raise StateError(f"ssh does not accept the new configuration, so nothing was changed: {reason}")
         names = {alias.name: alias.instance_id for alias in wanted.aliases}
         if meant.value("hostname") != names.get(host, host) or "proxy" not in meant.value("proxycommand"):
-            raise StateError(f"ssh does not take {host} for an instance, so nothing was changed")
+            raise StateError(f"ssh would not treat {host} as an instance, so nothing was changed")
         wrong = effective.unmet(wanted, meant, real[host])
         if wrong:
-            raise StateError(f"ssh would not do what is meant for {host}, so nothing was changed: {', '.join(wrong)}")
+            raise StateError(
+                f"ssh would not apply the intended options to {host}, so nothing was changed: {', '.join(wrong)}"
+            )
 
 
 def _look_again(
@@ -262,15 +266,15 @@ def _look_again(
     if wrong and effective.differences(after, ssh.ask_all(before)):
         wrong = []  # not steady in itself
     if wrong:
-        raise StateError(f"other hosts were not left as they are, so the change was taken back: {wrong[0]}")
+        raise StateError(f"the change affected other hosts, so it was reverted: {wrong[0]}")
     if wanted is not None and reference:
         real = ssh.ask_all(reference)
         for host, meant in reference.items():
             reason = effective.rejected(real[host]) or ", ".join(effective.unmet(wanted, meant, real[host]))
             if reason:
                 raise StateError(
-                    f"ssh did not take up the change, so it was taken back: {host}: {reason}",
-                    "Is there an ssh that reads another configuration first on your PATH?",
+                    f"the change had no effect on ssh, so it was reverted: {host}: {reason}",
+                    "Check whether the first ssh on your PATH reads another configuration",
                 )
 
 

@@ -49,7 +49,7 @@ def notes(place: Place, directives: list[Directive], outcome: Outcome, other: Ou
     path = outcome.value("controlpath")
     if path not in ("", "none") and path == other.value("controlpath"):
         text = f"ControlPath is the same for different instances ({path})"
-        found.append(Note(_origin(place, directives, "controlpath"), text, "Put %C into it", danger=True))
+        found.append(Note(_origin(place, directives, "controlpath"), text, "Use %C in it", danger=True))
     sent = [one for one in outcome.values("sendenv") if one != "LANG" and not one.startswith("LC_")]
     if sent:
         text = f"SendEnv sends {', '.join(sent)} to instances"
@@ -85,12 +85,12 @@ _RULES: tuple[tuple[str, Callable[[str], bool], str, str, bool], ...] = (
     (
         "forwardagent",
         _set_and_not("no"),
-        "your agent is forwarded to instances: whoever is root there can use your keys",
+        "your agent is forwarded to instances: anyone who is root there can use your keys",
         _ONLY_OTHERS,
         True,
     ),
     ("forwardx11", _is("yes"), "X11 is forwarded to instances", _ONLY_OTHERS, True),
-    ("tunnel", _set_and_not("no", "false"), "a network tunnel to instances is asked for", _ONLY_OTHERS, True),
+    ("tunnel", _set_and_not("no", "false"), "a network tunnel to instances is requested", _ONLY_OTHERS, True),
     (
         "hostkeyalias",
         _set_and_not("none"),
@@ -101,11 +101,11 @@ _RULES: tuple[tuple[str, Callable[[str], bool], str, str, bool], ...] = (
     (
         "knownhostscommand",
         _set_and_not("none"),
-        "KnownHostsCommand may vouch for keys of instances beside ssm-ssh",
+        "KnownHostsCommand can vouch for keys of instances, too",
         _ONLY_OTHERS,
         True,
     ),
-    ("port", _set_and_not("22"), "instances are asked for on another port", _ONLY_OTHERS, False),
+    ("port", _set_and_not("22"), "connections to instances use another port", _ONLY_OTHERS, False),
     (
         "remotecommand",
         _set_and_not("none"),
@@ -130,7 +130,7 @@ _RULES: tuple[tuple[str, Callable[[str], bool], str, str, bool], ...] = (
     (
         "pubkeyacceptedalgorithms",
         _no_ed25519,
-        "ssm-ssh's key is of a kind that you do not allow",
+        "ssm-ssh's key is of a type that you do not allow",
         "Add ssh-ed25519 to PubkeyAcceptedAlgorithms",
         False,
     ),
@@ -153,8 +153,8 @@ def _overtaken(place: Place, directives: list[Directive]) -> list[Note]:
             continue
         own = [pattern for pattern in one.section.patterns if pattern.strip("*") not in ("", "!")]
         if any(matches_list(name, own) for name in IDS):
-            text = f"'{one.section.text}' is about instances too; where both set something, ssm-ssh's rules win"
-            found.append(Note(f"{place.shown(one.file)}:{one.line}", text, "Remove it if it did what ssm-ssh does now"))
+            text = f"'{one.section.text}' also matches instances; if both set an option, ssm-ssh's rules win"
+            found.append(Note(f"{place.shown(one.file)}:{one.line}", text, "Remove it if ssm-ssh replaces it"))
     return found
 
 
@@ -173,7 +173,7 @@ def _aliases(place: Place, directives: list[Directive]) -> list[Note]:
             for other in directives
         )
         if _is_id(value) and not includes:
-            text = f"'{one.section.text}' stands for {value}, but ssm-ssh's rules go by the name that is typed"
+            text = f"'{one.section.text}' stands for {value}, but ssm-ssh's rules match the name that is typed"
             advice = f"Add this as the last line of that section: Include ~/.ssh/{place.managed.name}"
             found.append(Note(f"{place.shown(one.file)}:{one.line}", text, advice))
     return found

@@ -50,7 +50,9 @@ def password_home() -> Path:
     try:
         return Path(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError as error:
-        raise UsageError(f"no user has the id {os.getuid()}", "ssh does not work without an entry for you") from error
+        raise UsageError(
+            f"no user has the id {os.getuid()}", "Add an entry for this user to the password database"
+        ) from error
 
 
 def find_place() -> Place:
@@ -66,7 +68,7 @@ def find_place() -> Place:
     ours = password_home()
     if os.environ.get("HOME") and os.path.realpath(home) != os.path.realpath(ours):
         raise UsageError(
-            f"HOME is {home}, but ssh goes by the password database, where your home is {ours}",
+            f"HOME is {home}, but ssh uses the password database, where your home is {ours}",
             f"Under sudo use sudo -H; otherwise run: HOME='{ours}' ssm-ssh ...",
         )
     check_path(str(ours), "your home folder")

@@ -76,8 +76,8 @@ def check_path(path: str, what: str) -> str:
         raise UsageError(f"the path of {what} is not absolute: {path}")
     if _UNSAFE.search(path) or not path.isprintable():
         raise UsageError(
-            f"{what} is at {path!r}, which ssh's configuration cannot name safely",
-            "Its path may hold no quote, $, `, \\, %, !, *, ?, #, =, bracket or control character: move it",
+            f"{what} is at {path!r}, which cannot be quoted safely in ssh's configuration",
+            "Move it to a path without quotes, $, `, \\, %, !, *, ?, #, =, brackets and control characters",
         )
     return path
 
@@ -165,8 +165,8 @@ def render(managed: Managed) -> str:
     )
     made = f"{_MADE}{' '.join(sorted(managed.made))}\n" if managed.made else ""
     return (
-        f"{MARK} ({__version__}), which writes it anew: changes made here are lost.\n"
-        f"# Take it away again with: ssm-ssh setup --remove\n{made}{text}\n"
+        f"{MARK} ({__version__}), which overwrites this file: changes are lost.\n"
+        f"# To remove it, run: ssm-ssh setup --remove\n{made}{text}\n"
     )
 
 

@@ -41,7 +41,7 @@ def cannot_lock(path: Path, error: OSError) -> StateError:
     elsewhere = _elsewhere(path)
     return StateError(
         f"cannot lock {path}: its file system has no locks ({error.strerror})",
-        f"{elsewhere[:1].upper()}{elsewhere[1:]}" if elsewhere else "Move it to a file system that has",
+        f"{elsewhere[:1].upper()}{elsewhere[1:]}" if elsewhere else "Move it to a file system with locks",
     )
 
 

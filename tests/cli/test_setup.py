@@ -98,7 +98,7 @@ def test_what_ssh_rejects_is_said_in_one_line(home: Home) -> None:
 
 def test_a_home_that_is_not_the_users_own_is_refused(home: Home) -> None:
     said = home.run("setup", expect=2, SSM_SSH_LAB="")
-    assert "ssh goes by the password database" in said
+    assert "ssh uses the password database" in said
     assert home.contents() == {}
 
 

@@ -72,7 +72,7 @@ def test_found_nowhere_says_where_it_was_looked_for(fleet: Fleet, connect: Calla
     fleet.answers["DescribeInstanceInformation"] = fleet.answers["GetConnectionStatus"] = deny
     with pytest.raises(TargetNotConnected) as error:
         find([SPOTS[0], SPOTS[4], Spot("gone", "eu-west-1")], WEB, connect)
-    with pytest.raises(SsmSshError, match=f"{WEB} could not be looked for. Tried dev in us-east-1") as unasked:
+    with pytest.raises(SsmSshError, match=f"{WEB} could not be searched for. Tried dev in us-east-1") as unasked:
         find([SPOTS[4], Spot("gone", "eu-west-1")], WEB, connect)
     assert not isinstance(unasked.value, TargetNotConnected)
     said = error.value.message
@@ -88,7 +88,7 @@ def test_patience_ends(fleet: Fleet, connect: Callable[[Spot], Api], monkeypatch
     monkeypatch.setattr(search, "_PATIENCE", 0.2)
     try:
         with pytest.raises(
-            SsmSshError, match=r"could not be looked for. Tried prod in eu-west-1: .*; prod in us-east-1: "
+            SsmSshError, match=r"could not be searched for. Tried prod in eu-west-1: .*; prod in us-east-1: "
         ):
             find(SPOTS[:2], WEB, connect)
     finally:

@@ -225,7 +225,7 @@ def test_aliases_stay_and_never_take_a_name_of_the_users(home: Home) -> None:
     install.set_up(home.place, home.ssh, with_alias("web-1"))
     set_up(home)
     assert home.ssh.ask("web-1").value("hostname") == IDS[0]
-    with pytest.raises(StateError, match=r"other hosts as they are.*web"):
+    with pytest.raises(StateError, match=r"would affect other hosts.*web"):
         install.set_up(home.place, home.ssh, with_alias("web"))
     assert home.ssh.ask("web").value("user") == "me"
     assert home.ssh.ask("web-1").value("hostname") == IDS[0]
@@ -270,7 +270,7 @@ def lying_ssh(home: Home, script: str) -> Ssh:
 def test_what_turns_out_otherwise_is_rolled_back(home: Home, script: str) -> None:
     home.write(b"Host web\n  User me\nHost github.com\n  User git\n", 0o640)
     there = 'if grep -q ssm-ssh.config "$HOME/.ssh/config"; then there=true; else there=false; fi\n'
-    with pytest.raises(StateError, match="taken back"):
+    with pytest.raises(StateError, match="reverted"):
         set_up(home, ssh=lying_ssh(home, there + script))
     assert home.contents() == {"config": b"Host web\n  User me\nHost github.com\n  User git\n"}
     assert stat.S_IMODE(home.config.stat().st_mode) == 0o640
@@ -304,8 +304,8 @@ def told(home: Home, content: str) -> str:
 
 def test_rules_of_the_users_are_named_with_file_and_line(home: Home) -> None:
     said = told(home, "# c\nHost i-*\n  ProxyCommand old %h\nMatch host mi-*\n  User x\nHost *\n  User y\n")
-    assert "~/.ssh/config:2: 'Host i-*' is about instances too" in said
-    assert "~/.ssh/config:4: 'Match host mi-*' is about instances too" in said
+    assert "~/.ssh/config:2: 'Host i-*' also matches instances" in said
+    assert "~/.ssh/config:4: 'Match host mi-*' also matches instances" in said
     assert "~/.ssh/config:6" not in said
 
 

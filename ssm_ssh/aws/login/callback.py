@@ -33,12 +33,12 @@ class Callback:
     """Listens on 127.0.0.1 from its creation on; a context manager that stops it."""
 
     def __init__(self, port: int = 0) -> None:
-        """`port`: 0 for any. Raises UsageError where it cannot be had."""
+        """`port`: 0 for any. Raises UsageError where it cannot be used."""
         try:
             self._listener = socket.create_server(("127.0.0.1", port))
         except OSError as error:
             raise UsageError(
-                f"port {port} on 127.0.0.1 cannot be had for the browser's answer: {error.strerror}",
+                f"cannot listen on port {port} of 127.0.0.1 for the browser's answer: {error.strerror}",
                 "Choose another with --port, or use --no-browser",
             ) from None
         self._listener.setblocking(False)
@@ -69,8 +69,8 @@ class Callback:
                 elif (code := self._read(key.fileobj, secrets)) is not None:  # type: ignore[arg-type]
                     return code
         raise CredentialsError(
-            f"the browser brought no answer within {patience / 60:.0f} minutes",
-            "Log in again; where the browser is on another computer, with --no-browser",
+            f"the browser sent no answer within {patience / 60:.0f} minutes",
+            "Log in again; if the browser is on another computer, use --no-browser",
         )
 
     def _accept(self) -> None:
@@ -104,14 +104,14 @@ class Callback:
         try:
             code = code_of_callback(rest.rpartition(" ")[0], secrets) if method == "GET" else None
         except CredentialsError:
-            self._say(sock, "403 Forbidden", "Not logged in", "The access was denied. This page can be closed.")
+            self._say(sock, "403 Forbidden", "Not logged in", "Access was denied. You can close this page.")
             raise
         except ValueError:  # a target that is no URL
             code = None
         if code is None:
             self._say(sock, "404 Not Found", "Nothing here", "This address belongs to a login of ssm-ssh.")
             return None
-        self._say(sock, "200 OK", "Logged in", "This page can be closed. ssm-ssh goes on in the terminal.")
+        self._say(sock, "200 OK", "Logged in", "You can close this page. ssm-ssh continues in the terminal.")
         return code
 
     def _say(self, sock: socket.socket, status: str, title: str, text: str) -> None:

@@ -54,7 +54,7 @@ def _open(path: Path) -> Iterator[Folder]:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise StateError(
-            f"the login cannot be kept in {path}: {error.strerror}", "Check that folder, its owner and the disk"
+            f"cannot store the login in {path}: {error.strerror}", "Check that folder, its owner and the disk"
         ) from error
     with Folder(path, fd) as folder:
         status = os.fstat(fd)

@@ -82,7 +82,7 @@ class SignIn:
         session = _subject(cache.text_in(reply.values, "idToken"))
         if session != self._login.session:
             raise CredentialsError(
-                f"you signed in as {printable(session, 200)}, but profile '{self._login.profile}' is that of "
+                f"you signed in as {printable(session, 200)}, but profile '{self._login.profile}' belongs to "
                 f"{printable(self._login.session, 200)}",
                 "Sign in as the latter, or set login_session in ~/.aws/config to the former",
             )
@@ -106,7 +106,8 @@ class SignIn:
             return CredentialsError("the code of the sign-in has expired", "Log in again, and finish within minutes")
         if reply.code == "INSUFFICIENT_PERMISSIONS":
             return CredentialsError(
-                "the sign-in is not allowed to get keys", "Ask for signin:AuthorizeOAuth2Access and CreateOAuth2Token"
+                "the sign-in is not allowed to get credentials",
+                "Ask for signin:AuthorizeOAuth2Access and CreateOAuth2Token",
             )
         reason = f": {reply.description}" if reply.description else ""
         return CredentialsError(

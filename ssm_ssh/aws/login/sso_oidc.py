@@ -192,7 +192,7 @@ class SsoOidc:
             return CredentialsError("the login was denied in the browser", "Log in again and allow the access")
         if reply.code in _UNKNOWN_CLIENT and operation == "CreateToken":
             return CredentialsError(
-                "IAM Identity Center does not know this client any more", "Log in again with --new-registration"
+                "IAM Identity Center no longer knows this client", "Log in again with --new-registration"
             )
         reason = f": {reply.description}" if reply.description else ""
         return CredentialsError(

@@ -114,5 +114,5 @@ def test_no_answer_in_time(callback: Callback) -> None:
 
 
 def test_a_port_that_is_taken(callback: Callback) -> None:
-    with pytest.raises(UsageError, match="cannot be had"):
+    with pytest.raises(UsageError, match="cannot listen on port"):
         Callback(address(callback)[1])
