@@ -2,7 +2,7 @@
 
 The link does not know what the session is for. Bytes go in through `channel.send`; `receive` yields output and the
 channel's other events. `collect` and `try_again` report the error that ends it, `look` what is not acknowledged.
-A lost connection is a NetworkError of `receive`, `pump` or `look`; the loop answers with `lost`.
+A lost connection is a NetworkError of `receive` or `look`; the loop answers with `lost`.
 """
 
 from __future__ import annotations
@@ -183,20 +183,21 @@ class Link:
         """Return the output that has arrived, and the other events. Raises NetworkError, ProtocolError."""
         output: list[bytes] = []
         events: list[Event] = []
-        if self.socket is not None:
-            frames = self.socket.receive()
-            self._keepalive.heard(now)
-            receive = self.channel.receive
-            for frame in frames:
-                for event in receive(frame, now):
-                    if isinstance(event, Output):
-                        output.append(event.data)
-                    else:
-                        events.append(event)
+        if self.socket is None:
+            return b"", events
+        frames = self.socket.receive()
+        self._keepalive.heard(now)
+        receive = self.channel.receive
+        for frame in frames:
+            for event in receive(frame, now):
+                if isinstance(event, Output):
+                    output.append(event.data)
+                else:
+                    events.append(event)
         return b"".join(output), events
 
     def pump(self, now: float) -> None:
-        """Send what is due, as far as the transport takes it. Raises NetworkError."""
+        """Send what is due, as far as the transport takes it. A broken connection shows in `receive`."""
         socket = self.socket
         if socket is None:
             return

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from ssm_ssh.channel.events import Event
     from ssm_ssh.log import Log
-    from ssm_ssh.relay.environment import Clock, PollSet, Tasks
+    from ssm_ssh.relay.environment import Clock, PollSet, Socket, Tasks
     from ssm_ssh.relay.handler import Handler
     from ssm_ssh.relay.link import Link
 
@@ -136,13 +136,15 @@ class Relay:
             self._on_wakeup(now)
         if self.state is not CLOSING:
             self._handler.on_ready(ready, now)
-        if link.socket is not None and (mask := ready.get(link.socket.fileno(), 0)):
-            self._on_socket(mask, now)
-        self._pump(now)  # before the timers, because a keystroke waits for it
+        socket = link.socket
+        if socket is not None and (mask := ready.get(socket.fileno(), 0)):
+            self._on_socket(socket, mask, now)
+        if self.state is not LINGERING:
+            link.pump(now)  # before the timers, because a keystroke waits for it
         state = self.state
         self._on_time(now)
-        if self.state is not state:
-            self._pump(now)
+        if self.state is not state and self.state is not LINGERING:
+            link.pump(now)
 
     def _wait(self) -> dict[int, int]:
         poller, socket, closing = self._poller, self.link.socket, self.state is CLOSING
@@ -188,11 +190,11 @@ class Relay:
         elif link.socket is not None and not was_online:
             self._go(CONNECTED)
 
-    def _on_socket(self, mask: int, now: float) -> None:
+    def _on_socket(self, socket: Socket, mask: int, now: float) -> None:
         link = self.link
         try:
-            if mask & WRITE and link.socket is not None:
-                link.socket.flush()
+            if mask & WRITE:
+                socket.flush()
             if mask & ~WRITE:
                 output, events = link.receive(now)
                 for event in events:
@@ -250,14 +252,6 @@ class Relay:
             return
         if verdict:
             self._handler.on_unanswered(verdict, now)
-
-    def _pump(self, now: float) -> None:
-        if self.link.socket is None or self.state is LINGERING:
-            return
-        try:
-            self.link.pump(now)
-        except NetworkError as error:
-            self._lost(error, now)
 
     # --- ends ---------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 # Seconds for what is still unsent, with the flag that ends the session.
 FLUSH = 0.4
 # Seconds for all of it, where there is a session. While AWS is in reach, the call is waited for: a session that is
-# left behind lives on for twenty minutes, and no client waits for this process any more. Else there is little hope.
+# left behind lives on for twenty minutes, and no client waits for this process any more. After a failure without a
+# connection since, there is little hope.
 END, END_IN_REACH = 2.0, 12.0
 # Seconds between the end of the call's own time and ours.
 _SPARE = 0.2
@@ -49,7 +50,8 @@ class Shutdown:
             return not self._link.opening or elapsed >= END_OPENING
         connected = self._link.socket is not None
         if not connected or channel.drained or elapsed >= FLUSH:
-            self._limit = END_IN_REACH if connected else END
+            in_reach = connected or self._link.last_error is None
+            self._limit = END_IN_REACH if in_reach else END
             self._since = max(self._since, now - FLUSH)
             patience = self._since + self._limit - _SPARE - now
             self._terminating = self._tasks.start(lambda: session.terminate(patience))

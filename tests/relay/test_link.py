@@ -15,8 +15,9 @@ from tests.relay.virtual import Gateway, QuietLog, VirtualWorld, make_channel
 class Connection:
     """What the loop holds; `turn` does what a turn of it does with the link."""
 
-    def __init__(self) -> None:
-        self.world = VirtualWorld()
+    def __init__(self, delay: float = 0.05) -> None:
+        self.world = VirtualWorld(lambda: delay)
+        self.log = QuietLog()
         self.gateway = Gateway(self.world, lambda: Agent(self.world))
         self.link = Link(
             self.gateway.start,
@@ -24,7 +25,7 @@ class Connection:
             clock=self.world,
             tasks=self.world,
             poller=self.world,
-            log=QuietLog(),  # type: ignore[arg-type]
+            log=self.log,  # type: ignore[arg-type]
             random=lambda: 0.5,
             resume_limit=900.0,
         )
