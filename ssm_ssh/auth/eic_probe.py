@@ -1,10 +1,9 @@
-"""Finding out whether EC2 Instance Connect lets in, by logging in: a program of its own, after a connection has ended.
+"""Probing whether EC2 Instance Connect is effective on an instance: a separate program, run after a connection ended.
 
-A connection that looks as if sshd had refused our key proves nothing: the user may not exist there. So ssh itself logs
-in once more, by EC2 Instance Connect alone, runs nothing, and is ended as soon as it is in. Where it is refused, so
-must be one who has got in there before, or the user that the platform's images come with, before it is noted that EC2
-Instance Connect does not work on that instance; then the next connection takes the other way. A refused first user
-alone says nothing about it.
+A connection after which sshd seems to have refused the key proves nothing: the user may not exist there. So ssh logs in
+once more, by EC2 Instance Connect only, runs nothing, and is ended once it is authenticated. If that user is refused, a
+second user is tried: one with an earlier login there, or the default user of the platform's images. Only if both are
+refused is EC2 Instance Connect recorded as ineffective on the instance, and the next connection uses Run Command.
 
 `python -I -m ssm_ssh.auth.eic_probe` reads one line of JSON from stdin: see `start`.
 """
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
     from ssm_ssh.aws.config.settings import AwsSettings
     from ssm_ssh.target import Target
 
-# Set for the programs that a probe starts, whose end is not to be looked into again.
+# Set in the environment of the programs that a probe starts, so that they start no further probe.
 MARK = "SSM_SSH_PROBE"
-IN, REFUSED, UNKNOWN = "in", "refused", "unknown"
-# Seconds that one attempt may take.
+ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
+# Seconds per attempt.
 _LIMIT = 90.0
 
 
@@ -61,11 +60,11 @@ def start(target: Target, user: str, *, host: str, port: int, settings: AwsSetti
     if child.stdin is not None:
         child.stdin.write(json.dumps(question).encode() + b"\n")
         child.stdin.close()
-    child.returncode = 0  # nobody waits for it
+    child.returncode = 0  # the probe is not waited for
 
 
 def main() -> None:
-    """Probe what stdin asks for; what was found is in the memory of ways."""
+    """Run the probe that stdin describes; its result goes into the push journal."""
     try:
         question = json.loads(sys.stdin.readline())
         known = history.recall(question["instance"])
@@ -76,16 +75,16 @@ def main() -> None:
             known.logins if known is not None else (),
         )
     except (SsmSshError, OSError, ValueError, KeyError):
-        pass  # nobody is there to be told, and nothing has been noted
+        pass  # there is no user to tell, and nothing was recorded
 
 
 def probe(
     question: Mapping[str, Any], log_in: Callable[[str], str], usual: Callable[[], str], logins: Sequence[str] = ()
 ) -> None:
-    """Find out and note it. Raises StateError.
+    """Probe, and record the result. Raises StateError.
 
-    `log_in` tries as a user, `usual` names the platform's user, `logins` are those who have got in before, the latest
-    last: only they are known to exist, and what the usual one meets counts for less.
+    `log_in` tries a user, `usual` returns the platform's default user, and `logins` are users with earlier logins, the
+    latest last. Only those are known to exist, so the result for the default user counts for less.
     """
     instance, user = question["instance"], question["user"]
     if not push_journal.may_probe(instance, user, time.time()):
@@ -94,15 +93,15 @@ def probe(
     if outcome == REFUSED and user not in logins:
         other = logins[-1] if logins else usual()
         if not other:
-            return  # it may be the user as well, and there is nobody to compare with
+            return  # the user may not exist, and there is no other user to try
         if other != user:
             outcome = log_in(other)
     if outcome != UNKNOWN:
-        push_journal.learn(instance, time.time(), effective=outcome == IN, certain=bool(logins))
+        push_journal.learn(instance, time.time(), effective=outcome == ACCEPTED, certain=bool(logins))
 
 
 def usual_user(question: Mapping[str, Any]) -> str:
-    """Return the user that the instance's platform comes with, "" where that is not known."""
+    """Return the default user of the instance's platform, "" if it is unknown."""
     known = history.recall(question["instance"])
     if known is not None and known.user:
         return known.user
@@ -146,10 +145,10 @@ def command(question: Mapping[str, Any], user: str) -> list[str]:
 
 
 def attempt(argv: list[str]) -> str:
-    """Run an ssh that is to log in; it is ended as soon as it is in. Returns IN, REFUSED or UNKNOWN.
+    """Run an ssh that logs in, and end it once it is authenticated. Returns ACCEPTED, REFUSED or UNKNOWN.
 
-    A server that would take the key counts as IN, whatever keeps ssh from using it (the file's mode); and it has
-    refused only what it was offered. The texts are those of OpenSSH's sshconnect2.c.
+    A server that would accept the key counts as ACCEPTED even if ssh cannot use it (the mode of the file), and only a
+    key that was offered counts as REFUSED. The texts are those of OpenSSH's sshconnect2.c.
     """
     from threading import Timer
 
@@ -163,10 +162,10 @@ def attempt(argv: list[str]) -> str:
             for line in ssh.stderr or ():
                 offered |= "Offering public key: " in line
                 if line.startswith("Authenticated to "):
-                    outcome = IN
+                    outcome = ACCEPTED
                     ssh.terminate()  # its proxy ends the session
                 elif "Server accepts key: " in line:
-                    outcome = IN
+                    outcome = ACCEPTED
                 elif "Permission denied (" in line and offered and outcome == UNKNOWN:
                     outcome = REFUSED
         finally:

@@ -1,13 +1,13 @@
-"""The two ways in: EC2 Instance Connect, and a script by Run Command; which of them, and what an error of one means.
+"""Pushing a public key to an instance: the methods, which one is used, and what an error of one means for the other.
 
-    auto          EC2 Instance Connect for i-..., Run Command for mi-... and wherever the former cannot serve,
-                  or cannot be reached while Systems Manager can
-    eic           EC2 Instance Connect or nothing
-    send-command  Run Command or nothing
-    none          nothing: the key is there already
+    auto          EC2 Instance Connect for i-..., Run Command for mi-... and wherever EC2 Instance Connect cannot be
+                  used, or cannot be reached while Systems Manager can
+    eic           EC2 Instance Connect only
+    send-command  Run Command only
+    none          nothing: the key is on the instance already
 
-Run Command is root on the instance. So what somebody may not do by EC2 Instance Connect is never done by it instead,
-unless the settings say so.
+Run Command is root on the instance. So a push that EC2 Instance Connect denies is never made by Run Command instead,
+unless the settings allow it.
 """
 
 from __future__ import annotations
@@ -44,26 +44,27 @@ if TYPE_CHECKING:
     from ssm_ssh.target import Target
 
 AUTO, EIC, COMMAND, NONE = "auto", "eic", "send-command", "none"
-WAYS = (AUTO, EIC, COMMAND, NONE)
-# Seconds that EC2 Instance Connect's keys live:
+METHODS = (AUTO, EIC, COMMAND, NONE)
+# Seconds for which EC2 Instance Connect's keys are accepted:
 # https://docs.aws.amazon.com/ec2-instance-connect/latest/APIReference/API_SendSSHPublicKey.html
 EIC_LIFETIME = 60.0
 # Seconds. A command takes one to three, seldom three quarters of a minute; sshd waits two minutes for a login.
 _COMMAND_LIMIT = 90.0
-_HEARD_LATE = 5.0
-# Seconds for the question whether Systems Manager answers at all.
+# Seconds. Run Command reports the end of a command up to this late.
+_REPORT_DELAY = 5.0
+# Seconds for the call that tests whether Systems Manager answers.
 _SSM_LIMIT = 10.0
-# EC2 Instance Connect's errors (without their suffix) that say that it cannot serve here, whoever asks.
+# The errors of EC2 Instance Connect (without their suffix) that say that it cannot be used here by any caller.
 _CANNOT = frozenset(
     {"EC2InstanceUnavailable", "EC2InstanceTypeInvalid", "InvalidArgs", "Validation", "Unsupported"}
     | {"UnsupportedOperation", "UnknownOperation", "InvalidAction"}
 )
 
 
-class Wish(NamedTuple):
-    """How the user wants keys pushed: see `Settings` of the names `push`, `push_document`, `push_after_denied`."""
+class PushPolicy(NamedTuple):
+    """How the user wants keys to be pushed: the settings `push`, `push_document` and `push_after_denied`."""
 
-    way: str = AUTO
+    method: str = AUTO
     document: str = SHELL_DOCUMENT
     after_denied: bool = False
     lifetime: int = script.LIFETIME
@@ -74,24 +75,24 @@ def authorize(
     target: Target,
     user: str,
     key: UserKey,
-    wish: Wish,
+    policy: PushPolicy,
     *,
     log: Log,
     clock: Callable[[], float] = time.time,
 ) -> Pushed | None:
     """Have `target` accept `key` of `user` for about a minute, or share another process's push; None for no push.
 
-    Blocks. Raises what the way's calls raise, and KeyRefused where the instance itself does not take the key.
+    Blocks. Raises what the method's calls raise, and KeyRefused if the instance refuses the key.
     """
-    if wish.way == NONE:
+    if policy.method == NONE:
         return None
     caller = api()
-    known = push_journal.ineffective(target.instance_id, clock()) if wish.way == AUTO else None
-    # What EC2 Instance Connect took before it was known to be in vain is of no use to anybody.
-    whom = (credential_source(caller.settings), caller.settings.region)
-    about = repr((target.instance_id, user, key.line, whom, wish, known is not None))
-    lifetime = min(EIC_LIFETIME, wish.lifetime)
-    push = _Push(caller, target, user, key, wish, known=known, log=log, clock=clock)
+    known = push_journal.ineffective(target.instance_id, clock()) if policy.method == AUTO else None
+    # A push by EC2 Instance Connect from before it was known to be ineffective is not shared.
+    caller_identity = (credential_source(caller.settings), caller.settings.region)
+    about = repr((target.instance_id, user, key.line, caller_identity, policy, known is not None))
+    lifetime = min(EIC_LIFETIME, policy.lifetime)
+    push = _Push(caller, target, user, key, policy, known=known, log=log, clock=clock)
     return share(about, lifetime, push.run, clock=clock)
 
 
@@ -104,7 +105,7 @@ class _Push:
         target: Target,
         user: str,
         key: UserKey,
-        wish: Wish,
+        policy: PushPolicy,
         *,
         known: push_journal.Ineffective | None,
         log: Log,
@@ -114,15 +115,15 @@ class _Push:
         self._target = target
         self._user = user
         self._key = key
-        self._wish = wish
+        self._policy = policy
         self._known = known
         self._log = log
         self._clock = clock
 
     def run(self) -> Pushed:
-        if self._wish.way == COMMAND:
+        if self._policy.method == COMMAND:
             return self._by_command("")
-        if self._wish.way == EIC:
+        if self._policy.method == EIC:
             return self._by_eic()
         if self._target.hybrid:
             self._log.info("EC2 Instance Connect does not know managed nodes (mi-): send-command")
@@ -130,27 +131,27 @@ class _Push:
         known = self._known
         if known is not None:
             why = (
-                f"EC2 Instance Connect took the key for {self._target.instance_id} on {_day(known.since)}, but sshd "
-                "there did not (ec2-instance-connect missing, or SELinux)"
+                f"EC2 Instance Connect accepted the key for {self._target.instance_id} on {_day(known.since)}, but "
+                "sshd there did not (ec2-instance-connect missing, or SELinux)"
             )
             try:
                 return self._by_command(f"{why}: using send-command until {_day(known.until)}")
-            except AccessDenied as error:  # the lesser right is not asked for in vain: it may work by now
+            except AccessDenied as error:  # EC2 Instance Connect needs fewer rights, and may work by now
                 if self._unfit():
                     raise
                 self._log.info(error.sentence())
                 pushed = self._by_eic()
-                return pushed._replace(notice=f"{why}; trying it again, for send-command is denied")
+                return pushed._replace(notice=f"{why}; trying it again, since send-command is denied")
         reason = self._unfit()
         if reason:
-            return self._by_command(f"EC2 Instance Connect cannot serve here ({reason}): using send-command")
-        # A person may be asked for a code or a login here, which has its own time.
+            return self._by_command(f"EC2 Instance Connect cannot be used here ({reason}): using send-command")
+        # The user may be asked for a code or a login, which has its own time limit.
         self._api.credentials.get()
         attempt = Attempt(self._by_eic, self._ssm_answers)
         try:
             by_eic = attempt.run()
         except AccessDenied as error:
-            if not self._wish.after_denied:
+            if not self._policy.after_denied:
                 raise
             self._log.info(error.sentence())
             return self._by_command(f"{error.message}: using send-command, as the settings allow")
@@ -160,11 +161,11 @@ class _Push:
             if not _cannot(error):
                 raise
             self._log.info(error.sentence())
-            return self._by_command(f"EC2 Instance Connect cannot serve here ({error.code}): using send-command")
+            return self._by_command(f"EC2 Instance Connect cannot be used here ({error.code}): using send-command")
         return by_eic or self._without_eic(attempt)
 
     def _without_eic(self, attempt: Attempt[Pushed]) -> Pushed:
-        """Push by command, for EC2 Instance Connect cannot be reached. What it answers meanwhile still counts."""
+        """Push by Run Command, as EC2 Instance Connect cannot be reached; a late answer from it still counts."""
         self._log.info(f"EC2 Instance Connect cannot be reached, and Systems Manager can: {attempt.why}")
         why = f"EC2 Instance Connect cannot be reached ({attempt.why}): using send-command"
         try:
@@ -174,11 +175,11 @@ class _Push:
                 return late
             raise
         finally:
-            if isinstance(attempt.error, AccessDenied) and not self._wish.after_denied:
+            if isinstance(attempt.error, AccessDenied) and not self._policy.after_denied:
                 raise attempt.error
 
     def _ssm_answers(self) -> bool:
-        """Return whether AWS answers a call of Systems Manager, be it with an error."""
+        """Return whether AWS answers a call of Systems Manager, even with an error."""
         instance = self._target.instance_id
         deadline = time.monotonic() + _SSM_LIMIT
         try:
@@ -190,9 +191,9 @@ class _Push:
         return True
 
     def _unfit(self) -> str:
-        """Return why EC2 Instance Connect would refuse the request, "" where it would not."""
+        """Return why EC2 Instance Connect would refuse the request, "" if it would not."""
         if not self._key.for_eic:
-            return f"it takes RSA and Ed25519 keys, not {self._key.kind}"
+            return f"it accepts RSA and Ed25519 keys, not {self._key.kind}"
         try:
             push_payload(self._target, self._user, self._key.line)
         except UsageError as error:
@@ -203,19 +204,19 @@ class _Push:
         began = self._clock()
         if not self._key.for_eic:
             raise UsageError(
-                f"EC2 Instance Connect takes RSA and Ed25519 keys, not {self._key.kind}",
+                f"EC2 Instance Connect accepts RSA and Ed25519 keys, not {self._key.kind}",
                 'Use another key, or send-command: push = "auto" in the settings',
             )
         try:
             push_key(self._api, self._target, self._user, self._key.line, reached=reached)
         except AccessDenied as error:
-            # Ahead of whom to ask: it may need nobody's help, and what a line has too much is cut from its end.
-            setting = 'push = "send-command"' + (' or push_after_denied = "yes"' if self._wish.way == AUTO else "")
+            # Before whom to ask: the user may not need help, and a line that is too long is cut at its end.
+            setting = 'push = "send-command"' + (' or push_after_denied = "yes"' if self._policy.method == AUTO else "")
             hint = f"Run Command instead, if you may: {setting} in ssm-ssh's settings. Else: {error.hint}"
             raise AccessDenied(
                 error.message, hint, code=error.code, operation=error.operation, status=error.status
             ) from error
-        self._log.debug("EC2 Instance Connect has taken the key")
+        self._log.debug("EC2 Instance Connect has accepted the key")
         return Pushed(EIC, began + EIC_LIFETIME)
 
     def _by_command(self, notice: str) -> Pushed:
@@ -226,27 +227,27 @@ class _Push:
             self._user,
             self._key.line,
             entry_id,
-            lifetime=self._wish.lifetime,
+            lifetime=self._policy.lifetime,
             needs_expiry=not self._key.ours,
         )
-        # Before it is sent, for we may be ended while it runs.
-        entry = push_journal.Entry(entry_id, self._target.instance_id, self._user, began + self._wish.lifetime)
+        # Before the command is sent, since this process may be ended while it runs.
+        entry = push_journal.Entry(entry_id, self._target.instance_id, self._user, began + self._policy.lifetime)
         self._note(lambda: push_journal.expected(entry._replace(expires=entry.expires + _COMMAND_LIMIT, heard=False)))
         try:
-            done = send(self._api, self._target, self._user, data, self._wish)
+            done = send(self._api, self._target, self._user, data, self._policy)
         except SsmSshError as error:
-            if _in_vain(error):
+            if _surely_failed(error):
                 self._note(lambda: push_journal.never_placed(entry_id))
-            if notice:  # else nobody knows why it was tried
+            if notice:  # which says why Run Command was used
                 error.message = f"{notice}; {error.message}"
             raise
-        notes = [f"{self._target.instance_id} says: {note}" for note in done.notes]
+        notes = [f"{self._target.instance_id} reports: {note}" for note in done.notes]
         for note in notes:
             self._log.info(note)
-        self._log.info(f"send-command has put entry {entry_id} in place, sshd {done.sshd}")
-        # A command may have waited long before it ran, and is heard of seconds after it has ended.
+        self._log.info(f"send-command has written entry {entry_id}, sshd {done.sshd}")
+        # A command may have waited before it ran, and its end is reported seconds late.
         now = self._clock()
-        until = now - min(now - began, _HEARD_LATE) + self._wish.lifetime
+        until = now - min(now - began, _REPORT_DELAY) + self._policy.lifetime
         self._note(lambda: push_journal.placed(entry._replace(expires=until), now))
         return Pushed(COMMAND, until, ". ".join([part for part in (notice, *notes) if part]))
 
@@ -254,30 +255,30 @@ class _Push:
         try:
             change()
         except StateError as error:
-            self._log.info(f"not noted: {error.sentence()}")
+            self._log.info(f"the push is not recorded: {error.sentence()}")
 
 
-def send(api: Api, target: Target, user: str, data: str, wish: Wish) -> script.Placed:
-    """Run the script with `data` on `target`, as AWS-RunShellScript or as the document that holds it."""
-    about = f"ssm-ssh: a public key for {user}, for {wish.lifetime} seconds"
-    if wish.document == SHELL_DOCUMENT:
+def send(api: Api, target: Target, user: str, data: str, policy: PushPolicy) -> script.Placed:
+    """Run the script with `data` on `target`, by AWS-RunShellScript or by the document that contains it."""
+    about = f"ssm-ssh: a public key for {user}, for {policy.lifetime} seconds"
+    if policy.document == SHELL_DOCUMENT:
         output = run_script(api, target.instance_id, script.script(data), timeout=_COMMAND_LIMIT, comment=about)
     else:
         output = run_document(
-            api, target.instance_id, wish.document, {"Data": data}, timeout=_COMMAND_LIMIT, comment=about
+            api, target.instance_id, policy.document, {"Data": data}, timeout=_COMMAND_LIMIT, comment=about
         )
     return script.result(output.stdout, output.stderr, target.instance_id)
 
 
-def sweep(api: Api, target: Target, user: str, wish: Wish, *, clock: Callable[[], float] = time.time) -> None:
-    """Take every expired entry of ours out of the account's file, by Run Command, and note that. Raises as a push."""
+def sweep(api: Api, target: Target, user: str, policy: PushPolicy, *, clock: Callable[[], float] = time.time) -> None:
+    """Remove expired entries of ssm-ssh from the account's file by Run Command, and record that. Raises as a push."""
     data = script.request("sweep", user, f"ssh-none {'A' * 40}", "0" * 16)
-    send(api, target, user, data, wish)
+    send(api, target, user, data, policy)
     push_journal.swept(target.instance_id, user, clock())
 
 
-def _in_vain(error: SsmSshError) -> bool:
-    """Whether it is certain that a command that failed with `error` has put nothing in place."""
+def _surely_failed(error: SsmSshError) -> bool:
+    """Return whether a command that failed with `error` has certainly written no entry."""
     if isinstance(error, KeyRefused):
         return error.code != "unknown"
     if isinstance(error, AwsError):

@@ -1,7 +1,7 @@
-"""One push for all connections that begin together to one account with one key: the first pushes, the others share it.
+"""One push for all connections that start together to one account with one key: the first pushes, the others share it.
 
-A file in the state folder holds what the last pushes led to, and one byte of a lock file stands for each account. What
-the first one's push fails with, the others that waited for it fail with too, instead of asking one after the other.
+A state file holds the results of the last pushes, and one byte of a lock file represents each account. When the push
+fails, the connections that waited for it fail with the same error, instead of trying one after the other.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ NAME = "pushes.json"
 _STORE = JsonStore(NAME, most=2000)
 _PUSHES = "pushes"
 _TURNS = "pushes.turns"
-# Seconds. A push is shared while most of its time is left, for a connection may take a while to log in.
+# The part of its lifetime for which a push is shared: a connection may take a while to log in.
 _SHARED_FOR = 0.4
-# Who pushes may wait for the longest of commands; whoever waits for him waits a little longer, then goes ahead.
+# Seconds to wait for another process's push: a little longer than the longest command. Then a process pushes itself.
 _PATIENCE = 100.0
+# Seconds for which a result is kept.
 _KEPT = 300.0
 
 
 class Pushed(NamedTuple):
-    """A key that an instance accepts: by which way, until when (epoch seconds), and what to tell the user."""
+    """A key that an instance accepts: by which method, until when (epoch seconds), and what to tell the user."""
 
-    way: str
+    method: str
     until: float
     notice: str = ""
 
@@ -41,9 +42,9 @@ class Pushed(NamedTuple):
 def share(about: str, lifetime: float, push: Callable[[], Pushed], *, clock: Callable[[], float] = time.time) -> Pushed:
     """Return what `push` returns, or what another process's push for the same `about` has just returned.
 
-    `about` names everything that matters: account, key, way and whose credentials; it is stored hashed. `lifetime` is
-    how long (seconds) a pushed key is accepted. Raises what either push raised. Where our folder cannot be used,
-    pushes are not shared.
+    `about` names everything that matters: account, key, method and credentials; it is stored hashed. `lifetime` is
+    how long (seconds) a pushed key is accepted. Raises what either push raised. Where the state folder cannot be
+    used, pushes are not shared.
     """
     from hashlib import sha256
 
@@ -55,17 +56,17 @@ def share(about: str, lifetime: float, push: Callable[[], Pushed], *, clock: Cal
     except StateError:
         return push()
     try:
-        found = _recall(name, began, lifetime, clock())
-        if isinstance(found, SsmSshError):
-            raise found
-        if found is not None:
-            return found
+        shared = _recall(name, began, lifetime, clock())
+        if isinstance(shared, SsmSshError):
+            raise shared
+        if shared is not None:
+            return shared
         try:
             pushed = push()
         except SsmSshError as error:
             _note(name, clock(), _to_json(error))
             raise
-        _note(name, clock(), {"way": pushed.way, "until": pushed.until, "notice": pushed.notice})
+        _note(name, clock(), {"way": pushed.method, "until": pushed.until, "notice": pushed.notice})
         return pushed
     finally:
         turn.__exit__(None, None, None)
@@ -73,7 +74,7 @@ def share(about: str, lifetime: float, push: Callable[[], Pushed], *, clock: Cal
 
 @contextmanager
 def _turn(name: str) -> Iterator[None]:
-    """Let one process at a time push for `name`; after `_PATIENCE` two may."""
+    """Let one process at a time push for `name`; after `_PATIENCE`, several may."""
     with open_folder(state_folder()) as folder, folder.turn(_TURNS, int(name[:14], 16), _PATIENCE):
         yield
 

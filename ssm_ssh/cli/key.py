@@ -249,7 +249,7 @@ def _remove(_: argparse.Namespace) -> int:
 
 def _sweep(options: argparse.Namespace) -> int:
     from ssm_ssh.auth import push_journal
-    from ssm_ssh.auth.push import Wish, sweep
+    from ssm_ssh.auth.push import PushPolicy, sweep
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.locate.hostname import parse
     from ssm_ssh.locate.resolver import locate
@@ -263,7 +263,7 @@ def _sweep(options: argparse.Namespace) -> int:
     located = locate(name, settings, profile=options.profile or "", region=options.region or "", debug=debug)
     try:
         with output.progress(f"Sweeping the entries of {user} on {target.instance_id} ..."):
-            sweep(Api(located.aws, debug=debug), target, user, Wish(document=settings.text("push_document")))
+            sweep(Api(located.aws, debug=debug), target, user, PushPolicy(document=settings.text("push_document")))
     except KeyRefused as error:  # in the words of a push
         reason = error.message.removeprefix(f"{target.instance_id} did not take the key").lstrip(":; ")
         hint = f"Name the user: ssm-ssh key sweep {target.instance_id} USER" if error.code == "no-user" else error.hint

@@ -82,7 +82,7 @@ class KeyAccess:
             self._log.info("no key pushed, as asked")
             return ""
         options = self._options
-        policy = push.Wish(
+        policy = push.PushPolicy(
             options.push,
             document=options.push_document,
             after_denied=options.push_after_denied,
@@ -95,7 +95,7 @@ class KeyAccess:
         if pushed is None:
             return ""
         self._pushed_at = time.monotonic()
-        self._log.debug(f"the key is in place ({pushed.way})")
+        self._log.debug(f"the key is in place ({pushed.method})")
         return pushed.notice
 
     def still_accepted(self) -> bool:
@@ -112,7 +112,7 @@ class KeyAccess:
         destination = self._destination
         if not login.looks_refused and not login.interrupted:
             record_login(destination.target, destination.user)
-        by_eic = self._pushed is not None and self._pushed.way == "eic"
+        by_eic = self._pushed is not None and self._pushed.method == "eic"
         if by_eic and login.accepted:
             self._record_effective()
         if self._options.push != "auto" or not by_eic or not login.looks_refused or os.environ.get(eic_probe.MARK):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssm_ssh.auth import eic_probe, push_journal
-from ssm_ssh.auth.eic_probe import IN, REFUSED, UNKNOWN
+from ssm_ssh.auth.eic_probe import ACCEPTED, REFUSED, UNKNOWN
 from ssm_ssh.storage import json_store
 
 INSTANCE = "i-0123456789abcdef0"
@@ -31,9 +31,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("outcomes", "usual", "ineffective"),
     [
-        ({"deploy": IN}, "ec2-user", False),
+        ({"deploy": ACCEPTED}, "ec2-user", False),
         ({"deploy": UNKNOWN}, "ec2-user", False),
-        ({"deploy": REFUSED, "ec2-user": IN}, "ec2-user", False),
+        ({"deploy": REFUSED, "ec2-user": ACCEPTED}, "ec2-user", False),
         ({"deploy": REFUSED, "ec2-user": UNKNOWN}, "ec2-user", False),
         ({"deploy": REFUSED, "ec2-user": REFUSED}, "ec2-user", True),
         ({"deploy": REFUSED}, "deploy", True),
@@ -57,7 +57,7 @@ def test_only_the_usual_users_refusal_tells(outcomes: dict[str, str], usual: str
 @pytest.mark.parametrize(
     ("outcomes", "logins", "days"),
     [
-        ({"deploy": REFUSED, "app": IN}, ("root", "app"), 0),
+        ({"deploy": REFUSED, "app": ACCEPTED}, ("root", "app"), 0),
         ({"deploy": REFUSED, "app": REFUSED}, ("app",), 7),
         ({"deploy": REFUSED}, ("deploy", "app"), 7),
         ({"deploy": REFUSED, "ec2-user": REFUSED}, (), 1),
@@ -82,7 +82,7 @@ def test_a_user_with_earlier_logins_is_tried_first(
 
 def test_an_accepted_login_clears_the_record() -> None:
     push_journal.learn(INSTANCE, time.time(), effective=False)
-    eic_probe.probe(QUESTION, lambda _: IN, lambda: "")
+    eic_probe.probe(QUESTION, lambda _: ACCEPTED, lambda: "")
     assert push_journal.ineffective(INSTANCE, time.time()) is None
 
 
@@ -103,10 +103,10 @@ DENIED = "echo 'u@h: Permission denied (publickey).' >&2"
 @pytest.mark.parametrize(
     ("said", "outcome"),
     [
-        ("echo 'Authenticated to h (via proxy) using \"publickey\".' >&2; exec sleep 60", IN),
+        ("echo 'Authenticated to h (via proxy) using \"publickey\".' >&2; exec sleep 60", ACCEPTED),
         (f"{OFFERED}; {DENIED}; exit 255", REFUSED),
         (f"{DENIED}; exit 255", UNKNOWN),  # our key could not be read, so nobody has refused it
-        (f"{OFFERED}; echo 'debug1: Server accepts key: /k ED25519 SHA256:x' >&2; {DENIED}; exit 255", IN),
+        (f"{OFFERED}; echo 'debug1: Server accepts key: /k ED25519 SHA256:x' >&2; {DENIED}; exit 255", ACCEPTED),
         ("echo 'Connection closed by UNKNOWN port 65535' >&2; exit 255", UNKNOWN),
         ("exit 0", UNKNOWN),
     ],

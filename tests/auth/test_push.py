@@ -1,4 +1,4 @@
-"""Which way is taken, and what an error of one means for the other."""
+"""Which method is taken, and what an error of one means for the other."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from ssm_ssh.auth import push as ways
+from ssm_ssh.auth import push as push_module
 from ssm_ssh.auth import push_journal, reachability, singleflight
 from ssm_ssh.auth.identity import UserKey
-from ssm_ssh.auth.push import Wish
+from ssm_ssh.auth.push import PushPolicy
 from ssm_ssh.aws.api.errors import explain
 from ssm_ssh.aws.api.refusal import Refusal
 from ssm_ssh.aws.config.settings import load
@@ -51,7 +51,7 @@ DONE = "ssm-ssh note the home is open\nssm-ssh done 0123456789abcdef 1700000060 
 
 
 class Aws:
-    """AWS as the two ways see it: what was called, and what each answers."""
+    """AWS as the two push_module see it: what was called, and what each answers."""
 
     def __init__(self) -> None:
         self.settings = load(region="eu-central-1", env={"HOME": "/nowhere"})
@@ -97,11 +97,13 @@ class Aws:
         target: Target = EC2,
         key: UserKey = OURS,
         user: str = "",
-        **wish: Any,  # noqa: ANN401
+        **policy: Any,  # noqa: ANN401
     ) -> singleflight.Pushed | None:
         log = SimpleNamespace(info=self.said.append, debug=self.said.append)
         api: Any = lambda: self  # noqa: E731
-        return ways.authorize(api, target, user or user_of(target), key, Wish(**wish), log=log, clock=lambda: self.now)  # type: ignore[arg-type]
+        return push_module.authorize(
+            api, target, user or user_of(target), key, PushPolicy(**policy), log=log, clock=lambda: self.now
+        )  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -109,32 +111,32 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Aws:
     aws = Aws()
     for module in (json_store, singleflight):
         monkeypatch.setattr(module, "state_folder", lambda: tmp_path / "state")
-    monkeypatch.setattr(ways, "push_key", aws.push_key)
-    monkeypatch.setattr(ways, "run_script", aws.run)
-    monkeypatch.setattr(ways, "run_document", aws.run)
+    monkeypatch.setattr(push_module, "push_key", aws.push_key)
+    monkeypatch.setattr(push_module, "run_script", aws.run)
+    monkeypatch.setattr(push_module, "run_document", aws.run)
     return aws
 
 
 @pytest.mark.parametrize(
-    ("target", "wish", "called"),
+    ("target", "policy", "called"),
     [
         (EC2, {}, ["eic"]),
         (NODE, {}, ["command"]),
-        (EC2, {"way": "eic"}, ["eic"]),
-        (EC2, {"way": "send-command"}, ["command"]),
-        (EC2, {"way": "none"}, []),
-        (NODE, {"way": "none"}, []),
+        (EC2, {"method": "eic"}, ["eic"]),
+        (EC2, {"method": "send-command"}, ["command"]),
+        (EC2, {"method": "none"}, []),
+        (NODE, {"method": "none"}, []),
     ],
 )
-def test_each_policy_has_its_method(aws: Aws, target: Target, wish: dict[str, Any], called: list[str]) -> None:
-    pushed = aws.authorize(target, **wish)
+def test_each_policy_has_its_method(aws: Aws, target: Target, policy: dict[str, Any], called: list[str]) -> None:
+    pushed = aws.authorize(target, **policy)
     assert aws.called == called
     assert (pushed is None) == (called == [])
 
 
 def test_eic_alone_is_refused_a_key_that_it_does_not_take(aws: Aws) -> None:
     with pytest.raises(UsageError):
-        aws.authorize(EC2, ECDSA, way="eic")
+        aws.authorize(EC2, ECDSA, method="eic")
     assert aws.called == []
 
 
@@ -162,8 +164,8 @@ def test_an_unusable_method_falls_over_with_a_notice(aws: Aws, error: SsmSshErro
     pushed = aws.authorize()
     assert aws.called == ["eic", "command"]
     assert pushed
-    assert pushed.notice.startswith("EC2 Instance Connect cannot serve here (")
-    assert pushed.notice.endswith(f"using send-command. {EC2.instance_id} says: the home is open")
+    assert pushed.notice.startswith("EC2 Instance Connect cannot be used here (")
+    assert pushed.notice.endswith(f"using send-command. {EC2.instance_id} reports: the home is open")
 
 
 def proxy_page(status: int, text: str = "") -> AwsError:
@@ -194,7 +196,7 @@ def test_an_unreachable_endpoint_falls_over_and_is_not_remembered(
         pushed = aws.authorize()
         assert aws.called == ["eic", "ssm", "command"]
         assert pushed
-        assert pushed.way == "send-command"
+        assert pushed.method == "send-command"
         assert pushed.notice.startswith("EC2 Instance Connect cannot be reached (")
         aws.now += 25
     assert push_journal.ineffective(EC2.instance_id, aws.now) is None
@@ -207,7 +209,7 @@ def test_an_unreachable_endpoint_falls_over_and_is_not_remembered(
 def test_without_systems_manager_or_where_it_is_forbidden_it_is_an_error(aws: Aws, error: SsmSshError) -> None:
     aws.eic = error
     with pytest.raises(type(error)):
-        aws.authorize(way="eic")
+        aws.authorize(method="eic")
     assert aws.called == ["eic"]
     aws.ssm = NetworkError("no route")
     with pytest.raises(type(error)):
@@ -244,7 +246,7 @@ def test_a_slow_network_is_not_a_silent_endpoint(aws: Aws, silence: threading.Ev
     pushed = aws.authorize()
     assert aws.called == ["eic", "ssm"]
     assert pushed
-    assert pushed.way == "eic"
+    assert pushed.method == "eic"
 
 
 def test_no_silence_is_cut_short_where_systems_manager_is_silent_too(aws: Aws, silence: threading.Event) -> None:
@@ -253,7 +255,7 @@ def test_no_silence_is_cut_short_where_systems_manager_is_silent_too(aws: Aws, s
     pushed = aws.authorize()
     assert aws.called == ["eic", "ssm"]
     assert pushed
-    assert (pushed.way, pushed.notice) == ("eic", "")
+    assert (pushed.method, pushed.notice) == ("eic", "")
 
 
 def test_a_call_that_aws_has_answered_is_waited_for(aws: Aws, silence: threading.Event) -> None:
@@ -262,7 +264,7 @@ def test_a_call_that_aws_has_answered_is_waited_for(aws: Aws, silence: threading
     pushed = aws.authorize()
     assert aws.called == ["eic"]
     assert pushed
-    assert pushed.way == "eic"
+    assert pushed.method == "eic"
 
 
 def test_an_endpoint_that_has_taken_the_connection_may_deny_yet(aws: Aws, silence: threading.Event) -> None:
@@ -301,18 +303,18 @@ def test_an_answer_that_comes_late_does_no_harm(
         finally:
             threading.Timer(0.05, lambda: aws.called.append("pushed")).start()
 
-    monkeypatch.setattr(ways, "push_key", push)
-    monkeypatch.setattr(ways, "run_script", run)
+    monkeypatch.setattr(push_module, "push_key", push)
+    monkeypatch.setattr(push_module, "run_script", run)
     pushed = aws.authorize()
     assert pushed
-    assert pushed.way == "send-command"
+    assert pushed.method == "send-command"
     assert push_journal.ineffective(EC2.instance_id, aws.now) is None
     aws.now += 100
     silence.clear()
     aws.command = aws_error(AccessDenied, "SendCommand", 400)
     pushed = aws.authorize()
     assert pushed
-    assert pushed.way == "eic", "the command was denied, and the late answer is as good as any"
+    assert pushed.method == "eic", "the command was denied, and the late answer is as good as any"
     aws.now += 100
     silence.clear()
     aws.command, aws.eic = DONE, DENIED
@@ -320,12 +322,12 @@ def test_an_answer_that_comes_late_does_no_harm(
         aws.authorize()
 
 
-@pytest.mark.parametrize("way", ["auto", "eic"])
+@pytest.mark.parametrize("method", ["auto", "eic"])
 @pytest.mark.parametrize("error", FINAL, ids=lambda error: getattr(error, "code", "network"))
-def test_any_other_error_is_final(aws: Aws, error: SsmSshError, way: str) -> None:
+def test_any_other_error_is_final(aws: Aws, error: SsmSshError, method: str) -> None:
     aws.eic = error
     with pytest.raises(type(error)):
-        aws.authorize(way=way)
+        aws.authorize(method=method)
     assert aws.called == ["eic"]
 
 
@@ -387,7 +389,7 @@ def test_an_entry_is_remembered_until_a_later_push_has_swept(aws: Aws) -> None:
     aws.authorize(NODE)
     assert [entry.entry_id != first.entry_id for entry in push_journal.entries()] == [True]
     aws.now += 100
-    ways.sweep(aws, NODE, "admin", Wish(), clock=lambda: aws.now)  # type: ignore[arg-type]
+    push_module.sweep(aws, NODE, "admin", PushPolicy(), clock=lambda: aws.now)  # type: ignore[arg-type]
     assert push_journal.entries() == []
 
 
@@ -433,7 +435,7 @@ def test_the_error_of_a_command_says_why_it_was_used(aws: Aws) -> None:
     with pytest.raises(KeyRefused) as error:
         aws.authorize()
     assert error.value.message == (
-        "EC2 Instance Connect cannot serve here (UnsupportedOperation): using send-command; the file is locked"
+        "EC2 Instance Connect cannot be used here (UnsupportedOperation): using send-command; the file is locked"
     )
 
 
@@ -443,8 +445,8 @@ def test_an_ineffective_method_is_tried_again_if_commands_are_denied(aws: Aws) -
     pushed = aws.authorize()
     assert pushed
     assert aws.called == ["command", "eic"]
-    assert pushed.way == "eic"
-    assert pushed.notice.endswith("missing, or SELinux); trying it again, for send-command is denied")
+    assert pushed.method == "eic"
+    assert pushed.notice.endswith("missing, or SELinux); trying it again, since send-command is denied")
 
 
 def test_nor_is_it_tried_again_with_a_key_that_it_does_not_take(aws: Aws) -> None:
@@ -459,7 +461,7 @@ def test_a_note_of_the_instance_is_attributed_to_it(aws: Aws) -> None:
     aws.command = "ssm-ssh note accept my key\nssm-ssh done 0123456789abcdef 0 9.6\n"
     pushed = aws.authorize(NODE)
     assert pushed
-    assert pushed.notice == f"{NODE.instance_id} says: accept my key"
+    assert pushed.notice == f"{NODE.instance_id} reports: accept my key"
 
 
 def test_every_entry_that_may_be_there_yet_is_remembered(aws: Aws) -> None:
@@ -502,8 +504,8 @@ def test_a_push_is_shared_while_it_is_recent_and_only_for_the_same_account(aws: 
     assert aws.called == ["eic"] * 5
 
 
-@pytest.mark.parametrize(("way", "after"), [("auto", True), ("eic", False)])
-def test_a_denial_names_the_setting_that_helps(aws: Aws, way: str, after: bool) -> None:
+@pytest.mark.parametrize(("method", "after"), [("auto", True), ("eic", False)])
+def test_a_denial_names_the_setting_that_helps(aws: Aws, method: str, after: bool) -> None:
     arn = f"arn:aws:ec2:eu-central-1:123456789012:instance/{EC2.instance_id}"
     said = (
         "User: arn:aws:iam::123456789012:user/me is not authorized to perform: ec2-instance-connect:SendSSHPublicKey "
@@ -512,7 +514,7 @@ def test_a_denial_names_the_setting_that_helps(aws: Aws, way: str, after: bool) 
     denied = explain(Refusal("SendSSHPublicKey", EC2.instance_id, 400, "AccessDeniedException", said), aws.settings)
     aws.eic = denied
     with pytest.raises(AccessDenied) as caught:
-        aws.authorize(way=way)
+        aws.authorize(method=method)
     assert 'push = "send-command"' in caught.value.sentence(300)
     assert ('push_after_denied = "yes"' in caught.value.sentence(300)) is after
     assert caught.value.sentence().endswith("ask the owner of that policy")

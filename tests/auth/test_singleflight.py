@@ -27,7 +27,7 @@ def push():
     return sharing.Pushed("eic", time.time() + 60, "said")
 try:
     pushed = sharing.share("about", 60.0, push)
-    print(pushed.way, pushed.notice)
+    print(pushed.method, pushed.notice)
 except SsmSshError as error:
     print(type(error).__name__, error.message, error.hint, error.code, error.operation, error.status)
 """

@@ -36,7 +36,7 @@ def swept(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     """Instance, user and region of every sweep."""
     seen: list[tuple[str, str, str]] = []
 
-    def sweep(api: Api, target: Target, user: str, wish: push.Wish) -> None:
+    def sweep(api: Api, target: Target, user: str, policy: push.PushPolicy) -> None:
         seen.append((target.instance_id, user, api.settings.region))
 
     monkeypatch.setattr(push, "sweep", sweep)

@@ -223,7 +223,7 @@ def test_where_ec2_instance_connect_cannot_serve_the_same_connection_goes_on(her
         said = here.let_in(one)
     finally:
         here.lab.clear_faults()
-    assert "EC2 Instance Connect cannot serve here (EC2InstanceUnavailableException): using send-command" in said
+    assert "EC2 Instance Connect cannot be used here (EC2InstanceUnavailableException): using send-command" in said
 
 
 def test_a_key_type_that_it_does_not_take(here: Here, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_key_type_that_it_does_not_take(here: Here, tmp_path: Path) -> None:
     key = tmp_path / "mine"
     subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", key], check=True)
     said = here.let_in(one, f"-oIdentityFile={key}", SSM_SSH_KEY=f"{key}.pub")
-    assert "it takes RSA and Ed25519 keys, not ecdsa-sha2-nistp256" in said
+    assert "it accepts RSA and Ed25519 keys, not ecdsa-sha2-nistp256" in said
     assert "ecdsa-sha2-nistp256" in here.keys(one)
 
 
@@ -265,7 +265,7 @@ def test_accepted_in_vain_is_found_out_and_the_next_connection_says_why_it_goes_
     until(lambda: here.sessions_over(one), "the end of the probe's sessions")
     done = here.ssh(one, "-v")
     assert (done.returncode, done.stdout) == (0, "in\n")
-    notice = f"ssm-ssh: EC2 Instance Connect took the key for {one.instance_id} on "
+    notice = f"ssm-ssh: EC2 Instance Connect accepted the key for {one.instance_id} on "
     assert notice in done.stderr
     assert (
         "but sshd there did not (ec2-instance-connect missing, or SELinux): using send-command until 2" in done.stderr
