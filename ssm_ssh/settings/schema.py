@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     # What a setting may be, once checked.
     Value = str | float | tuple[str, ...]
 
-# What stands behind a colon and looks like this is a region; profiles may have colons in their names.
-_LIKE_REGION = re.compile(r"(?:fips-)?[a-z]{2,4}(?:-[a-z0-9]+)+-[0-9]")
+# Text behind a colon that looks like this is a region; profiles may have colons in their names. Compiled when needed.
+_LIKE_REGION = r"(?:fips-)?[a-z]{2,4}(?:-[a-z0-9]+)+-[0-9]"
 _LONGEST = 1024
 # A day. What is away for longer does not come back: credentials have ended by then.
 _LONGEST_SECONDS = 86400.0
@@ -109,7 +109,7 @@ def parse_place(text: str) -> Place:
     A colon belongs to the profile's name where no region is behind it: `team:prod` is a profile.
     """
     profile, colon, regions = text.rpartition(":")
-    if not colon or (regions and not any("," in word or _LIKE_REGION.match(word) for word in regions.split())):
+    if not colon or (regions and not any("," in word or re.match(_LIKE_REGION, word) for word in regions.split())):
         profile, colon, regions = text, "", ""
     region_names = tuple(regions.split(",")) if colon else ()
     if not names.is_profile(profile) or not all(names.is_region(name) for name in region_names):

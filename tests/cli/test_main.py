@@ -38,7 +38,7 @@ def test_the_proxy_says_a_surprise_in_band(capfd: pytest.CaptureFixture[str], mo
 
     said: list[str] = []
     monkeypatch.setattr(proxy, "_proxy", fails)
-    monkeypatch.setattr(proxy, "_say_in_band", said.append)
+    monkeypatch.setattr(proxy, "_report_in_band", said.append)
     assert proxy.run(["i-0123456789abcdef0", "--debug"]) == 1
     assert said == ["unexpected error: ValueError: outside [31m. Add --debug to the ProxyCommand to see where"]
     told = capfd.readouterr().err

@@ -1,0 +1,116 @@
+"""A session from StartSession to TerminateSession, with an API and a gateway that do as they are told."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from ssm_ssh.errors import NetworkError, SessionGone
+from ssm_ssh.log import Log
+from ssm_ssh.session import gateway as gateway_module
+from ssm_ssh.session import managed
+from ssm_ssh.session.managed import ManagedSession
+
+STARTED = {"SessionId": "me-0123", "TokenValue": "FIRST", "StreamUrl": "wss://gate/v1"}
+RESUMED = {"SessionId": "me-0123", "TokenValue": "SECOND", "StreamUrl": "wss://gate/v1"}
+
+
+class FakeApi:
+    """Answers from a list, and keeps what it was asked."""
+
+    settings: Any = None
+
+    def __init__(self, *answers: dict[str, str]) -> None:
+        self.answers = list(answers)
+        self.called: list[tuple[str, dict[str, Any]]] = []
+        self.deadlines: list[float] = []
+
+    def call(self, _: str, operation: str, payload: dict[str, Any], *, target: str, deadline: float) -> dict[str, str]:
+        self.called.append((operation, payload))
+        self.deadlines.append(deadline - time.monotonic())
+        return self.answers.pop(0)
+
+
+class FakeGateway:
+    """Opens a data channel, or fails."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str] = []
+        self.error: Exception | None = None
+
+    def enter(self, started: Any, channel: object, until: float) -> str:  # noqa: ANN401
+        self.tokens.append(started.token)
+        assert started.id == "me-0123"
+        if self.error is not None:
+            raise self.error
+        return "socket"
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
+    fake = FakeGateway()
+    monkeypatch.setattr(gateway_module, "Gateway", lambda *_: fake)
+    return fake
+
+
+def start(api: FakeApi, gateway: FakeGateway, **more: Any) -> ManagedSession:  # noqa: ANN401
+    forward = {"portNumber": ["5432"], "host": ["db"]}
+    return managed.start(api, gateway, "i-0123456789abcdef0", "Any-Document", forward, log=Log(None), **more)  # type: ignore[arg-type]
+
+
+def test_a_session_of_any_document_is_the_result_of_starting_it(gateway: FakeGateway) -> None:
+    api, opened = FakeApi(STARTED), []
+    session = start(api, gateway, reason="because", on_connected=lambda: opened.append(1))
+    assert session.id == "me-0123"
+    assert api.called == [
+        (
+            "StartSession",
+            {
+                "Target": "i-0123456789abcdef0",
+                "DocumentName": "Any-Document",
+                "Parameters": {"portNumber": ["5432"], "host": ["db"]},
+                "Reason": "because",
+            },
+        )
+    ]
+    assert opened == []
+    assert session.connect(None) == "socket"  # type: ignore[arg-type, comparison-overlap]
+    assert (gateway.tokens, opened) == (["FIRST"], [1])
+
+
+def test_what_cannot_be_opened_is_not_reported_as_connected(gateway: FakeGateway) -> None:
+    opened: list[int] = []
+    session = start(FakeApi(STARTED), gateway, on_connected=lambda: opened.append(1))
+    gateway.error = NetworkError("gone")
+    with pytest.raises(NetworkError):
+        session.connect(None)  # type: ignore[arg-type]
+    assert opened == []
+
+
+def test_a_resume_takes_a_new_token_and_keeps_the_id(gateway: FakeGateway) -> None:
+    api = FakeApi(STARTED, RESUMED)
+    session = start(api, gateway)
+    session.resume(None)  # type: ignore[arg-type]
+    assert gateway.tokens == ["SECOND"]
+    assert session.id == "me-0123"
+    assert api.called[1] == ("ResumeSession", {"SessionId": "me-0123"})
+
+
+def test_a_session_that_has_ended_cannot_be_resumed(gateway: FakeGateway) -> None:
+    session = start(FakeApi(STARTED, {"SessionId": "me-0123"}), gateway)
+    with pytest.raises(SessionGone):
+        session.resume(None)  # type: ignore[arg-type]
+    assert gateway.tokens == []
+
+
+def test_terminating_takes_no_longer_than_allowed(gateway: FakeGateway) -> None:
+    api = FakeApi(STARTED, {})
+    start(api, gateway).terminate(2.0)
+    assert api.called[1] == ("TerminateSession", {"SessionId": "me-0123"})
+    assert 1.0 < api.deadlines[1] <= 2.0
+
+
+def test_repr_shows_no_token(gateway: FakeGateway) -> None:
+    assert repr(start(FakeApi(STARTED), gateway)) == "ManagedSession('me-0123')"
