@@ -61,7 +61,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     {"aws.api": "signed calls with deadlines, retries and clear errors"},
     {"aws.credentials": "where credentials come from"},
     {"aws": "the only package that knows AWS", "aws.config": "the shared files, profiles, regions and endpoints"},
-    {"relay": "the parts of the loop that moves bytes"},
+    {"relay": "the loop between local descriptors and a session, whatever the session is for"},
     {"settings": "what can be set, and where each value comes from", "log": "one printable line an event"},
     {"storage": "private files and folders"},
     {

@@ -1,1 +1,1 @@
-"""The loop that moves bytes between local descriptors and a session, and its parts."""
+"""The loop that moves bytes between local descriptors and a session, whatever the session is for."""

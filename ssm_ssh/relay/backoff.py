@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Backoff:
-    """Exponential growth with jitter, so that a hundred clients of one failure do not come back as one.
+    """Exponential growth with jitter, so that a hundred clients do not return at the same moment after a failure.
 
     Every delay lies in [half, whole] of a value that starts at `first` seconds and doubles up to `longest`.
     """

@@ -1,16 +1,16 @@
-"""When to ask whether the other side is still there, and when to stop believing it. Pure: time comes in."""
+"""PURE: when to ping the gateway, and when to give its connection up. Time comes in."""
 
 from __future__ import annotations
 
-# The gateway and every NAT on the way forget idle connections after minutes; the official client pings every 5 min and
-# waits for ever. Half a minute keeps such state alive, and notices a dead network before a person gives up.
+# Seconds of silence until a ping. The gateway and every NAT on the way forget idle connections after minutes; the
+# official client pings every 5 min and waits for ever. This keeps them alive, and notices a dead network in time.
 IDLE = 25.0
-# While something of ours is unanswered silence means more.
+# The same while something is unacknowledged, when silence means more.
 WAITING = 4.0
-# How long a ping may go unanswered. A TCP path in trouble retransmits at 1, 2, 4 s: below 7 s a short stall would
-# look like an end.
+# Seconds for the answer. TCP retransmits at 1, 2 and 4 s: below 7 s a short stall would look like an end.
 PATIENCE = 12.0
-# After a jump of the wall clock against the monotonic one (a laptop slept) the old path is mostly dead.
+# Seconds for the answer after a jump of the wall clock against the monotonic clock, and how large a jump is. A laptop
+# has slept, and the connection is probably dead.
 AFTER_SLEEP = 5.0
 JUMP = 15.0
 
@@ -45,7 +45,7 @@ class Keepalive:
         self._offset = offset
 
     def ping_due(self, now: float, waiting: bool) -> bool:
-        """Return True when a ping is to be sent now; `waiting`: something of ours is unacknowledged."""
+        """Return True when a ping is to be sent now; `waiting`: something is unacknowledged."""
         if self._pinged is not None:
             return False
         if self._slept or now - self._heard >= (WAITING if waiting else IDLE):

@@ -1,9 +1,9 @@
-"""PURE: when to say that a lost connection is being looked for, and to whom. State and time come in."""
+"""PURE: when to tell a user that the connection is lost, and which users. State and time come in."""
 
 from __future__ import annotations
 
 QUIET, TELL, BACK = "", "tell", "back"
-"""What `Outage.look` decides: nothing, say that the connection is lost, say that it is back."""
+"""What `Outage.look` decides: nothing, tell that the connection is lost, tell that it is back."""
 
 # Seconds: most breaks are over by then, and a person has begun to wonder.
 TELL_AFTER = 10.0
@@ -34,7 +34,7 @@ class Outage:
 
 
 def lost_sentence(limit: float) -> str:
-    """Return the line for a person in front of a terminal; `limit`: for how many seconds it is looked for."""
+    """Return the line for a person in front of a terminal; `limit`: seconds until the relay gives up."""
     return (
         f"the connection is lost and being looked for, up to {limit / 60:.0f} min. "
         "To leave: Enter, then ~. (or Ctrl-C where ssh runs a command)"

@@ -11,14 +11,14 @@ BROKEN = select.POLLERR
 
 
 class Poller:
-    """Remembers what is asked of which descriptor, so that only changes reach poll()."""
+    """Remembers the interests, so that only changes reach poll()."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
         self._masks: dict[int, int] = {}
 
     def watch(self, fd: int, mask: int) -> None:
-        """Wait for `mask` on `fd`; with 0 only its end (GONE) is told."""
+        """Wait for `mask` on `fd`; with 0 only for its end (GONE)."""
         if self._masks.get(fd) != mask:
             self._masks[fd] = mask
             self._poll.register(fd, mask)

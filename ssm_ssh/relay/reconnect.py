@@ -1,4 +1,4 @@
-"""When to try again after the connection broke, and when to give up. Pure: time and chance come in."""
+"""PURE: when to try again after the connection broke, and when to give up. Time and chance come in."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from ssm_ssh.relay.backoff import Backoff
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The first attempts come quickly, for most breaks are a change of network; later ones spare a laptop's battery.
+# Seconds between attempts. The first come quickly, because most breaks are a change of network; later ones spare a
+# laptop's battery.
 _FIRST, _LONGEST = 0.5, 15.0
-# A connection on which this many messages arrived was worth it: the next attempt comes at once. One with a few is tried
-# again soon, one with none ever more slowly.
+# Messages that arrived on a connection. After many the next attempt comes at once, after a few soon, and after none
+# ever more slowly.
 _REAL, _FEW = 64, 4
 # What another attempt would not change.
 _FINAL = (SessionGone, AccessDenied, UsageError, ProtocolError)
 
 
 class Reconnect:
-    """Since when there has been no useful connection, and when the next attempt is due (monotonic seconds)."""
+    """The clock of an outage: since when, and when the next attempt is due (monotonic seconds)."""
 
     def __init__(self, limit: float, random: Callable[[], float]) -> None:
         """Try for at most `limit` seconds after each break; it may be changed at any time."""
@@ -30,19 +31,19 @@ class Reconnect:
         self._due: float | None = None
         self._up = False
         self.last: SsmSshError | None = None
-        """What the last break or failure was."""
+        """The last break or failed attempt."""
 
     def lost(self, now: float, error: SsmSshError, arrived: int) -> None:
         """Note that a connection broke on which `arrived` messages had arrived, in both directions."""
         self._up = False
         self.last = error
-        if arrived or self._since is None:  # a connection that carried nothing has not ended the break before it
+        if arrived or self._since is None:  # a connection that carried nothing did not end the outage
             self._since = now
         if arrived >= _FEW:
             self._backoff.reset()
         if arrived >= _REAL:
             self._due = now
-        else:  # cut as soon as it was up: it must not be retried in a circle
+        else:  # cut as soon as it was up: no tight loop
             self._due = now + self._backoff.delay()
 
     def failed(self, now: float, error: SsmSshError) -> bool:
@@ -56,7 +57,7 @@ class Reconnect:
         return True
 
     def connected(self) -> None:
-        """Note that a connection is up; what it is worth shows when it is `lost`."""
+        """Note that a connection is up. Whether it was useful shows when it is `lost`."""
         self._up = True
         self._due = None
 
@@ -68,7 +69,7 @@ class Reconnect:
         return True
 
     def exhausted(self, now: float) -> NetworkError | None:
-        """Return the error that ends it all once the limit has passed."""
+        """Return the final error once the limit has passed."""
         if self._up or self._since is None or now < self._since + self.limit:
             return None
         last = self.last.sentence() if self.last else ""

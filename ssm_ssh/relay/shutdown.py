@@ -15,7 +15,7 @@ FLUSH = 0.4
 # left behind lives on for twenty minutes, and no client waits for this process any more. After a failure without a
 # connection since, there is little hope.
 END, END_IN_REACH = 2.0, 12.0
-# Seconds between the end of the call's own time and ours.
+# Seconds between the end of the call's own time and the end of the wait for it.
 _SPARE = 0.2
 # Seconds for a session that is just being started: it cannot be ended before AWS has told its id.
 END_OPENING = 10.0

@@ -1,6 +1,6 @@
 """The standard descriptors of a ProxyCommand, read and written without ever blocking.
 
-This is the one place that knows them. A caller of the API has a local side of its own, and never comes here.
+No other module knows them. A caller of the API has a local side of its own and does not need this module.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import select
 
 _STDERR = 2
-# One read takes what a pipe holds; larger reads only grow the process.
+# Bytes of a read: what a pipe holds. Larger reads only grow the process.
 _READ = 65536
 
 
@@ -98,7 +98,7 @@ def in_foreground(fd: int = _STDERR) -> bool:
     """Whether stderr is the terminal whose foreground job we belong to."""
     try:
         return os.isatty(fd) and os.tcgetpgrp(fd) == os.getpgrp()
-    except OSError:  # a terminal, and not ours
+    except OSError:  # a terminal of another session
         return False
 
 
@@ -107,7 +107,7 @@ def tell(line: bytes, fd: int = _STDERR) -> bool:
     wanted = select.poll()
     wanted.register(fd, select.POLLOUT)
     try:
-        # Ready means that PIPE_BUF bytes fit, more than a line of ours has.
+        # Ready means that PIPE_BUF bytes fit, more than a line has.
         # https://man7.org/linux/man-pages/man7/pipe.7.html
         return bool(wanted.poll(0)) and os.write(fd, line) == len(line)
     except OSError:

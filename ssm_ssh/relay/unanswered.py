@@ -6,7 +6,7 @@ something depends on who reads at the other end:
 SSH             sshd always reads, and the agent acknowledges what it has handed over. No acknowledgement means that
                 the agent or the machine is gone, or that messages are lost on the way: resume once, then end.
 back-pressure   a terminal, a forward or a command may be slow to read, and the agent acknowledges input only when it
-                has been taken: that is said, and the end comes when AWS says that the agent is not connected.
+                has been taken: the user is told, and the session ends when AWS reports that the agent is not connected.
 
 Time counts while there is a connection, and not while this process is stopped. The table of all waits is
 docs/waits.md.
@@ -18,7 +18,7 @@ WAIT, PROBE, RESUME, END, TELL, ASK = "", "probe", "resume", "end", "tell", "ask
 """What `Unanswered.look` decides.
 
 PROBE: send an empty message, which the agent acknowledges and does nothing with. RESUME: drop the connection and
-resume the session. END: end with a sentence. TELL: say how things stand and how to leave. ASK: call
+resume the session. END: end with a sentence. TELL: tell the user, and how to leave. ASK: call
 GetConnectionStatus and report with `connection_status`.
 """
 
@@ -64,7 +64,7 @@ class Unanswered:
         return self._stuck >= _STILL_COMING
 
     def connection_status(self, connected: bool | None, now: float) -> None:
-        """Note what GetConnectionStatus said; None: it could not be asked."""
+        """Note the result of GetConnectionStatus; None: the call failed."""
         self._gone = connected is False
         self._ask_at = now + ASK_AGAIN
 
@@ -81,8 +81,8 @@ class Unanswered:
     ) -> str:
         """Return the verdict.
 
-        `online`: there is a connection; `acknowledged`, `received`: messages so far; `waiting`: something of ours is
-        not acknowledged; `incomplete`: a message has begun and not ended; `away`: the gateway has said that the agent
+        `online`: there is a connection; `acknowledged`, `received`: messages so far; `waiting`: something is not
+        acknowledged; `incomplete`: a message has begun and not ended; `away`: the gateway has said that the agent
         is.
         """
         passed = now - self._looked

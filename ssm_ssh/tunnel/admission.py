@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SECOND_OPINION = 1.0
 # Seconds after which a person in front of a screen wants to know what is being waited for.
 _UNTOLD = 1.5
-# To look up a host key takes a call or two, so it is told of only where it takes longer than usual.
+# Seconds for the host key: to look it up takes a call or two, so only an unusual delay is worth a notice.
 _UNTOLD_HOST_KEY = 4.0
 
 
@@ -43,13 +43,13 @@ class Admission:
         self._errors: list[tuple[float, SsmSshError]] = []
 
     def begin(self) -> None:
-        """Have our key put in place."""
+        """Have the user's key put in place."""
         self._authorizing = self._tasks.start(self._service.authorize)
 
-    def start_over(self, said: bytes) -> None:
-        """Wait for another server, to which the client has `said` the same. Raises ProtocolError as the gate does."""
+    def start_over(self, sent: bytes) -> None:
+        """Wait for another server, to which the client has `sent` the same. Raises ProtocolError as the gate does."""
         self.gate = Gate()
-        self.gate.feed_client(said)
+        self.gate.feed_client(sent)
 
     def heard(self, data: bytes, now: float) -> bytes:
         """Take the server's bytes; returns those that may pass. Raises ProtocolError as the gate does."""
@@ -76,7 +76,7 @@ class Admission:
         self._tell(now)
         if not (self._judged and self._authorized and self.gate.held):
             return b""
-        if not self._service.still_authorized():  # its minute was over before the server came that far
+        if not self._service.still_authorized():  # it expired before the server answered
             self._authorized = False
             self.begin()
             return b""
@@ -94,7 +94,10 @@ class Admission:
         self._errors.sort(key=lambda entry: not isinstance(entry[1], TargetMissing))
 
     def verdict(self, now: float, *, opening: bool) -> SsmSshError | None:
-        """Return the error to be said, once no task may know better; `opening`: the session is being opened."""
+        """Return the error to report, once no other call may explain it better.
+
+        `opening`: the session is being opened.
+        """
         if not self._errors:
             return None
         if (opening or self._authorizing is not None) and now < self._errors[0][0] + _SECOND_OPINION:
@@ -113,7 +116,7 @@ class Admission:
 
     @property
     def waits_for(self) -> str:
-        """What is being done while the server waits, in the past tense."""
+        """Why the server's host key is held, in the past tense."""
         return "the user's key was put in place" if self._checking is None else "the host key was looked up"
 
     @property

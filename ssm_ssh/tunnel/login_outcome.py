@@ -1,13 +1,13 @@
-"""PURE: how a connection looked from outside while its user logged in, judged when it has ended.
+"""PURE: whether a login looks refused, judged by the sizes of encrypted messages once the connection has ended.
 
-From NEWKEYS on the stream is encrypted, and what is left to see is whose turn it was and how much was said in it:
+From NEWKEYS on the stream is encrypted. What remains visible is whose turn it was, and how many bytes it took:
 
     client  SERVICE_REQUEST       none             a key               the next key ...
     server          SERVICE_ACCEPT     (a banner,) FAILURE     FAILURE             FAILURE
 
-A server that lets in says more at once than ever fits a FAILURE: SUCCESS, and with it the names of its host keys. So a
-connection that ended while the server said no more than little, and had the last word, looks refused. This is a
-suspicion and no more; whoever acts upon it has to ask the server first.
+A server that accepts a login sends more at once than fits a FAILURE: SUCCESS, and with it the names of its host keys.
+So a connection that ended after a short message of the server looks refused. That is only a suspicion: before anything
+is done about it, the server has to be asked.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class LoginOutcome:
 
     def __init__(self) -> None:
         self.interrupted = False
-        """Whether somebody has ended it (Ctrl-C, a signal)."""
+        """Whether Ctrl-C or a signal has ended it."""
         self._turns = 0
         self._sent = self._answer = self._longest_answer = 0
         self._first = self._last = 0.0
         self._servers_turn = True
 
     def sent(self, count: int, now: float) -> None:
-        """`count` bytes of the client's have passed."""
+        """Note `count` bytes of the client."""
         if self._servers_turn:
             self._turns += 1
         self._servers_turn = False
@@ -40,7 +40,7 @@ class LoginOutcome:
         self._passed(now)
 
     def heard(self, count: int, now: float) -> None:
-        """`count` bytes of the server's have passed."""
+        """Note `count` bytes of the server."""
         if not self._servers_turn:
             self._answer = 0
         self._servers_turn = True
@@ -51,12 +51,12 @@ class LoginOutcome:
 
     @property
     def accepted(self) -> bool:
-        """Whether the server has said more than it ever does to somebody whom it does not let in."""
+        """Whether the server has sent more at once than it ever does before it accepts a login."""
         return self._turns > _BEFORE_KEYS and self._longest_answer > _FAILURE
 
     @property
     def looks_refused(self) -> bool:
-        """Whether the connection ended as one does that was not let in."""
+        """Whether the connection ended like one whose login was refused."""
         return (
             not self.interrupted
             and self._servers_turn

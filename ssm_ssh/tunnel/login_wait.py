@@ -1,8 +1,8 @@
-"""PURE: how long a connection waits for each step before the login, and whom it blames. State and time come in.
+"""PURE: how long a connection waits for each step before the login, and what it blames. State and time come in.
 
-A gateway that lives hides an agent or an sshd that does not: its pongs say nothing of them. So each step has a clock
-of its own, which runs until that step is taken. It goes on through a resume, for a session that breaks at every step
-makes no progress either. The table of all waits is docs/waits.md.
+The gateway answers pings for an agent or an sshd that is dead, so each step has a clock of its own, which runs until
+that step is taken. It goes on through a resume, because a session that breaks at every step makes no progress either.
+The table of all waits is docs/waits.md.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from ssm_ssh.errors import NetworkError, SessionEnded, SsmSshError
 
 # The steps, in order. GAP is a HANDSHAKE whose first message is missing while later ones are there.
 START, CONNECT, HANDSHAKE, GAP, BANNER, KEY_EXCHANGE = "start", "connect", "handshake", "gap", "banner", "key exchange"
-OURS = ""
-"""Nothing is awaited from the other side: a person, the client or one of our own calls has the next move."""
+NOTHING = ""
+"""Nothing is awaited from the other side: a person, the client or a call to AWS has the next move."""
 _RANK = {START: 0, CONNECT: 1, HANDSHAKE: 2, GAP: 2, BANNER: 3, KEY_EXCHANGE: 4}
 
 QUIET, TELL, FAIL, SERVER_SILENT = "", "tell", "fail", "server silent"
 """What `LoginWait.look` decides: nothing, say what is awaited, give up on the step or on a closed port."""
 
-# Seconds since the connection began to wait, and for one step. Somebody in front of a screen is to know what is awaited
-# within 5 s and, with the start of the session before the step that is not taken, whom to blame within 30 s.
+# Seconds since the connection began to wait, and for a single step. A person in front of a screen learns what is
+# awaited within 5 s and what to blame within 30 s, the start of the session included.
 TELL_AFTER, LIMIT = 4.0, 25.0
-# An agent whose connection to the port is not up leaves our first bytes unacknowledged, and one that found a closed
-# port crashes without a word (3.3): after this long the silence is taken for that.
+# Seconds without an acknowledgement of the first bytes that mean a closed port: an agent without a connection to the
+# port acknowledges nothing, and one that meets a closed port crashes silently (3.3).
 CLOSED_PORT = 6.0
 # Seconds between two looks that can only mean that this process was stopped, or the machine asleep.
 STOPPED = 10.0
@@ -38,14 +38,14 @@ def step(
     exchange; `asking`: StartSession is on its way, with credentials.
     """
     if not session:
-        return START if asking else OURS
+        return START if asking else NOTHING
     if not connected:
         return CONNECT
     if not established:
         return GAP if gap else HANDSHAKE
     if not banner:
         return BANNER
-    return KEY_EXCHANGE if exchanging else OURS
+    return KEY_EXCHANGE if exchanging else NOTHING
 
 
 class LoginWait:
@@ -75,7 +75,7 @@ class LoginWait:
         waited = now - self._since
         if awaited == BANNER and unacknowledged and waited >= CLOSED_PORT:
             return SERVER_SILENT
-        if waited >= LIMIT and awaited != START:  # the call has a deadline of its own, which begins with credentials
+        if waited >= LIMIT and awaited != START:  # the call has its own deadline, which begins with credentials
             return FAIL
         if now - self._began >= TELL_AFTER and not self._told and rank >= 0:
             self._told = True
@@ -96,12 +96,12 @@ def awaited_sentence(awaited: str, instance_id: str, port: int) -> str:
 
 
 def overdue(awaited: str, instance_id: str, port: int, last: SsmSshError | None) -> SsmSshError:
-    """Return the error of a step that was not taken within `LIMIT`; `last`: what the connection broke of, if it did."""
+    """Return the error of a step that was not taken within `LIMIT`; `last`: why the connection broke, if it did."""
     if awaited == CONNECT:
         why = last.sentence() if last is not None else "Check the network and HTTPS_PROXY"
         return NetworkError(f"no connection to the session with {instance_id} for {LIMIT:.0f} s", why)
     agent = f"the SSM Agent on {instance_id}"
-    restart = "Restart it there (systemctl restart amazon-ssm-agent), or look at its log"
+    restart = "Restart it there (systemctl restart amazon-ssm-agent), or read its log"
     if awaited == HANDSHAKE:
         return SessionEnded(f"{agent} has not begun the session: no handshake for {LIMIT:.0f} s", restart)
     if awaited == GAP:
@@ -110,6 +110,6 @@ def overdue(awaited: str, instance_id: str, port: int, last: SsmSshError | None)
     if awaited == BANNER:
         return SessionEnded(
             f"{sshd} has sent no banner for {LIMIT:.0f} s, though the SSM Agent is there",
-            "Is it sshd that listens there, and not overloaded or stopped? Look at its log",
+            "Check that sshd listens there and is not overloaded or stopped; its log says more",
         )
     return SessionEnded(f"{sshd} stopped in the middle of the key exchange, {LIMIT:.0f} s ago", "Try again")

@@ -23,7 +23,7 @@ class LoginWatch:
     def __init__(self, service: TunnelService, now: float) -> None:
         self._service = service
         self._wait = LoginWait(now)
-        self._awaited = login_wait.OURS
+        self._awaited = login_wait.NOTHING
         self.timer = now
         """When `look` may change its answer."""
 

@@ -1,7 +1,7 @@
-"""How open connections fared that could not say it: for `ssm-ssh status`, and for the next connection.
+"""Ends and outages that a connection could not report, for `ssm-ssh status` and for the next connection.
 
-After the login nothing can be put into the SSH stream, and stderr is often not there (ControlPersist) or not ours
-(asyncssh). One JSON file in the state folder, written whole under a lock, bounded, and never a reason to fail.
+After the login nothing can be put into the SSH stream, and stderr is often closed (ControlPersist) or part of the
+stream (asyncssh). One JSON file in the state folder, written whole under a lock, bounded, and never a reason to fail.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STORE = JsonStore(NAME, most=50)
 _CONNECTIONS = "connections"
 # Seconds for which an entry is kept.
 _KEPT = 86400.0
-# Seconds within which the next connection tells what the last could not.
+# Seconds within which the next connection reports what the last could not.
 _NEWS = 3600.0
 LOST, ENDED = "lost", "ended"
 
@@ -61,12 +61,12 @@ def ended(instance_id: str, sentence: str, now: float, *, told: bool) -> None:
 
 
 def news(instance_id: str, now: float) -> str:
-    """Return what the last connections to an instance could not say, once; "" for nothing. Never raises."""
+    """Return, once, what the last connections to an instance could not report; "" for nothing. Never raises."""
     try:
-        untold = [one for one in _read(now) if _is_news(one, instance_id, now)]
+        untold = [outcome for outcome in _read(now) if _is_news(outcome, instance_id, now)]
         if not untold:
             return ""
-        _change(lambda old: [one._replace(told=True) if _is_news(one, instance_id, now) else one for one in old], now)
+        _change(lambda old: [_told(outcome, instance_id, now) for outcome in old], now)
     except StateError:
         return ""
     last = untold[-1]
@@ -77,17 +77,22 @@ def news(instance_id: str, now: float) -> str:
 def recent(now: float) -> list[Outcome]:
     """Return what is known, the latest last. Never raises."""
     try:
-        return [one for one in _read(now) if one.kind == ENDED or _runs(one.pid)]
+        return [outcome for outcome in _read(now) if outcome.kind == ENDED or _runs(outcome.pid)]
     except StateError:
         return []
 
 
-def _is_news(one: Outcome, instance_id: str, now: float) -> bool:
-    return one.kind == ENDED and one.instance_id == instance_id and not one.told and now - one.at < _NEWS
+def _is_news(outcome: Outcome, instance_id: str, now: float) -> bool:
+    untold = outcome.kind == ENDED and not outcome.told
+    return untold and outcome.instance_id == instance_id and now - outcome.at < _NEWS
+
+
+def _told(outcome: Outcome, instance_id: str, now: float) -> Outcome:
+    return outcome._replace(told=True) if _is_news(outcome, instance_id, now) else outcome
 
 
 def _without(old: list[Outcome], pid: int) -> list[Outcome]:
-    return [one for one in old if one.kind != LOST or one.pid != pid]
+    return [outcome for outcome in old if outcome.kind != LOST or outcome.pid != pid]
 
 
 def _runs(pid: int) -> bool:
@@ -95,7 +100,7 @@ def _runs(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's by now
+    except OSError:  # it belongs to another user by now
         return False
     return True
 
@@ -118,6 +123,6 @@ def _outcome(value: Any) -> Outcome | None:  # noqa: ANN401 -- JSON
     types = {"kind": str, "instance_id": str, "at": float, "pid": int, "sentence": str, "told": bool}
     if not isinstance(value, dict) or any(not isinstance(value.get(name), kind) for name, kind in types.items()):
         return None
-    one = Outcome(**{name: value[name] for name in types})
-    usable = one.kind in (LOST, ENDED) and is_instance_id(one.instance_id) and one.pid > 0
-    return one._replace(sentence=printable(one.sentence, 400)) if usable else None
+    outcome = Outcome(**{name: value[name] for name in types})
+    usable = outcome.kind in (LOST, ENDED) and is_instance_id(outcome.instance_id) and outcome.pid > 0
+    return outcome._replace(sentence=printable(outcome.sentence, 400)) if usable else None

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from ssm_ssh.ssh.gate import Gate
     from ssm_ssh.tunnel.service import TunnelService
 
-# Bytes of one piece of the session's stderr that are looked at for the log.
+# Bytes of each piece of the session's stderr that the log gets.
 _MOST_STDERR = 8192
-# Seconds for ssh to end by itself when the session has ended without a reason: it does so at once where sshd has said
-# goodbye, and never where the session was ended from outside.
+# Seconds for ssh to end by itself when the session has ended without a reason: it does so at once where sshd has ended
+# the connection, and never where the session was ended from outside.
 _LEAVE = 2.0
 # Seconds for ssh to die of the same Ctrl-C: it does within a millisecond, unless it had left the terminal.
 _INTERRUPT_GRACE = 0.2

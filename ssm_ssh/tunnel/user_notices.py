@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class UserNotices:
-    """Says what can be said, and remembers what could not."""
+    """Tells what can be told, and records what could not."""
 
     def __init__(
         self, service: TunnelService, local: LocalStreams, tasks: Tasks, log: Log, resume_limit: float
@@ -91,5 +91,5 @@ class UserNotices:
     def _tell(self, text: str) -> bool:
         told = self._local.tell(f"ssm-ssh: {text}".encode("ascii") + b"\r\n")
         if not told:
-            self._log.info("not said: stderr takes nothing")
+            self._log.info("not shown: stderr is full or closed")
         return told

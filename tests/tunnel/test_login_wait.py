@@ -16,7 +16,7 @@ from ssm_ssh.tunnel.login_wait import (
     HANDSHAKE,
     KEY_EXCHANGE,
     LIMIT,
-    OURS,
+    NOTHING,
     QUIET,
     SERVER_SILENT,
     START,
@@ -58,13 +58,13 @@ def test_the_start_of_a_session_is_told_and_left_to_its_own_deadline() -> None:
 
 
 def test_what_is_ours_to_do_is_neither_told_nor_given_up() -> None:
-    assert verdicts(OURS, 300) == []
+    assert verdicts(NOTHING, 300) == []
 
 
 def test_a_person_who_is_asked_first_costs_no_time() -> None:
     wait = LoginWait(0.0)
     for second in range(120):
-        assert wait.look(OURS, float(second)) == QUIET
+        assert wait.look(NOTHING, float(second)) == QUIET
     assert wait.look(CONNECT, 120.0) == QUIET
     assert wait.look(CONNECT, 122.0) == QUIET
     assert wait.look(CONNECT, 124.0) == TELL
@@ -119,13 +119,13 @@ def test_the_time_while_the_program_was_stopped_does_not_count(away: float) -> N
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        ({}, OURS),
+        ({}, NOTHING),
         ({"asking": True}, START),
         ({"session": True}, CONNECT),
         ({"session": True, "connected": True}, HANDSHAKE),
         ({"session": True, "connected": True, "gap": True}, GAP),
         ({"session": True, "connected": True, "established": True}, BANNER),
-        ({"session": True, "connected": True, "established": True, "banner": True}, OURS),
+        ({"session": True, "connected": True, "established": True, "banner": True}, NOTHING),
         (
             {"session": True, "connected": True, "established": True, "banner": True, "exchanging": True},
             KEY_EXCHANGE,
