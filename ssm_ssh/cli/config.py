@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from ssm_ssh.settings.schema import Settings
 
 _DESCRIPTION = """\
-Show each setting, its value and where that comes from, then the AWS profile and region that hold, for HOST if one is
-named: an instance id, with or without region and profile behind it. Nothing is changed and AWS is not called.
+Show each setting with its value and origin, and the AWS profile and region that apply, to HOST if you name one: an
+instance id, with or without a region and a profile after it. Nothing is changed and AWS is not called.
 
   ssm-ssh config
   ssm-ssh config i-0123456789abcdef0.eu-west-1
 """
 
 _EPILOG = """\
-A setting is taken from the option of that name, else from SSM_SSH_NAME in the environment, else from the settings file.
-Lists are words in the environment: SSM_SSH_SEARCH='prod:eu-west-1,us-east-1 dev'. The file is TOML, for example:
+A setting comes from the option of its name, else from SSM_SSH_NAME in the environment, else from the settings file.
+In the environment a list is several words: SSM_SSH_SEARCH='prod:eu-west-1,us-east-1 dev'. The file is TOML:
 
   default_profile = "prod"
   search = ["prod:eu-west-1,us-east-1", "dev"]
@@ -58,7 +58,7 @@ def _parser() -> Arguments:
 
     lines = [f"  {one.name}\n      {one.help}\n      allowed: {one.allowed}" for one in SETTINGS]
     parser = command_parser("config", _DESCRIPTION, epilog=_EPILOG + "\n".join(lines))
-    parser.add_argument("host", metavar="HOST", nargs="?", help="what would be chosen for this host")
+    parser.add_argument("host", metavar="HOST", nargs="?", help="instance id to choose profile and region for")
     parser.add_argument("--json", action="store_true", help="for programs: one object")
     return parser
 

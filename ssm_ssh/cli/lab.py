@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DESCRIPTION = """\
-Run an AWS of your own on this machine: the APIs that a session needs, the message gateway, and instances with
-agents and SSH servers. Credentials and certificates are random and new each time; nothing needs an account, nothing
-leaves this machine, and nothing of your own (~/.ssh, ~/.aws) is read or changed.
+Simulate AWS on this machine: the APIs that a session needs, the message gateway, and instances with agents and SSH
+servers. Credentials and certificates are random and new each time. The lab needs no account, sends nothing to the
+network, and neither reads nor changes your own ~/.ssh and ~/.aws.
 
-  ssm-ssh lab                    keep it up until Ctrl-C, and say how to use it
-  ssm-ssh lab -- COMMAND ...     run COMMAND in it, then take it down; exits with COMMAND's status
-  ssm-ssh lab --demo             show ssh, scp and rsync at work in it
+  ssm-ssh lab                    run until Ctrl-C, and print how to use it
+  ssm-ssh lab -- COMMAND ...     run COMMAND in a lab, and exit with its status
+  ssm-ssh lab --demo             demonstrate ssh, scp and rsync in a lab
 """
 
 _EPILOG = """\
-In the lab, ssh, scp, sftp (and through them rsync and git) reach the instances, and the AWS CLI and every SDK reach
-the lab's APIs. Of use to scripts: SSM_SSH_LAB_INSTANCE and SSM_SSH_LAB_USER name an instance and a user on it,
-SSM_SSH_LAB_MANAGED and SSM_SSH_LAB_MANAGED_USER a managed node (mi-...). Profiles with fewer rights, for
+In the lab, ssh, scp and sftp (and with them rsync and git) reach the instances; the AWS CLI and the SDKs reach the
+lab's APIs. For scripts, SSM_SSH_LAB_INSTANCE and SSM_SSH_LAB_USER name an instance and a user on it, and
+SSM_SSH_LAB_MANAGED and SSM_SSH_LAB_MANAGED_USER a managed node (mi-...). Profiles with fewer permissions, for
 `aws --profile`: temporary, expired, no-eic, no-commands, no-start, no-channel, no-hostkeys, sessions-only, one-user,
-own-document; and, after `ssm-ssh login PROFILE`: sso, sso-inline, sign-in (BROWSER names a program that allows all).
+own-document; after `ssm-ssh login PROFILE` also: sso, sso-inline, sign-in (BROWSER names a program that confirms).
 
 examples:
   ssm-ssh lab -- sh -c 'ssh "$SSM_SSH_LAB_USER@$SSM_SSH_LAB_INSTANCE" uname -a'
@@ -83,22 +83,22 @@ def _split(argv: list[str]) -> tuple[list[str], list[str] | None]:
 def _parser() -> Arguments:
     usage = "ssm-ssh lab [OPTION ...] [-- COMMAND ...]"
     parser = command_parser("lab", _DESCRIPTION, epilog=_EPILOG, usage=usage)
-    parser.add_argument("--instances", type=int, default=3, metavar="N", help="how many instances (3)")
+    parser.add_argument("--instances", type=int, default=3, metavar="N", help="number of instances (3)")
     parser.add_argument(
         "--sshd",
         choices=("auto", "system", "embedded"),
         default="auto",
-        help="SSH servers: the system's OpenSSH or one built in; auto: OpenSSH where it can be used",
+        help="SSH servers: the system's OpenSSH or the embedded one; auto: OpenSSH if possible",
     )
     parser.add_argument("--no-pacing", action="store_true", help="agents send at full speed, unlike the official one")
-    parser.add_argument("--region", default="eu-central-1", help="the region to be (eu-central-1)")
+    parser.add_argument("--region", default="eu-central-1", help="name of the region (eu-central-1)")
     parser.add_argument(
         "--allow-unsigned",
         action="store_true",
-        help="take data channels whose upgrade is not signed, for plugins before 1.2.764",
+        help="accept unsigned data channels, for plugins before 1.2.764",
     )
-    parser.add_argument("--demo", action="store_true", help="run a demonstration, then end")
-    parser.add_argument("--quiet", action="store_true", help="print only the line that leads into the lab")
+    parser.add_argument("--demo", action="store_true", help="run a demonstration, then exit")
+    parser.add_argument("--quiet", action="store_true", help="print only the command that enters the lab")
     return parser
 
 

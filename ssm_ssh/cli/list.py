@@ -23,8 +23,8 @@ address, profile and region. Names come from the Name tag; a managed node's (mi-
 
 _EPILOG = f"""\
 {scope.WHERE}
-On a terminal the table fits its width: texts are cut, and agent, address and platform are left out where there is no
-room for them. Elsewhere the table is complete. --json prints one array of objects.
+On a terminal the table fits the width: long texts are cut, and the columns agent, address and platform are left out if
+there is no room for them. Elsewhere the table is complete. --json prints one array of objects.
 Needs ssm:DescribeInstanceInformation, and ec2:DescribeInstances for names and tags.
 
 exit status: 0 all places answered; 1 one of them did not (the others are shown); 2 wrong arguments.

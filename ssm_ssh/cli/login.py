@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 # Seconds for a person in the browser; the codes of AWS live as long.
 _PATIENCE = 600.0
 _DESCRIPTION = """\
-Log in, in a browser, to what the credentials of PROFILE come from: IAM Identity Center (SSO) or a sign-in to the
-console (login_session). A profile that assumes a role is followed to its source profile. The login is kept where the
-AWS CLI and the SDKs look for it (~/.aws/sso/cache, ~/.aws/login/cache), so it serves them too, and theirs ssm-ssh.
+Renew, in a browser, the login behind the credentials of PROFILE: IAM Identity Center (SSO) or the console's sign-in
+(login_session). For a profile that assumes a role, that is the login of its source profile. Logins are stored in the
+caches of the AWS CLI and the SDKs (~/.aws/sso/cache, ~/.aws/login/cache), so all of them share it.
 
   ssm-ssh login                      the profile that AWS_PROFILE names, or default
   ssm-ssh login prod
-  ssm-ssh login --sso-session corp   the session of several profiles, by its own name
-  ssm-ssh login prod --no-browser    the browser is on another computer: open a URL there, confirm a code
+  ssm-ssh login --sso-session corp   a session that several profiles use, by its name
+  ssm-ssh login prod --no-browser    the browser is on another computer: open a URL there, and confirm a code
 """
 
 _EPILOG = """\
-The URL is always printed, on stderr. Without --no-browser the browser has to be on this computer, since it brings its
-answer to 127.0.0.1; over ssh, `ssh -L PORT:127.0.0.1:PORT` and `--port PORT` lead it there.
+The URL is always printed, on stderr. Without --no-browser, the browser must be on this computer, because it sends its
+answer to 127.0.0.1. Over ssh, `ssh -L PORT:127.0.0.1:PORT` with `--port PORT` forwards the answer.
 
-exit status: 0 logged in; 1 not logged in; 2 the call was wrong.
+exit status: 0 logged in; 1 not logged in; 2 wrong arguments.
 """
 
 
@@ -70,9 +70,11 @@ def _parser() -> Arguments:
     parser = command_parser("login", _DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("profile", metavar="PROFILE", nargs="?", help="AWS profile (AWS_PROFILE, or default)")
     parser.add_argument("--sso-session", metavar="NAME", help="an sso-session section of ~/.aws/config")
-    parser.add_argument("--no-browser", action="store_true", help="for a browser on another computer: show a code")
-    parser.add_argument("--port", type=int, default=0, metavar="PORT", help="where the browser's answer comes to (any)")
-    parser.add_argument("--new-registration", action="store_true", help="register anew as a client of the SSO session")
+    parser.add_argument("--no-browser", action="store_true", help="show a code for a browser on another computer")
+    parser.add_argument("--port", type=int, default=0, metavar="PORT", help="port for the browser's answer (any)")
+    parser.add_argument(
+        "--new-registration", action="store_true", help="register this computer again with the SSO session"
+    )
     return parser
 
 
@@ -171,7 +173,9 @@ def _sign_in(
         pasted = _line("Enter the authorization code that it shows: ", _PATIENCE)
         code = code_of_pasted(pasted, secrets)
         if code is None:
-            raise CredentialsError("what was entered is not the code of this login", "Log in again and paste all of it")
+            raise CredentialsError(
+                "the text entered is not the code of this login", "Log in again, and paste the complete code"
+            )
     else:
         with Callback(options.port) as callback:
             redirect_uri = callback.uri
@@ -197,7 +201,7 @@ def _open(url: str) -> None:
         f"{'Continue in the browser. If it does not open, open' if opened else 'No browser opens here. Open'} this URL:"
     )
     output.note(f"\n  {url}\n")
-    output.note("Where the browser is on another computer, stop with Ctrl-C and use --no-browser")
+    output.note("If the browser is on another computer, stop with Ctrl-C and use --no-browser")
 
 
 def _open_browser(url: str) -> bool:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from ssm_ssh.settings.schema import Place, Settings
 
 WHERE = """\
-which accounts and regions: what PLACE, --profile and --region say; else the sync setting; else the search setting and
-the defaults given to setup, of which AWS_PROFILE and AWS_REGION leave what they name; else AWS_PROFILE, AWS_REGION and
-the rest that the AWS CLI reads.
+Accounts and regions come from PLACE, --profile and --region; else from the setting `sync`; else from the setting
+`search` and the defaults of setup, narrowed by AWS_PROFILE and AWS_REGION; else from AWS_PROFILE, AWS_REGION and the
+other settings of the AWS CLI.
 """
 
 

@@ -14,22 +14,21 @@ if TYPE_CHECKING:
     from ssm_ssh.sshconfig.install import Done
 
 _DESCRIPTION = """\
-Make ssh, scp, sftp, rsync, git and whatever else uses OpenSSH reach instances by their ids:
+Configure ssh, scp, sftp, rsync, git and other programs that use OpenSSH to reach instances by their ids:
 
   ssm-ssh setup
   ssh ec2-user@i-0123456789abcdef0
 
-ssm-ssh keeps its rules in a file of its own, ~/.ssh/ssm-ssh.config, and puts one line before everything else in
-~/.ssh/config, which includes it. Nothing else of that file changes. Before, ssh itself is asked (ssh -G) whether every
-other host stays as it is; afterwards it is asked again, and if the answer differs everything is put back.
-Running it again after an upgrade rewrites ssm-ssh's own file alone.
+ssm-ssh keeps its rules in its own file, ~/.ssh/ssm-ssh.config, and adds one line at the top of ~/.ssh/config to include
+it. Nothing else in that file changes. Before and after the change, setup asks ssh itself (ssh -G) whether all other
+hosts have the same settings; if not, it reverts the change. After an upgrade, run it again to update the rules.
 """
 
 _EPILOG = """\
-Only names that are instance ids are ssm-ssh's: i- with 8 or 17 hexadecimal digits, mi- with 17.
-A backup of ~/.ssh/config is kept; --remove takes everything back to the byte and leaves keys and known hosts alone.
+The rules match only instance ids: i- with 8 or 17 hexadecimal digits, mi- with 17.
+setup keeps a backup of ~/.ssh/config. --remove restores the file exactly, and keeps keys and known hosts.
 
-exit status: 0 done, or nothing to do; 1 it could not be done, nothing has changed; 2 the call or a file is not usable.
+exit status: 0 done, or nothing to do; 1 failed, and nothing was changed; 2 wrong arguments, or an unusable file.
 """
 
 
@@ -41,7 +40,7 @@ def run(argv: list[str]) -> int:
     where, ssh = locations.find_place(), effective.find_ssh()
     if options.remove:
         done = install.take_away(where, ssh, dry_run=options.dry_run)
-        _tell(done, "Nothing to remove: ssh's configuration holds nothing of ssm-ssh.", dry_run=options.dry_run)
+        _tell(done, "Nothing to remove: ssh's configuration does not use ssm-ssh.", dry_run=options.dry_run)
         return 0
     _check_choice(options)
     from ssm_ssh.auth import keypair
@@ -60,7 +59,7 @@ def run(argv: list[str]) -> int:
     )
     _tell(
         done,
-        "Nothing to do: ssh is set up, and everything is current.",
+        "Nothing to do: ssh is set up and up to date.",
         dry_run=options.dry_run,
         next_step=f"Next: {command()} list, which shows your instances, then: ssh ec2-user@i-...",
     )
@@ -71,8 +70,8 @@ def _parser() -> Arguments:
     import argparse
 
     parser = command_parser("setup", _DESCRIPTION, epilog=_EPILOG)
-    parser.add_argument("--dry-run", action="store_true", help="show what would change as a diff, change nothing")
-    parser.add_argument("--remove", action="store_true", help="take everything back")
+    parser.add_argument("--dry-run", action="store_true", help="show the change as a diff, without making it")
+    parser.add_argument("--remove", action="store_true", help="revert all changes")
     parser.add_argument(
         "--inline",
         action=argparse.BooleanOptionalAction,
@@ -80,13 +79,13 @@ def _parser() -> Arguments:
         help="keep the rules in ~/.ssh/config itself, between two marks, for programs that do not follow Include "
         "(paramiko); --no-inline goes back. Otherwise it stays as it is",
     )
-    parser.add_argument("--profile", help="default profile, where nothing else chooses one ('': none)")
-    parser.add_argument("--region", help="default region, where nothing else chooses one ('': none)")
+    parser.add_argument("--profile", help="default profile, if nothing else chooses one ('': none)")
+    parser.add_argument("--region", help="default region, if nothing else chooses one ('': none)")
     parser.add_argument(
         "--search",
         action="append",
         metavar="PROFILE[:REGION,...] ...",
-        help="where to look for an instance that nothing else places; several in quotes, or repeated ('': nowhere)",
+        help="where to search for an instance that nothing else locates; several in quotes, or repeated ('': nowhere)",
     )
     return parser
 
@@ -147,9 +146,9 @@ def _tell(done: Done, nothing: str, *, dry_run: bool, next_step: str = "") -> No
             verb = "Removed" if content is None else "Made" if seen.content is None else "Changed"
             output.line(f"{verb} {seen.path}")
         if done.backup is not None:
-            output.line(f"Kept the configuration as it was in {done.backup}")
+            output.line(f"Saved the previous configuration as {done.backup}")
         if done.hosts:
-            output.line(f"ssh itself confirms that other hosts stay as they were (asked about {done.hosts})")
+            output.line(f"ssh confirms that other hosts have the same settings as before (asked about {done.hosts})")
     sudo = os.environ.get("SUDO_USER", "")
     if sudo and os.geteuid() == 0:
         output.line(f"Warning: this is root's configuration, not that of {printable(sudo, 60)}")

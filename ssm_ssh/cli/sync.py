@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from ssm_ssh.sshconfig.managed_file import Alias
 
 _DESCRIPTION = """\
-Give each instance that Systems Manager knows an alias for ssh, by its Name tag:
+Create an ssh alias for each instance that Systems Manager knows, from its Name tag:
 
   ssm-ssh sync prod:eu-west-1,us-east-1 dev
   ssh web-1                                 # the right instance, user, profile and region
 
-The aliases are those of this call: what is gone, renamed or not chosen any more goes. Where a place could not be
-asked, only those go whose own place told that they are gone. They stand in ssm-ssh's own file; your ssh configuration
-is not touched.
+Each call replaces the aliases of the call before: instances that no longer exist, were renamed or are no longer
+selected lose theirs. An account or region that does not answer keeps its aliases. The aliases are in ssm-ssh's own
+file; your ssh configuration is not changed.
 """
 
 _EPILOG = f"""\
 {scope.WHERE}
-A name becomes an alias as it is, if it is plain: letters, digits, - and _, at most 63. It never is one for which your
-ssh configuration, known_hosts or /etc/hosts has a meaning already; and where several instances have the same name, each
-of them has a part of its id behind it (web-9abcdef0), and none the bare name. An alias that leads to another instance
-than before is reported. The user is the platform's usual one, or the `user` setting.
+An alias is the name of the instance, if that has only letters, digits, - and _, and at most 63 of them. A name that
+already means something in your ssh configuration, known_hosts or /etc/hosts is not used. If several instances have the
+same name, a part of the id is added to each alias (web-9abcdef0). sync reports an alias that leads to another instance
+than before. The user is the platform's usual one, or that of the setting `user`.
 
-From cron: put places and tags into the settings (sync, sync_tags), and run `ssm-ssh sync --quiet`, which says nothing
-unless something is to be known. Nothing is written where nothing has changed.
+From cron: put places and tags into the settings (sync, sync_tags), and run `ssm-ssh sync --quiet`, which prints only
+what you should know. Nothing is written if nothing has changed.
 
-exit status: 0 done, or nothing to do; 1 a place could not be asked, or it could not be written; 2 the call was wrong.
+exit status: 0 done, or nothing to do; 1 a place did not answer, or the file could not be written; 2 wrong arguments.
 """
 
 # A list longer than this is for a file, not for a person.
@@ -84,8 +84,10 @@ def _parser() -> Arguments:
     parser = command_parser("sync", _DESCRIPTION, epilog=_EPILOG)
     scope.add_options(parser)
     parser.add_argument("--user", metavar="U", help="the user of every alias, instead of the platform's usual one")
-    parser.add_argument("--dry-run", action="store_true", help="say what would change, and who gets none")
-    parser.add_argument("--quiet", action="store_true", help="say only what leads elsewhere now, and what failed")
+    parser.add_argument("--dry-run", action="store_true", help="show what would change, without changing it")
+    parser.add_argument(
+        "--quiet", action="store_true", help="print only aliases that lead to another instance, and failures"
+    )
     return parser
 
 

@@ -18,12 +18,17 @@ def home(tmp_path: Path) -> Home:
 def test_it_says_what_it_did_and_then_that_there_is_nothing_to_do(home: Home) -> None:
     home.write("Host web\n")
     said = home.run("setup")
-    for part in ("Made", "Changed", "Kept the configuration as it was in", "other hosts stay as they were"):
+    for part in (
+        "Made",
+        "Changed",
+        "Saved the previous configuration as",
+        "other hosts have the same settings as before",
+    ):
         assert part in said
     before = home.contents()
     assert said.splitlines()[-1].startswith("Next: ")
     nothing, next_step = home.run("setup").splitlines()
-    assert nothing == "Nothing to do: ssh is set up, and everything is current."
+    assert nothing == "Nothing to do: ssh is set up and up to date."
     assert next_step.startswith("Next: ")
     assert home.contents() == before
     assert "Removed" in home.run("setup", "--remove")

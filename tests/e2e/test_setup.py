@@ -132,7 +132,7 @@ def somebody(world: World) -> Iterator[Somebody]:
 @pytest.mark.parametrize("way", [(), ("--inline",)], ids=["include", "inline"])
 def test_from_an_empty_home_to_an_instance(world: World, somebody: Somebody, way: tuple[str, ...], shells: str) -> None:
     said = somebody.setup(*way)
-    assert "other hosts stay as they were" in said
+    assert "other hosts have the same settings as before" in said
     for shell in shells.split():
         found = shutil.which(shell)
         assert found is not None, f"{shell} is missing"
