@@ -131,8 +131,8 @@ class Lab:
         self.env = ready["environment"]
         self.identities, self._agents = ready["identities"], ready["agents"]
         self.instances = [
-            LabInstance(**{**one, "users": tuple(one["users"]), "host_keys": tuple(one["host_keys"])})
-            for one in ready["instances"]
+            LabInstance(**{**instance, "users": tuple(instance["users"]), "host_keys": tuple(instance["host_keys"])})
+            for instance in ready["instances"]
         ]
 
     def _exchange(self, value: dict[str, Any], seconds: float) -> dict[str, Any]:

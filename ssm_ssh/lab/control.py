@@ -51,13 +51,13 @@ class Control:
             return {"error": {"message": f"the lab does not understand that: {error!r}", "hint": ""}}
 
     async def _calls(self, args: dict[str, Any]) -> list[dict[str, Any]]:
-        return [dataclasses.asdict(one) for one in self._state.calls(args.get("operation"))]
+        return [dataclasses.asdict(call) for call in self._state.calls(args.get("operation"))]
 
     async def _sessions(self, _: dict[str, Any]) -> list[dict[str, Any]]:
-        return [one.public() for one in self._state.sessions.values()]
+        return [session.public() for session in self._state.sessions.values()]
 
     async def _online(self, _: dict[str, Any]) -> list[str]:
-        return [one.instance_id for one in self._state.instances.values() if one.online]
+        return [instance.instance_id for instance in self._state.instances.values() if instance.online]
 
     async def fault(self, args: dict[str, Any]) -> dict[str, Any]:
         """Put a fault of the gateway, the API or an instance in force. Raises UsageError, rpc.CallFailed."""
@@ -76,8 +76,8 @@ class Control:
     async def _clear_faults(self, _: dict[str, Any]) -> None:
         self._faults.clear()
         await self._instances.call("clear_faults")
-        for one in self._state.instances.values():
-            one.state = one.options.state
+        for instance in self._state.instances.values():
+            instance.state = instance.options.state
 
     async def _host_keys(self, args: dict[str, Any]) -> list[str]:
         result = await self._instances.call("host_keys", instance_id=args["instance_id"])

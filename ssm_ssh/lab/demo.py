@@ -46,14 +46,14 @@ class _Demo:
 
     def run(self) -> int:
         self.folder.mkdir(mode=0o700)
-        for one in self.lab.instances:
-            self._say(f"  {one.instance_id:<21}{one.name:<9}{one.platform}, user {one.users[0]}")
+        for instance in self.lab.instances:
+            self._say(f"  {instance.instance_id:<21}{instance.name:<9}{instance.platform}, user {instance.users[0]}")
         first = self.lab.instances[0]
         self._commands(first)
-        for one in self.lab.instances:
-            if one.hybrid:
+        for item in self.lab.instances:
+            if item.hybrid:
                 self._title("A machine outside EC2: the key goes there by Run Command")
-                self._shell("ssh", one.destination, "id -un", wanted=f"{one.users[0]}\n")
+                self._shell("ssh", item.destination, "id -un", wanted=f"{item.users[0]}\n")
         self._copies(first.destination)
         self._what_aws_saw()
         steps = "1 step" if self.failed == 1 else f"{self.failed} steps"
@@ -103,7 +103,7 @@ class _Demo:
         self._verdict(not left, f"{left} sessions left open")
 
     def _open_sessions(self) -> int:
-        return sum(one["Status"] in ("Connecting", "Connected", "Terminating") for one in self.lab.sessions())
+        return sum(session["Status"] in ("Connecting", "Connected", "Terminating") for session in self.lab.sessions())
 
     def _shell(
         self, *command: str, status: int = 0, given: str = "", wanted: str | None = None, only: str = ""

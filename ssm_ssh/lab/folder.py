@@ -141,11 +141,12 @@ def _keys(identity: Identity) -> dict[str, str]:
 def write_profiles(folder: Path, people: Iterable[Identity], region: str) -> None:
     """Write `~/.aws` of the lab's home: one profile for each of `people`, under its name."""
     config, credentials = [f"[default]\nregion = {region}\n"], []
-    for one in people:
-        config.append(f"[profile {one.name}]\nregion = {region}\n")
-        token = f"aws_session_token = {one.token}\n" if one.token else ""
+    for identity in people:
+        config.append(f"[profile {identity.name}]\nregion = {region}\n")
+        token = f"aws_session_token = {identity.token}\n" if identity.token else ""
         credentials.append(
-            f"[{one.name}]\naws_access_key_id = {one.access_key}\naws_secret_access_key = {one.secret_key}\n{token}"
+            f"[{identity.name}]\naws_access_key_id = {identity.access_key}\n"
+            f"aws_secret_access_key = {identity.secret_key}\n{token}"
         )
     write_private(folder / "home" / ".aws" / "config", "\n".join(config))
     write_private(folder / "home" / ".aws" / "credentials", "\n".join(credentials))

@@ -81,11 +81,13 @@ class LabOptions:
     def to_json(self) -> dict[str, Any]:
         """Return the options as JSON values; `from_json` is the inverse."""
         out = dataclasses.asdict(self)
-        out["instances"] = [dataclasses.asdict(one) for one in self.chosen()]
+        out["instances"] = [dataclasses.asdict(instance) for instance in self.chosen()]
         return out
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> LabOptions:
         """Return the options that `to_json` wrote."""
-        instances = tuple(InstanceOptions(**{**one, "users": tuple(one["users"])}) for one in values["instances"])
+        instances = tuple(
+            InstanceOptions(**{**instance, "users": tuple(instance["users"])}) for instance in values["instances"]
+        )
         return cls(**{**values, "instances": instances})

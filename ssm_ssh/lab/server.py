@@ -152,14 +152,16 @@ class Server:
             "ca_file": str(ca_file),
             "instances": [
                 {
-                    "instance_id": one.instance_id,
+                    "instance_id": instance.instance_id,
                     "options": options,
-                    "access_key": one.identity.access_key,
-                    "secret_key": one.identity.secret_key,
-                    "token": one.identity.token,
-                    "address": one.address,
+                    "access_key": instance.identity.access_key,
+                    "secret_key": instance.identity.secret_key,
+                    "token": instance.identity.token,
+                    "address": instance.address,
                 }
-                for one, options in zip(self.state.instances.values(), self.options.to_json()["instances"], strict=True)
+                for instance, options in zip(
+                    self.state.instances.values(), self.options.to_json()["instances"], strict=True
+                )
             ],
         }
         instances, ready = await rpc.Client.open(ours, config)
@@ -173,8 +175,12 @@ class Server:
         self.ended.set()
 
     async def _agents_online(self) -> None:
-        expected = [one for one in self.state.instances.values() if one.options.connected and one.state == "running"]
-        while not all(one.online for one in expected):
+        expected = [
+            instance
+            for instance in self.state.instances.values()
+            if instance.options.connected and instance.state == "running"
+        ]
+        while not all(instance.online for instance in expected):
             self._changed.clear()
             await self._changed.wait()
 
@@ -212,7 +218,14 @@ class Server:
         self.state.session_changed(view.session_id, view.status, view.ended_by, view.output)
 
     def _log(self, operation: str, parameters: dict[str, Any], status: int, error: str, who: str) -> None:
-        key = next((one.access_key for one in self.state.identities.values() if who in (one.arn, one.instance_id)), "")
+        key = next(
+            (
+                identity.access_key
+                for identity in self.state.identities.values()
+                if who in (identity.arn, identity.instance_id)
+            ),
+            "",
+        )
         self.state.log("ssmmessages", operation, parameters, status=status, error=error, access_key=key if who else "")
 
 

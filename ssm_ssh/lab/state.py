@@ -122,12 +122,12 @@ class LabState:
             *cast(self.account),
             *(user(name, self.account, policy=policy) for name, policy in options.policies.items()),
         ]
-        self.identities: dict[str, Identity] = {one.access_key: one for one in people}
+        self.identities: dict[str, Identity] = {identity.access_key: identity for identity in people}
         self.instances: dict[str, InstanceRecord] = {}
         self.sessions: dict[str, SessionRecord] = {}
         self._calls: deque[Call] = deque(maxlen=_CALLS_KEPT)
-        for number, one in enumerate(options.chosen()):
-            self._add_instance(one, number)
+        for number, instance in enumerate(options.chosen()):
+            self._add_instance(instance, number)
 
     # Instances
 
@@ -148,9 +148,9 @@ class LabState:
 
     def identity(self, name: str) -> Identity:
         """Return the identity called `name`. Raises KeyError."""
-        for one in self.identities.values():
-            if one.name == name:
-                return one
+        for identity in self.identities.values():
+            if identity.name == name:
+                return identity
         raise KeyError(name)
 
     def agent_connected(self, instance_id: str, agent_version: str = "") -> None:
@@ -181,7 +181,9 @@ class LabState:
             start=self.clock(),
         )
         while len(self.sessions) >= _SESSIONS_KEPT:
-            del self.sessions[next((key for key, one in self.sessions.items() if one.over), next(iter(self.sessions)))]
+            del self.sessions[
+                next((key for key, session in self.sessions.items() if session.over), next(iter(self.sessions)))
+            ]
         self.sessions[session.session_id] = session
         return session
 
@@ -216,4 +218,4 @@ class LabState:
 
     def calls(self, operation: str | None = None) -> list[Call]:
         """Return the calls in order, all or those of one operation."""
-        return [one for one in self._calls if operation in (None, one.operation)]
+        return [call for call in self._calls if operation in (None, call.operation)]

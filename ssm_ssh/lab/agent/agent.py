@@ -80,7 +80,7 @@ class Agent:
         await self._end(abort=True)
 
     async def _end(self, *, abort: bool) -> None:
-        tasks = [one.task for one in self._sessions.values()]
+        tasks = [session.task for session in self._sessions.values()]
         if self._task is not None:
             tasks.append(self._task)
         for session in list(self._sessions.values()):
@@ -309,7 +309,7 @@ class _AgentSession:
 def resolve(document: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
     """Return the document's properties with every `{{ name }}` replaced by its parameter, else by its default."""
     definitions = document.get("parameters") or {}
-    values = {name: one.get("default", "") for name, one in definitions.items()} | parameters
+    values = {name: definition.get("default", "") for name, definition in definitions.items()} | parameters
     out = {}
     for key, value in (document.get("properties") or {}).items():
         if isinstance(value, str):

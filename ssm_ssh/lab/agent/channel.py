@@ -319,15 +319,15 @@ class DataChannel:
             response = json.loads(payload)
             actions = list(response.get("ProcessedClientActions") or [])
             self.client_version = str(response.get("ClientVersion"))
-            failed = [one for one in actions if one.get("ActionStatus") != 1]
+            failed = [action for action in actions if action.get("ActionStatus") != 1]
         except (ValueError, AttributeError, TypeError):
             return  # the official agent logs it and goes on waiting
         error = ""
         if failed:
-            one = failed[0]
+            action = failed[0]
             error = (
-                f"{one.get('ActionType')} failed on client with status {one.get('ActionStatus')} "
-                f"error: {one.get('Error')}"
+                f"{action.get('ActionType')} failed on client with status {action.get('ActionStatus')} "
+                f"error: {action.get('Error')}"
             )
             self._cancelled.set()
         self._response.set_result(error)

@@ -52,22 +52,26 @@ class Ec2:
     async def describe_instances(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
         """DescribeInstances: by ids, by filters, in pages."""
         if "InstanceIds" in values:
-            found = [self._instance(one) for one in values["InstanceIds"]]
+            instances = [self._instance(item) for item in values["InstanceIds"]]
         else:
-            found = [one for one in self._state.instances.values() if not one.hybrid]
-        for one in values.get("Filters", []):
-            found = [instance for instance in found if self._matches(instance, one["Name"], one.get("Values", []))]
+            instances = [instance for instance in self._state.instances.values() if not instance.hybrid]
+        for filter_ in values.get("Filters", []):
+            instances = [
+                instance
+                for instance in instances
+                if self._matches(instance, filter_["Name"], filter_.get("Values", []))
+            ]
         shown, token = page(
-            found, values.get("NextToken"), values.get("MaxResults", _PAGE), wrong="InvalidParameterValue"
+            instances, values.get("NextToken"), values.get("MaxResults", _PAGE), wrong="InvalidParameterValue"
         )
         reservations = [
             {
-                "ReservationId": "r-0" + one.instance_id[-16:],
+                "ReservationId": "r-0" + instance.instance_id[-16:],
                 "OwnerId": self._state.account,
                 "Groups": [],
-                "Instances": [self._described(one)],
+                "Instances": [self._described(instance)],
             }
-            for one in shown
+            for instance in shown
         ]
         return {"Reservations": reservations, "NextToken": token}
 
@@ -115,7 +119,7 @@ class Ec2:
                 raise ApiError("InvalidParameterValue", f"The filter '{name}' is invalid")
             values = [facts[name]]
         # EC2 knows * and ? but no brackets.
-        return any(fnmatch.fnmatchcase(one, pattern.replace("[", "[[]")) for one in values for pattern in patterns)
+        return any(fnmatch.fnmatchcase(item, pattern.replace("[", "[[]")) for item in values for pattern in patterns)
 
     async def get_console_output(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
         """GetConsoleOutput: base64, and nothing until the instance has been up for a while."""

@@ -58,7 +58,7 @@ class Command:
     @property
     def status(self) -> str:
         """The worst of the invocations, or InProgress."""
-        seen = {one.status for one in self.invocations.values()}
+        seen = {invocation.status for invocation in self.invocations.values()}
         for status in ("Pending", "InProgress", "Failed", "TimedOut", "Cancelled"):
             if status in seen:
                 return status
@@ -104,25 +104,25 @@ class Commands:
             raise ApiError("ValidationException", "InstanceIds and Targets cannot be used together")
         if ids:
             known = self._state.instances
-            wrong = [one for one in ids if one not in known or not known[one].online]
+            wrong = [instance_id for instance_id in ids if instance_id not in known or not known[instance_id].online]
             if wrong:
                 raise ApiError(
                     "InvalidInstanceId",
                     f"Instances [[{', '.join(wrong)}]] not in a valid state for account {self._state.account}",
                 )
-            return [known[one] for one in ids]
-        found = [one for one in self._state.instances.values() if one.online]
+            return [known[instance_id] for instance_id in ids]
+        targets = [instance for instance in self._state.instances.values() if instance.online]
         for target in values.get("Targets") or []:
             key, wanted = target["Key"], target["Values"]
             if key == "InstanceIds":
-                found = [one for one in found if one.instance_id in wanted]
+                targets = [instance for instance in targets if instance.instance_id in wanted]
             elif key.startswith("tag:"):
-                found = [one for one in found if one.tags.get(key[4:]) in wanted]
+                targets = [instance for instance in targets if instance.tags.get(key[4:]) in wanted]
             else:
                 raise ApiError("InvalidTarget", f"Target key {key} is not valid.")
         if not values.get("Targets"):
             raise ApiError("ValidationException", "Either InstanceIds or Targets must be given")
-        return found
+        return targets
 
     async def send_command(self, caller: Identity, values: dict[str, Any]) -> dict[str, Any]:
         """SendCommand: AWS-RunShellScript, or a document of the user's own that runs a script."""
@@ -135,8 +135,8 @@ class Commands:
             raise ApiError("InvalidDocument", f"Document type Session is not supported for SendCommand: {name}")
         parameters: dict[str, list[str]] = values.get("Parameters", {})
         script = command_documents.script(name, content, parameters)
-        for one in (one for values_ in parameters.values() for one in values_):
-            if reference := _REFERENCE.search(one):
+        for item in (item for values_ in parameters.values() for item in values_):
+            if reference := _REFERENCE.search(item):
                 raise ApiError("InvalidParameters", f"Parameter resolution failed for {reference.group(0)}")
         instances = self._targets(values)
         now = self._state.clock()
@@ -222,15 +222,15 @@ class Commands:
         """ListCommandInvocations: with each plugin's first 2,500 characters when details are asked for."""
         wanted = values.get("InstanceId")
         now = self._state.clock()
-        found = [
-            (command, one)
+        rows = [
+            (command, invocation)
             for command in self._chosen(values)
-            for one in command.invocations.values()
-            if wanted in (None, one.instance.instance_id) and one.visible_at <= now
+            for invocation in command.invocations.values()
+            if wanted in (None, invocation.instance.instance_id) and invocation.visible_at <= now
         ]
-        shown, token = page(found, values.get("NextToken"), values.get("MaxResults", _PAGE))
+        shown, token = page(rows, values.get("NextToken"), values.get("MaxResults", _PAGE))
         details = values.get("Details", False)
-        return {"CommandInvocations": [_listed(*one, details=details) for one in shown], "NextToken": token}
+        return {"CommandInvocations": [_listed(*row, details=details) for row in shown], "NextToken": token}
 
     def _chosen(self, values: dict[str, Any]) -> list[Command]:
         if "CommandId" in values:
@@ -240,9 +240,9 @@ class Commands:
     async def list_commands(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
         """ListCommands: newest first."""
         wanted = values.get("InstanceId")
-        found = [one for one in self._chosen(values) if wanted is None or wanted in one.invocations]
-        shown, token = page(found, values.get("NextToken"), values.get("MaxResults", _PAGE))
-        return {"Commands": [self._described(one) for one in shown], "NextToken": token}
+        commands = [command for command in self._chosen(values) if wanted is None or wanted in command.invocations]
+        shown, token = page(commands, values.get("NextToken"), values.get("MaxResults", _PAGE))
+        return {"Commands": [self._described(command) for command in shown], "NextToken": token}
 
     async def cancel_command(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
         """CancelCommand: without waiting for the end."""
@@ -254,7 +254,7 @@ class Commands:
         return {}
 
     def _described(self, command: Command) -> dict[str, Any]:
-        done = [one for one in command.invocations.values() if one.ended]
+        done = [invocation for invocation in command.invocations.values() if invocation.ended]
         return {
             "CommandId": command.command_id,
             "DocumentName": command.document,
@@ -271,7 +271,7 @@ class Commands:
             "MaxErrors": "0",
             "TargetCount": len(command.invocations),
             "CompletedCount": len(done),
-            "ErrorCount": sum(one.status != "Success" for one in done),
+            "ErrorCount": sum(invocation.status != "Success" for invocation in done),
             "DeliveryTimedOutCount": 0,
             "TimeoutSeconds": command.timeout,
         }

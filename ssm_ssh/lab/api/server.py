@@ -173,7 +173,7 @@ class Api:
         if call.operation not in ("StartSession", "SendCommand"):
             return []
         document = str(values.get("DocumentName", DEFAULT)).rpartition("document/")[2]
-        others = [self._context.instance_arn(str(one)) for one in list(values.get("InstanceIds") or [])[1:]]
+        others = [self._context.instance_arn(str(item)) for item in list(values.get("InstanceIds") or [])[1:]]
         return [*others, self._context.ssm_arn("document", document)]
 
     @staticmethod

@@ -123,22 +123,22 @@ class Ssm:
     async def describe_sessions(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
         """DescribeSessions: newest first."""
         over = values["State"] == "History"
-        found = [one for one in self._state.sessions.values() if one.over == over]
+        sessions = [session for session in self._state.sessions.values() if session.over == over]
         tests: dict[str, Callable[[SessionRecord, str], bool]] = {
-            "Target": lambda one, value: one.target == value,
-            "Owner": lambda one, value: one.owner == value,
-            "Status": lambda one, value: one.status == value,
-            "SessionId": lambda one, value: one.session_id == value,
-            "InvokedAfter": lambda one, value: _iso(one.start) >= value,
-            "InvokedBefore": lambda one, value: _iso(one.start) < value,
+            "Target": lambda session, value: session.target == value,
+            "Owner": lambda session, value: session.owner == value,
+            "Status": lambda session, value: session.status == value,
+            "SessionId": lambda session, value: session.session_id == value,
+            "InvokedAfter": lambda session, value: _iso(session.start) >= value,
+            "InvokedBefore": lambda session, value: _iso(session.start) < value,
         }
-        for one in values.get("Filters", []):
-            test, value = tests.get(one["key"]), one["value"]
+        for filter_ in values.get("Filters", []):
+            test, value = tests.get(filter_["key"]), filter_["value"]
             if test is None:
                 raise ApiError("InvalidFilterKey", "The specified key is not valid.")
-            found = [session for session in found if test(session, value)]
-        shown, token = page(found[::-1], values.get("NextToken"), values.get("MaxResults", _PAGE))
-        return {"Sessions": [_described(one) for one in shown], "NextToken": token}
+            sessions = [session for session in sessions if test(session, value)]
+        shown, token = page(sessions[::-1], values.get("NextToken"), values.get("MaxResults", _PAGE))
+        return {"Sessions": [_described(session) for session in shown], "NextToken": token}
 
     async def get_connection_status(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
         """GetConnectionStatus: an unknown target is not connected."""
@@ -152,13 +152,13 @@ class Ssm:
         """DescribeInstanceInformation: those whose agent has ever been there."""
         if "InstanceInformationFilterList" in values and "Filters" in values:
             raise ApiError("ValidationException", "Filters and InstanceInformationFilterList cannot be used together")
-        found = [one for one in self._state.instances.values() if one.last_ping]
-        for one in values.get("InstanceInformationFilterList", []):
-            found = [instance for instance in found if _matches(instance, one["key"], one["valueSet"])]
-        for one in values.get("Filters", []):
-            found = [instance for instance in found if _matches(instance, one["Key"], one["Values"])]
-        shown, token = page(found, values.get("NextToken"), values.get("MaxResults", _PAGE))
-        return {"InstanceInformationList": [_information(one) for one in shown], "NextToken": token}
+        instances = [instance for instance in self._state.instances.values() if instance.last_ping]
+        for filter_ in values.get("InstanceInformationFilterList", []):
+            instances = [instance for instance in instances if _matches(instance, filter_["key"], filter_["valueSet"])]
+        for item in values.get("Filters", []):
+            instances = [instance for instance in instances if _matches(instance, item["Key"], item["Values"])]
+        shown, token = page(instances, values.get("NextToken"), values.get("MaxResults", _PAGE))
+        return {"InstanceInformationList": [_information(instance) for instance in shown], "NextToken": token}
 
     # Documents
 
@@ -250,7 +250,7 @@ def _matches(instance: InstanceRecord, key: str, values: list[str]) -> bool:
     if key.startswith("tag:"):
         return instance.tags.get(key[4:]) in values
     if key == "tag-key":
-        return any(one in values for one in instance.tags)
+        return any(tag in values for tag in instance.tags)
     facts = {
         "InstanceIds": instance.instance_id,
         "AgentVersion": instance.agent_version,

@@ -76,16 +76,16 @@ class Faults:
         for rule in self._rules:
             if number in (None, rule.number):
                 rule.done = True
-        self._rules = [one for one in self._rules if not one.done]
+        self._rules = [rule for rule in self._rules if not rule.done]
         self.version += 1
         self._tell(Rule(0, "clear", {}, random.Random(0)))  # noqa: S311
 
     def in_force(self) -> list[dict[str, Any]]:
         """Return the faults in force as JSON values, with `number`, `name`, how often each happened (`hits`)."""
         return [
-            {"number": one.number, "name": one.name, "hits": one.hits, **one.values}
-            for one in self._rules
-            if not one.done
+            {"number": rule.number, "name": rule.name, "hits": rule.hits, **rule.values}
+            for rule in self._rules
+            if not rule.done
         ]
 
     def listen(self, listener: Callable[[Rule], None]) -> None:
@@ -319,9 +319,9 @@ class Faults:
     def plan(self, session: str, instance: str, direction: str) -> Plan | None:
         """Return the faults on `direction` of a session, None when there are none. Ask again when `version` changes."""
         rules = [
-            one
-            for one in self._rules
-            if one.name in ("cut", "delay", "limit", "lose", "double", "reorder") and one.concerns(session, instance)
+            rule
+            for rule in self._rules
+            if rule.name in ("cut", "delay", "limit", "lose", "double", "reorder") and rule.concerns(session, instance)
         ]
         plan = Plan(rules, session, direction) if rules else None
         return None if plan is None or plan.quiet else plan
@@ -337,8 +337,8 @@ class Faults:
     def stalled(self, side: str, session: str, instance: str) -> bool:
         """True when a connection of `side` is to be silent."""
         return any(
-            one.name == "stall" and one.side in (side, "both") and one.concerns(session, instance)
-            for one in self._rules
+            rule.name == "stall" and rule.side in (side, "both") and rule.concerns(session, instance)
+            for rule in self._rules
         )
 
     def cut_at_open(self, side: str, session: str, instance: str, *, resumed: bool) -> Rule | None:

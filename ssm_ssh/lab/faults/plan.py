@@ -51,11 +51,11 @@ class Plan:
 
     def __init__(self, rules: Sequence[Rule], session: str, direction: str) -> None:
         self._session = session
-        here = [one for one in rules if one.direction in (direction, "both")]
-        self._choices = [one for one in here if one.name in ("lose", "double", "reorder")]
-        self._delays = [one for one in here if one.name == "delay"]
-        self._limits = [one for one in here if one.name == "limit"]
-        self._cuts = [one for one in here if one.name == "cut" and one.when in ("bytes", "handshake")]
+        here = [rule for rule in rules if rule.direction in (direction, "both")]
+        self._choices = [rule for rule in here if rule.name in ("lose", "double", "reorder")]
+        self._delays = [rule for rule in here if rule.name == "delay"]
+        self._limits = [rule for rule in here if rule.name == "limit"]
+        self._cuts = [rule for rule in here if rule.name == "cut" and rule.when in ("bytes", "handshake")]
         self._held: list[tuple[int, bytes]] = []  # frames that reorder holds back, with how many must overtake them
         self.quiet = not here
 
@@ -93,11 +93,11 @@ class Plan:
 
     def delay(self) -> float:
         """Return for how many seconds the next frame is kept."""
-        return float(sum(one.seconds + one.rng.random() * one.jitter for one in self._delays))
+        return float(sum(rule.seconds + rule.rng.random() * rule.jitter for rule in self._delays))
 
     def rate(self) -> float:
         """Return the limit in bytes a second, 0 for none."""
-        return float(min((one.bytes_per_second for one in self._limits), default=0))
+        return float(min((rule.bytes_per_second for rule in self._limits), default=0))
 
     @property
     def timed(self) -> bool:
@@ -106,14 +106,14 @@ class Plan:
 
     def cut(self, frame: bytes) -> tuple[Rule, int] | None:
         """Return the cut that falls into `frame`, with its offset; to be asked once for each frame that passes."""
-        found: tuple[Rule, int] | None = None
+        result: tuple[Rule, int] | None = None
         for rule in self._cuts:
             if rule.done:
                 continue
             if rule.when == "handshake":
                 if kind_of(frame) in (INPUT, OUTPUT) and payload_type_of(frame) == rule.payload_type:
                     rule.hit()
-                    found = (rule, len(frame) // 2)
+                    result = (rule, len(frame) // 2)
                 continue
             before = rule.passed.get(self._session, 0)
             after = rule.passed[self._session] = before + len(frame)
@@ -121,8 +121,8 @@ class Plan:
             if after >= edge:
                 rule.passed[self._session] = 0 if rule.every else float("-inf")
                 rule.hit()
-                found = (rule, max(1, min(int(edge - before), len(frame) - 1)))
-        return found
+                result = (rule, max(1, min(int(edge - before), len(frame) - 1)))
+        return result
 
 
 def _matches(rule: Rule, frame: bytes) -> bool:

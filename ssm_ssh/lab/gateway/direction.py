@@ -40,8 +40,8 @@ class Direction:
         """Send `frames` on, as `plan` wants it (None: behind what waits, otherwise unharmed)."""
         now = asyncio.get_running_loop().time()
         for frame in frames:
-            for one in plan.shape(frame) if plan else (frame,):
-                self._append(one, now, plan)
+            for copy in plan.shape(frame) if plan else (frame,):
+                self._append(copy, now, plan)
         if plan is not None and plan.holding and self._patience is None:
             self._patience = asyncio.get_running_loop().call_later(REORDER_PATIENCE, self._release, plan)
         self._run()

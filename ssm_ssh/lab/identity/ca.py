@@ -45,7 +45,7 @@ def new_authority(folder: Path) -> Authority:
         .sign(ca_key, hashes.SHA256())
     )
     loopback = [ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")]
-    names: list[x509.GeneralName] = [x509.DNSName("localhost"), *(x509.IPAddress(one) for one in loopback)]
+    names: list[x509.GeneralName] = [x509.DNSName("localhost"), *(x509.IPAddress(address) for address in loopback)]
     server = (
         _certificate(
             x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), ca_name, server_key.public_key(), now

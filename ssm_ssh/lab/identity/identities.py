@@ -57,8 +57,11 @@ class Identity:
         if self.policy is None:
             return "" if _match(action, self.allow) and not _match(action, self.deny) else resources[0]
         # A session's id begins with the caller's name, which is what ${aws:userid} stands for in a session's ARN.
-        allowed = {one: policies.allows(self.policy, action, one, context, self.session_name) for one in resources}
-        return next((one for one in resources if not allowed[one]), "")
+        allowed = {
+            resource: policies.allows(self.policy, action, resource, context, self.session_name)
+            for resource in resources
+        }
+        return next((resource for resource in resources if not allowed[resource]), "")
 
     def denied_sentence(self, action: str, resource: str, why: str = "") -> str:
         """Return AWS's sentence for a denied `action` on the ARN `resource`; `why` if not by this identity's policy.

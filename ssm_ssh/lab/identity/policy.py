@@ -20,7 +20,9 @@ def allows(policy: Mapping[str, Any], action: str, resource: str, context: Mappi
     """
     statements = _list(policy["Statement"])
 
-    effects = {one["Effect"] for one in statements if _applies(one, action, resource, context, user_id)}
+    effects = {
+        statement["Effect"] for statement in statements if _applies(statement, action, resource, context, user_id)
+    }
     return effects == {"Allow"}
 
 
@@ -28,8 +30,8 @@ def _applies(
     statement: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str], user_id: str
 ) -> bool:
     return (
-        any(_match(action.lower(), one.lower()) for one in _list(statement["Action"]))
-        and any(_match(resource, one.replace("${aws:userid}", user_id)) for one in _list(statement["Resource"]))
+        any(_match(action.lower(), pattern.lower()) for pattern in _list(statement["Action"]))
+        and any(_match(resource, pattern.replace("${aws:userid}", user_id)) for pattern in _list(statement["Resource"]))
         and all(_holds(kind, keys, context) for kind, keys in statement.get("Condition", {}).items())
     )
 

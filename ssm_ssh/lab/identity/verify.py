@@ -53,10 +53,10 @@ class Request(NamedTuple):
 
     def value(self, name: str) -> str:
         """Return the one value of the header `name`, or ""; two different ones are refused."""
-        found = self.values(name)
-        if len(found) > 1:
+        values = self.values(name)
+        if len(values) > 1:
             raise SignatureRefused("IncompleteSignatureException", f"The header '{name}' stands twice in the request")
-        return found[0] if found else ""
+        return values[0] if values else ""
 
 
 class _Claim(NamedTuple):
@@ -139,7 +139,7 @@ def _claim(request: Request) -> _Claim:
     if missing:
         raise SignatureRefused(
             "IncompleteSignatureException",
-            "".join(f"Authorization header requires '{one}' parameter. " for one in missing),
+            "".join(f"Authorization header requires '{parameter}' parameter. " for parameter in missing),
         )
     if not date:
         raise SignatureRefused(

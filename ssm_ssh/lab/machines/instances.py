@@ -66,12 +66,12 @@ class Instances:
 
     async def start(self) -> None:
         """Boot every instance whose state is running. Raises OSError when one cannot."""
-        machines = [one for one in self.machines.values() if one.options.state == "running"]
-        await asyncio.gather(*(one.boot() for one in machines))
+        machines = [machine for machine in self.machines.values() if machine.options.state == "running"]
+        await asyncio.gather(*(machine.boot() for machine in machines))
 
     async def stop(self) -> None:
         """End everything and remove every file."""
-        await asyncio.gather(*(one.destroy() for one in self.machines.values()), return_exceptions=True)
+        await asyncio.gather(*(machine.destroy() for machine in self.machines.values()), return_exceptions=True)
         remove_machines_folder(self._lab_folder)
 
     def machine(self, instance_id: str) -> Machine:

@@ -32,7 +32,8 @@ async def start(config: dict[str, Any]) -> InstanceService:
     folder.mkdir(mode=0o700, exist_ok=True)
     chosen = options.chosen()
     members = [
-        (one["instance_id"], choice, one["address"]) for one, choice in zip(config["instances"], chosen, strict=True)
+        (instance["instance_id"], choice, instance["address"])
+        for instance, choice in zip(config["instances"], chosen, strict=True)
     ]
     instances = Instances(folder, members, sshd=options.sshd)
     try:
@@ -49,13 +50,13 @@ def _agents(config: dict[str, Any], options: LabOptions, instances: Instances) -
     """Return what makes a new agent, for each instance."""
     tls = ssl.create_default_context(cafile=config["ca_file"])
 
-    def maker(one: dict[str, Any]) -> Callable[[], Agent]:
-        machine = instances.machine(one["instance_id"])
+    def maker(instance: dict[str, Any]) -> Callable[[], Agent]:
+        machine = instances.machine(instance["instance_id"])
         return lambda: Agent(
             machine.instance_id,
             gateway_url=config["gateway_url"],
             region=config["region"],
-            credentials=AgentCredentials(one["access_key"], one["secret_key"], one.get("token", "")),
+            credentials=AgentCredentials(instance["access_key"], instance["secret_key"], instance.get("token", "")),
             open_port=instances.open_port,
             tls=tls,
             options=AgentOptions(
@@ -63,7 +64,7 @@ def _agents(config: dict[str, Any], options: LabOptions, instances: Instances) -
             ),
         )
 
-    return {one["instance_id"]: maker(one) for one in config["instances"]}
+    return {instance["instance_id"]: maker(instance) for instance in config["instances"]}
 
 
 class InstanceService:

@@ -35,21 +35,21 @@ def _table() -> dict[int, tuple[int, str]]:
 def tree(pid: int) -> list[Identity]:
     """Return process `pid` and all below it, parents first; empty when it is gone."""
     table = _table()
-    found = [pid] if pid in table else []
-    for parent in found:
-        found += [child for child, (its_parent, _) in table.items() if its_parent == parent]
-    return [(one, table[one][1]) for one in found]
+    pids = [pid] if pid in table else []
+    for parent in pids:
+        pids += [child for child, (its_parent, _) in table.items() if its_parent == parent]
+    return [(process, table[process][1]) for process in pids]
 
 
 def zombies() -> set[Identity]:
     """Return our own children that have ended and that nobody has waited for (Linux; elsewhere none)."""
-    found = set()
+    ended = set()
     if sys.platform == "linux":
         for pid, (parent, start) in _table().items():
             with contextlib.suppress(OSError, IndexError):
                 if parent == os.getpid() and _fields(pid)[0] == "Z":
-                    found.add((pid, start))
-    return found
+                    ended.add((pid, start))
+    return ended
 
 
 async def collect_orphans(interval: float = 10.0) -> None:
@@ -75,12 +75,12 @@ def _fields(pid: int) -> list[str]:
 
 def _marked(mark: str) -> list[Identity]:
     """Return our own descendants whose environment mentions `mark` (Linux; elsewhere none are found)."""
-    found = []
+    processes = []
     for pid, start in tree(os.getpid())[1:]:
         with contextlib.suppress(OSError):
             if mark.encode() in Path("/proc", str(pid), "environ").read_bytes():
-                found.append((pid, start))
-    return found
+                processes.append((pid, start))
+    return processes
 
 
 def end(doomed: Iterable[Identity], marks: str = "") -> None:
@@ -91,7 +91,7 @@ def end(doomed: Iterable[Identity], marks: str = "") -> None:
     wanted = list(doomed)
     for _ in range(20):
         table = _table()
-        alive = [one for one in wanted if table.get(one[0], (0, ""))[1] == one[1]]
+        alive = [process for process in wanted if table.get(process[0], (0, ""))[1] == process[1]]
         for pid, _start in alive:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)

@@ -44,15 +44,15 @@ def adopt_orphans() -> None:
 
 def _children(parent: int) -> dict[int, str]:
     """Return the children of `parent` with their states (`Z`: ended, and nobody has asked how)."""
-    found = {}
+    children = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, IndexError, ValueError):
                 # The name of a program may hold spaces and brackets; the fields start after the last bracket.
                 state, above = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
                 if int(above) == parent:
-                    found[int(entry.name)] = state
-    return found
+                    children[int(entry.name)] = state
+    return children
 
 
 def reap_orphans(loop: asyncio.AbstractEventLoop) -> None:

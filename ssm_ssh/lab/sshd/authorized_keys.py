@@ -57,11 +57,11 @@ def _judge(options: str, address: str, now: float) -> Grant | None:
     command = None
     position = 0
     while position < len(options):
-        found = _OPTION.match(options, position)
-        if not found:
+        match = _OPTION.match(options, position)
+        if not match:
             return None
-        position = found.end()
-        name, value = found[1].lower(), found[2]
+        position = match.end()
+        name, value = match[1].lower(), match[2]
         if name == "restrict":
             flags = dict.fromkeys(_FLAGS, False)
         elif name in _FLAGS:
@@ -124,11 +124,11 @@ def read_file(home: Path, uid: int) -> list[str]:
     path = home / ".ssh" / "authorized_keys"
     try:
         real, top = path.resolve(strict=True), home.resolve(strict=True)
-        for one in (real, *real.parents):
-            status = one.stat()
+        for item in (real, *real.parents):
+            status = item.stat()
             if status.st_uid not in (0, uid) or status.st_mode & 0o022:
                 return []
-            if one == top:
+            if item == top:
                 break
         with os.fdopen(os.open(real, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

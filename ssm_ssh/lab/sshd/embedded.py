@@ -99,7 +99,7 @@ class EmbeddedSshd:
             raise ConnectionRefusedError("sshd is stopped")
         ours, theirs = socket.socketpair()
         with self._lock:
-            waiting = sum(not one.authenticated for one in self._connections)
+            waiting = sum(not connection.authenticated for connection in self._connections)
         if _drop(waiting):
             self.log.append(f"drop connection: past MaxStartups ({waiting} waiting)")
             with contextlib.suppress(OSError):
@@ -130,8 +130,8 @@ class EmbeddedSshd:
         self.listening = False
         with self._lock:
             connections = list(self._connections)
-        for one in connections:
-            one.end()
+        for connection in connections:
+            connection.end()
 
 
 def _drop(waiting: int) -> bool:
@@ -175,7 +175,7 @@ class Connection(paramiko.ServerInterface):
             deadline = time.monotonic() + _GRACE_SECONDS
             while self._transport.is_active():
                 if (channel := self._transport.accept(1.0)) is not None:
-                    self._channels = [*(one for one in self._channels if not one.closed), channel]
+                    self._channels = [*(other for other in self._channels if not other.closed), channel]
                     if (sock := self._dialled.pop(channel.get_id(), None)) is not None:
                         carry(channel, sock)
                 if not self.authenticated and time.monotonic() > deadline:
@@ -239,7 +239,7 @@ class Connection(paramiko.ServerInterface):
         self.authenticated = True
         if kind != "session":
             return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
-        self._sessions = {number: one for number, one in self._sessions.items() if not one.over}
+        self._sessions = {number: session for number, session in self._sessions.items() if not session.over}
         self._sessions[chanid] = Session(self._accounts, self._user)
         return OPEN_SUCCEEDED
 

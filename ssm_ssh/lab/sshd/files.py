@@ -50,11 +50,11 @@ def attempt(call: Callable[..., object], *arguments: object, **more: object) -> 
     return SFTP_OK
 
 
-def attributes(found: os.stat_result) -> paramiko.SFTPAttributes:
+def attributes(status: os.stat_result) -> paramiko.SFTPAttributes:
     """Return a file's attributes; times before 1970 and after 2106 are cut to 32 bits, as in OpenSSH."""
-    made = paramiko.SFTPAttributes.from_stat(found)
-    made.st_atime = int(found.st_atime) & 0xFFFFFFFF
-    made.st_mtime = int(found.st_mtime) & 0xFFFFFFFF
+    made = paramiko.SFTPAttributes.from_stat(status)
+    made.st_atime = int(status.st_atime) & 0xFFFFFFFF
+    made.st_mtime = int(status.st_mtime) & 0xFFFFFFFF
     return made
 
 
@@ -76,15 +76,15 @@ def set_attributes(file: bytes | int, wanted: paramiko.SFTPAttributes, *, follow
     return next((code for code in reversed(calls) if code != SFTP_OK), SFTP_OK)
 
 
-def long_name(name: bytes, found: os.stat_result, names: Mapping[int, str], now: float) -> bytes:
+def long_name(name: bytes, status: os.stat_result, names: Mapping[int, str], now: float) -> bytes:
     """Return a line as of `ls -l`; `names` are the users and groups that are known by number."""
-    layout = "%b %e %H:%M" if 0 <= now - found.st_mtime < _HALF_A_YEAR else "%b %e  %Y"
+    layout = "%b %e %H:%M" if 0 <= now - status.st_mtime < _HALF_A_YEAR else "%b %e  %Y"
     try:
-        date = time.strftime(layout, time.localtime(found.st_mtime))
+        date = time.strftime(layout, time.localtime(status.st_mtime))
     except (OverflowError, ValueError, OSError):
-        date = str(int(found.st_mtime))
-    owner, group = (names.get(number, str(number)) for number in (found.st_uid, found.st_gid))
-    line = f"{stat.filemode(found.st_mode)} {found.st_nlink:3} {owner:8} {group:8} {found.st_size:8} {date} "
+        date = str(int(status.st_mtime))
+    owner, group = (names.get(number, str(number)) for number in (status.st_uid, status.st_gid))
+    line = f"{stat.filemode(status.st_mode)} {status.st_nlink:3} {owner:8} {group:8} {status.st_size:8} {date} "
     return line.encode("utf-8", "surrogateescape") + name
 
 

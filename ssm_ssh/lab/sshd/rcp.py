@@ -73,31 +73,31 @@ class Copier:
             self.fail(path, _why(error))
             return
         try:
-            found = os.fstat(descriptor)
-            if stat.S_ISDIR(found.st_mode) and self.recursive:
-                self._send_folder(path, name, found)
-            elif stat.S_ISREG(found.st_mode):
-                self._send_file(descriptor, path, name, found)
+            status = os.fstat(descriptor)
+            if stat.S_ISDIR(status.st_mode) and self.recursive:
+                self._send_folder(path, name, status)
+            elif stat.S_ISREG(status.st_mode):
+                self._send_file(descriptor, path, name, status)
             else:
                 self.fail(path, "not a regular file")
         finally:
             os.close(descriptor)
 
-    def _send_times(self, found: os.stat_result) -> bool:
+    def _send_times(self, status: os.stat_result) -> bool:
         if not self.preserve:
             return True
-        self.say(b"T%d 0 %d 0\n" % (max(0, int(found.st_mtime)), max(0, int(found.st_atime))))
+        self.say(b"T%d 0 %d 0\n" % (max(0, int(status.st_mtime)), max(0, int(status.st_atime))))
         return self.accepted()
 
-    def _send_folder(self, path: bytes, name: bytes, found: os.stat_result) -> None:
+    def _send_folder(self, path: bytes, name: bytes, status: os.stat_result) -> None:
         try:
             names = os.listdir(path)  # noqa: PTH208 -- bytes
         except OSError as error:
             self.fail(path, _why(error))
             return
-        if not self._send_times(found):
+        if not self._send_times(status):
             return
-        self.say(b"D%04o 0 %s\n" % (found.st_mode & _MODE, name))
+        self.say(b"D%04o 0 %s\n" % (status.st_mode & _MODE, name))
         if not self.accepted():
             return
         for inner in names:
@@ -105,13 +105,13 @@ class Copier:
         self.say(b"E\n")
         self.accepted()
 
-    def _send_file(self, descriptor: int, path: bytes, name: bytes, found: os.stat_result) -> None:
-        if not self._send_times(found):
+    def _send_file(self, descriptor: int, path: bytes, name: bytes, status: os.stat_result) -> None:
+        if not self._send_times(status):
             return
-        self.say(b"C%04o %d %s\n" % (found.st_mode & _MODE, found.st_size, name))
+        self.say(b"C%04o %d %s\n" % (status.st_mode & _MODE, status.st_size, name))
         if not self.accepted():
             return
-        left, problem = found.st_size, ""
+        left, problem = status.st_size, ""
         while left:
             data = b""
             if not problem:

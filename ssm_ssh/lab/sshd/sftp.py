@@ -185,10 +185,10 @@ class Server(paramiko.SFTPServer):
         answer = paramiko.Message()
         answer.add_int(number)
         answer.add_int(len(now))
-        for name, found in now:
+        for name, status in now:
             answer.add_string(name)
-            answer.add_string(long_name(name, found, {**self._groups, **self._users}, time.time()))
-            attributes(found)._pack(answer)  # type: ignore[attr-defined]
+            answer.add_string(long_name(name, status, {**self._groups, **self._users}, time.time()))
+            attributes(status)._pack(answer)  # type: ignore[attr-defined]
         self._send_packet(CMD_NAME, answer)
 
     # Open files
@@ -200,11 +200,11 @@ class Server(paramiko.SFTPServer):
         return self.file_table[handle]
 
     def _fstat(self, number: int, message: _Message) -> None:
-        found = self._file(message).stat()
-        if isinstance(found, int):
-            self._send_status(number, found)
+        status = self._file(message).stat()
+        if isinstance(status, int):
+            self._send_status(number, status)
         else:
-            self._response(number, CMD_ATTRS, found)
+            self._response(number, CMD_ATTRS, status)
 
     def _fsetstat(self, number: int, message: _Message) -> None:
         file = self._file(message)
@@ -239,10 +239,12 @@ class Server(paramiko.SFTPServer):
     def _fstatvfs(self, number: int, message: _Message) -> None:
         self._send_statvfs(number, os.fstatvfs(self._file(message).descriptor))
 
-    def _send_statvfs(self, number: int, found: os.statvfs_result) -> None:
-        flags = (_READ_ONLY if found.f_flag & os.ST_RDONLY else 0) | (_NO_SETUID if found.f_flag & os.ST_NOSUID else 0)
-        values = [found.f_bsize, found.f_frsize, found.f_blocks, found.f_bfree, found.f_bavail]
-        values += [found.f_files, found.f_ffree, found.f_favail, found.f_fsid, flags, found.f_namemax]
+    def _send_statvfs(self, number: int, status: os.statvfs_result) -> None:
+        flags = (_READ_ONLY if status.f_flag & os.ST_RDONLY else 0) | (
+            _NO_SETUID if status.f_flag & os.ST_NOSUID else 0
+        )
+        values = [status.f_bsize, status.f_frsize, status.f_blocks, status.f_bfree, status.f_bavail]
+        values += [status.f_files, status.f_ffree, status.f_favail, status.f_fsid, flags, status.f_namemax]
         self._response(number, CMD_EXTENDED_REPLY, *(int64(value & 0xFFFFFFFFFFFFFFFF) for value in values))
 
     def _limits(self, number: int, message: _Message) -> None:
@@ -283,8 +285,8 @@ class Server(paramiko.SFTPServer):
         answers = []
         for names in (self._users, self._groups):
             packed, list_of_names = message.get_binary(), paramiko.Message()
-            for (one,) in struct.iter_unpack(">I", packed[: len(packed) // 4 * 4]):
-                list_of_names.add_string(names.get(one, ""))
+            for (item,) in struct.iter_unpack(">I", packed[: len(packed) // 4 * 4]):
+                list_of_names.add_string(names.get(item, ""))
             answers.append(list_of_names.asbytes())
         self._response(number, CMD_EXTENDED_REPLY, *answers)
 

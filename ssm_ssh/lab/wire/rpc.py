@@ -164,7 +164,7 @@ async def _serve(sock: socket.socket, start: Callable[[dict[str, Any]], Awaitabl
     _write(writer, {"ready": child.ready()})
     tasks: set[asyncio.Task[None]] = set()
 
-    async def one(number: int, op: str, args: dict[str, Any]) -> None:
+    async def answer_call(number: int, op: str, args: dict[str, Any]) -> None:
         try:
             answer: dict[str, Any] = {"id": number, "result": await child.handle(op, args)}
         except CallFailed as error:
@@ -179,7 +179,7 @@ async def _serve(sock: socket.socket, start: Callable[[dict[str, Any]], Awaitabl
         with contextlib.suppress(OSError):
             while line := await reader.readline():
                 call = json.loads(line)
-                task = asyncio.create_task(one(call["id"], call["op"], call["args"]))
+                task = asyncio.create_task(answer_call(call["id"], call["op"], call["args"]))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
         stop.set()

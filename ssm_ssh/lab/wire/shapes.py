@@ -54,11 +54,11 @@ def violations(operation: OperationModel, values: Mapping[str, Any]) -> str:
     """
     if operation.input_shape is None:
         return ""
-    found = [text for text, _ in zip(_check(operation.input_shape, values, ""), range(_MOST), strict=False)]
-    if not found:
+    sentences = [text for text, _ in zip(_check(operation.input_shape, values, ""), range(_MOST), strict=False)]
+    if not sentences:
         return ""
-    errors = "error" if len(found) == 1 else "errors"
-    return f"{len(found)} validation {errors} detected: {'; '.join(found)}"
+    errors = "error" if len(sentences) == 1 else "errors"
+    return f"{len(sentences)} validation {errors} detected: {'; '.join(sentences)}"
 
 
 def _check(shape: Shape, value: Tree, path: str) -> Iterator[str]:
@@ -79,11 +79,11 @@ def _check(shape: Shape, value: Tree, path: str) -> Iterator[str]:
             if value.get(name) is not None:
                 yield from _check(member, value[name], _join(path, name))
     elif shape.type_name == "list":
-        for number, one in enumerate(value, 1):
-            yield from _check(shape.member, one, f"{path}.{number}.member")
+        for number, item in enumerate(value, 1):
+            yield from _check(shape.member, item, f"{path}.{number}.member")
     elif shape.type_name == "map":
-        for key, one in value.items():
-            yield from _check(shape.value, one, f"{path}.{key}.member")
+        for key, other in value.items():
+            yield from _check(shape.value, other, f"{path}.{key}.member")
     if shape.type_name in ("integer", "long"):
         size, noun = value, "value"
     elif shape.type_name in ("string", "list", "map"):
@@ -120,9 +120,9 @@ def to_json(shape: Shape, value: Tree) -> Tree:
             name: to_json(member, value[name]) for name, member in shape.members.items() if value.get(name) is not None
         }
     if shape.type_name == "list":
-        return [to_json(shape.member, one) for one in value]
+        return [to_json(shape.member, item) for item in value]
     if shape.type_name == "map":
-        return {key: to_json(shape.value, one) for key, one in value.items()}
+        return {key: to_json(shape.value, item) for key, item in value.items()}
     if shape.type_name == "blob":
         return base64.b64encode(value).decode()
     return value
@@ -137,7 +137,7 @@ def to_xml(shape: Shape, value: Tree, tag: str) -> str:
             if value.get(name) is not None
         )
     elif shape.type_name == "list":
-        inner = "".join(to_xml(shape.member, one, shape.member.serialization.get("name", "member")) for one in value)
+        inner = "".join(to_xml(shape.member, item, shape.member.serialization.get("name", "member")) for item in value)
     elif shape.type_name == "timestamp":
         date = datetime.datetime.fromtimestamp(value, datetime.timezone.utc)
         inner = date.strftime("%Y-%m-%dT%H:%M:%S.000Z")
@@ -165,8 +165,8 @@ def _from_fields(shape: Shape, fields: Mapping[str, str], prefix: str) -> Tree:
         return from_query(shape, fields, prefix + ".") or None
     if shape.type_name == "list":
         out: list[Tree] = []
-        while (one := _from_fields(shape.member, fields, f"{prefix}.{len(out) + 1}")) is not None:
-            out.append(one)
+        while (item := _from_fields(shape.member, fields, f"{prefix}.{len(out) + 1}")) is not None:
+            out.append(item)
         return out or None
     text = fields.get(prefix)
     if text is None:
