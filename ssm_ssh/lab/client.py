@@ -1,4 +1,4 @@
-"""`Lab`: start a lab from Python, use it, and be sure that nothing of it is left.
+"""`Lab`: start a lab from Python, use it, and leave nothing behind.
 
 with Lab(LabOptions(instances=2)) as lab:
     subprocess.run(["ssh", lab.instances[0].destination, "uname"], env=lab.env)
@@ -53,12 +53,12 @@ class LabInstance(NamedTuple):
 
     @property
     def destination(self) -> str:
-        """What to give to ssh: `user@id`."""
+        """The destination for ssh: `user@id`."""
         return f"{self.users[0]}@{self.instance_id}"
 
 
 class Lab:
-    """An AWS of one's own on loopback. A context manager; `start` and `stop` do the same by hand.
+    """A private AWS on loopback. A context manager; `start` and `stop` do the same by hand.
 
     After the start: `folder` (0700), `env` (a complete environment for a program), `ssh_config`, `ca_file`, `region`,
     `account`, `api_url`, `gateway_url`, `instances`, `identities` (credentials by name, as `env_for` takes them).
@@ -78,7 +78,7 @@ class Lab:
         self.identities: dict[str, dict[str, str]] = {}
         self._agents: dict[str, dict[str, str]] = {}
 
-    # Life
+    # Starting and stopping
 
     def __enter__(self) -> Lab:
         self.start()
@@ -185,15 +185,15 @@ class Lab:
 
     @property
     def running(self) -> bool:
-        """True while the lab's server lives."""
+        """True while the lab's server is running."""
         return self._process is not None and self._process.poll() is None
 
     def wait(self) -> None:
-        """Return when the lab's server has ended by itself, which it never does unless something broke."""
+        """Wait until the lab's server ends on its own, which it does only when something breaks."""
         if self._process is not None:
             self._process.wait()
 
-    # What is in it
+    # Contents
 
     @property
     def ssh_config(self) -> Path:
@@ -212,7 +212,7 @@ class Lab:
 
     @property
     def env_file(self) -> Path:
-        """What a POSIX shell sources to be in the lab."""
+        """The file that a POSIX shell sources to enter the lab."""
         return self.folder / "env.sh"
 
     def env_for(self, identity: str) -> dict[str, str]:
@@ -227,7 +227,7 @@ class Lab:
         return dict(self._agents[instance_id])
 
     def log_text(self) -> str:
-        """Return what the lab's processes have written on standard error: nothing, unless something broke."""
+        """Return what the lab's processes have written to standard error: nothing, unless something broke."""
         if self._log is None:
             return ""
         return os.pread(self._log, 1 << 20, 0).decode("utf-8", "replace")

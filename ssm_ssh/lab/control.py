@@ -15,12 +15,12 @@ from ssm_ssh.lab.state import LabState
 from ssm_ssh.lab.wire import rpc
 
 Operation = Callable[[dict[str, Any]], Awaitable[Any]]
-# EC2's word for an instance after these.
+# The state of an instance after these faults, as EC2 names it.
 _STATES = {"kill_instance": "stopped", "start_instance": "running", "restart_instance": "running"}
 
 
 class Control:
-    """Answers the owner of the lab; whoever can ask may do everything."""
+    """Answers the owner of the lab, who may do everything."""
 
     def __init__(self, state: LabState, faults: Faults, instances: Instances) -> None:
         self._state = state

@@ -1,4 +1,4 @@
-"""`ssm-ssh lab --demo`: ssh, scp and rsync through a lab, each command shown with what it said and how it ended."""
+"""`ssm-ssh lab --demo`: ssh, scp and rsync through a lab, each shown with its output and exit status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEADLINE = 60
 
 
 def run(out: TextIO) -> int:
-    """Write the demonstration to `out`; returns 0 when everything in it went as it should, else 1.
+    """Write the demonstration to `out`; return 0 when every step succeeded, else 1.
 
     Raises UsageError when there is no ssh, and what `Lab` raises when the lab cannot start.
     """

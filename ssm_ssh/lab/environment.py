@@ -11,7 +11,7 @@ from pathlib import Path
 from ssm_ssh.lab.hidden_programs import VARIABLE
 from ssm_ssh.lab.identity.identities import Identity
 
-# What a program may know of the user's own environment; nothing that names credentials, proxies or agents.
+# The variables of the user's environment that programs in a lab see: none names credentials, proxies or agents.
 _KEPT = (
     "LANG",
     "LC_ALL",
@@ -26,7 +26,7 @@ _KEPT = (
     "COLUMNS",
     VARIABLE,
 )
-# What in a user's shell would lead a client out of the lab.
+# Variables of a user's shell that would lead a client out of the lab.
 _LEADS_OUT = (
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -53,7 +53,7 @@ _SERVICES = ("SSM", "EC2", "EC2_INSTANCE_CONNECT", "STS", "KMS")
 
 
 def base_environment(folder: Path) -> dict[str, str]:
-    """Return the environment of everything that runs in the lab, but for AWS's part; makes the folders it names."""
+    """Return the environment of everything in the lab, except AWS's part, and make the folders that it names."""
     home = folder / "home"
     places = {
         "HOME": home,
@@ -68,7 +68,7 @@ def base_environment(folder: Path) -> dict[str, str]:
         place.mkdir(mode=0o700, exist_ok=True)
     path = os.environ.get("PATH") or os.defpath
     own = Path(sys.executable).parent
-    # The AWS CLI of a virtual environment, and ssm-ssh itself, may live beside the interpreter only.
+    # The AWS CLI of a virtual environment, and ssm-ssh itself, may exist only in the interpreter's folder.
     return {
         **{name: os.environ[name] for name in _KEPT if name in os.environ},
         **{name: str(place) for name, place in places.items()},

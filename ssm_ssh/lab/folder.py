@@ -41,7 +41,7 @@ def write_private(path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove the lab's folder, and what root's instances have beside it."""
+    """Remove the lab's folder, and the folder of root's instances outside it."""
     from ssm_ssh.lab.accounts.accounts import remove_machines_folder
 
     remove_machines_folder(folder / "instances")
@@ -178,7 +178,7 @@ login_session = {person_arn(account)}
 def ssh_config(folder: Path, data: Path) -> str:
     """Return the lab's ssh_config; `data` is the folder where ssm-ssh keeps its keys and its known_hosts.
 
-    What `ssm-ssh` has set up in the lab's home comes first, as it would for a user.
+    The configuration that `ssm-ssh setup` makes in the lab's home comes first, as it would for a user.
     """
     command = " ".join(f'"{part}"' for part in program())
     identities = "\n".join(f'    IdentityFile "{data / name}"' for name in IDENTITIES)
@@ -203,7 +203,7 @@ Host *
 def write_wrappers(folder: Path, path: str) -> None:
     """Make LAB/bin: each program of OpenSSH's, taken from `path`, with the lab's configuration.
 
-    ssh takes ~ from the password database, not from HOME: nothing else keeps it away from the user's own files.
+    ssh takes ~ from the password database, not from HOME, so only -F keeps it away from the user's own files.
     """
     # The lab's person at a browser, as BROWSER names it.
     line = f'exec {shlex.quote(sys.executable)} -I -m ssm_ssh.lab.login.browser "$@"'

@@ -1,4 +1,4 @@
-"""Programs of this machine that the lab does without although they are installed.
+"""Installed programs of this machine that the lab ignores.
 
 A developer's machine has sshd, sftp-server, rsync and nss_wrapper; a new user's may have none of them. With their names
 in the environment variable SSM_SSH_TEST_HIDE the lab behaves there as on a machine without them.

@@ -1,4 +1,4 @@
-"""What a lab is made of, chosen before it starts: plain values that travel as JSON to the lab's processes."""
+"""The options of a lab: plain values, passed as JSON to the lab's processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_INSTANCES = 200
 
 @dataclass(frozen=True)
 class InstanceOptions:
-    """One instance. Empty `instance_id`: a random one is drawn (`mi-` when `hybrid`)."""
+    """One instance. An empty `instance_id` is replaced by a random one (`mi-` when `hybrid`)."""
 
     name: str = ""
     instance_id: str = ""
@@ -30,7 +30,7 @@ class InstanceOptions:
     console: bool = True  # cloud-init printed the host keys on the console
     agent_version: str = "3.3.1611.0"
     connected: bool = True  # the agent runs
-    state: str = "running"  # EC2's word: running, stopped, terminated
+    state: str = "running"  # as EC2 names it: running, stopped, terminated
 
 
 _KINDS = (
@@ -65,17 +65,17 @@ class LabOptions:
     region: str = REGION
     token_lifetime: float = 60.0  # of a StartSession or ResumeSession token
     idle_timeout: float = 1200.0  # Session Manager's default of 20 minutes
-    invocation_delay: float = 0.2  # GetCommandInvocation says InvocationDoesNotExist for so long
-    console_delay: float = 0.0  # GetConsoleOutput is empty for so long after the start
+    invocation_delay: float = 0.2  # GetCommandInvocation returns InvocationDoesNotExist until then
+    console_delay: float = 0.0  # GetConsoleOutput is empty until this long after the start
     require_upgrade_signature: bool = True  # the data channel's WebSocket upgrade must be signed, as AWS announces
-    stream_origin: str = ""  # wss://HOST:PORT that StreamUrl names instead of the gateway: something in front of it
-    early_frames: bool = False  # what an agent sends before a client ever came is kept for it, not lost
+    stream_origin: str = ""  # wss://HOST:PORT in StreamUrl instead of the gateway's, for a proxy in front of it
+    early_frames: bool = False  # frames that an agent sends before its first client are kept for that client, not lost
     agent: dict[str, Any] = field(default_factory=dict)  # fields of agent.AgentOptions, where they are to differ
     policies: dict[str, dict[str, Any]] = field(default_factory=dict)  # users with these policy documents, by name
     faults: dict[str, dict[str, Any]] = field(default_factory=dict)  # set before the first call: name -> arguments
 
     def chosen(self) -> tuple[InstanceOptions, ...]:
-        """Return the instances, each spelled out. Raises UsageError for a number that cannot be."""
+        """Return the options of each instance. Raises UsageError for a number out of range."""
         return some_instances(self.instances) if isinstance(self.instances, int) else tuple(self.instances)
 
     def to_json(self) -> dict[str, Any]:

@@ -25,9 +25,9 @@ from ssm_ssh.lab.state import LabState, SessionRecord
 from ssm_ssh.lab.wire import rpc
 from ssm_ssh.lab.wire.http import HttpServer
 
-# Many instances on a slow machine need a while for their keys; nobody waits longer than this for a lab that hangs.
+# Many instances on a slow machine need a while for their keys; a lab that takes longer than this hangs.
 READY_SECONDS = 120.0
-# An instances process that does not end by then is killed.
+# Seconds after which an instances process that has not ended is killed.
 STOP_SECONDS = 10.0
 
 
@@ -134,8 +134,8 @@ class Server:
         self, stack: contextlib.AsyncExitStack, gateway_url: str, ca_file: Path
     ) -> tuple[rpc.Client, dict[str, Any]]:
         ours, theirs = socket.socketpair()
-        # On an instance, ssh and scp are the system's own. Root's lab gives its instances uids of their own, which
-        # cannot enter the lab's folder: their files are in a folder beside it.
+        # On an instance, ssh and scp are the system's own. Root's lab gives its instances their own uids, which cannot
+        # enter the lab's folder, so their files are in another folder.
         environment = {**self.environment, "PATH": self._system_path}
         if os.geteuid() == 0:
             del environment["TMPDIR"]

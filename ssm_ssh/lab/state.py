@@ -18,14 +18,14 @@ from ssm_ssh.lab.options import InstanceOptions, LabOptions
 
 # Session ids end in 26 characters of base36 today.
 _ID_ALPHABET = string.ascii_lowercase + string.digits
-# The log is for tests and people; a lab that runs for weeks must not grow without end.
+# The log must not grow without bound in a lab that runs for weeks.
 _CALLS_KEPT = 10_000
 _SESSIONS_KEPT = 10_000
 
 
 @dataclass
 class InstanceRecord:
-    """One instance, as the services see it. `online` is the gateway's word: the agent's control channel is open."""
+    """One instance, as the services see it. `online`: the agent's control channel is open, as the gateway reports."""
 
     options: InstanceOptions
     instance_id: str
@@ -46,13 +46,13 @@ class InstanceRecord:
 
     @property
     def ping_status(self) -> str:
-        """Systems Manager's word: Online, or ConnectionLost."""
+        """The status as Systems Manager names it: Online, or ConnectionLost."""
         return "Online" if self.online else "ConnectionLost"
 
 
 @dataclass
 class SessionRecord:
-    """One session as the API knows it. Its tokens are the gateway's alone."""
+    """One session as the API knows it. Only the gateway knows its tokens."""
 
     session_id: str
     target: str
@@ -154,14 +154,14 @@ class LabState:
         raise KeyError(name)
 
     def agent_connected(self, instance_id: str, agent_version: str = "") -> None:
-        """The gateway says: the agent's control channel is open (or has just spoken)."""
+        """Note that the agent's control channel is open, or has received a message."""
         instance = self.instances[instance_id]
         instance.online = True
         instance.last_ping = self.clock()
         instance.agent_version = agent_version or instance.agent_version
 
     def agent_gone(self, instance_id: str) -> None:
-        """The gateway says: the agent's control channel is closed."""
+        """Note that the agent's control channel is closed."""
         self.instances[instance_id].online = False
 
     # Sessions
@@ -169,7 +169,7 @@ class LabState:
     def new_session(
         self, owner: Identity, *, target: str, document: str, parameters: dict[str, list[str]], reason: str
     ) -> SessionRecord:
-        """Write down a session that is about to be opened, under a new id."""
+        """Record a session that is about to be opened, under a new id."""
         session = SessionRecord(
             session_id=f"{owner.session_name}-{''.join(secrets.choice(_ID_ALPHABET) for _ in range(26))}",
             target=target,
@@ -188,7 +188,7 @@ class LabState:
         return session
 
     def session_changed(self, session_id: str, status: str, ended_by: str | None, output: str) -> None:
-        """The gateway says what became of a session."""
+        """Record the state of a session, as the gateway reports it."""
         session = self.sessions.get(session_id)
         if session is None:
             return
@@ -211,7 +211,7 @@ class LabState:
         access_key: str = "",
         arrived: float | None = None,
     ) -> None:
-        """Note one call. `parameters` must hold no token and no signature."""
+        """Log one call. `parameters` must contain no token and no signature."""
         now = self.clock()
         arrived = now if arrived is None else arrived
         self._calls.append(Call(now, service, operation, parameters, status, error, access_key, arrived))

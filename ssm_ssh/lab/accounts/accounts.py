@@ -1,10 +1,11 @@
 """The users of one instance: accounts, scratch homes and the environment in which their programs run.
 
-Two worlds. A lab started by an ordinary user runs everything as that user; nss_wrapper gives the one uid the names
-and homes of the instance's users. A lab started by root gives each instance a uid of its own, so that nothing a user
-of the instance does is done as root; the homes are reached through folders that only the lab's group may pass.
-Where nss_wrapper is not installed, HOME and USER say the same, and so do the programs of programs.py, which stand first
-in PATH; what asks the C library for a name can tell the difference.
+A lab started by an ordinary user runs everything as that user; nss_wrapper gives the single uid the names and homes of
+the instance's users. A lab started by root gives each instance its own uid, so that nothing a user of the instance does
+runs as root; the homes are below folders that only the lab's group can traverse.
+
+Without nss_wrapper, HOME and USER are still right, and the programs of programs.py, which come first in PATH, report
+the same names. Only a program that asks the C library for a name can tell the difference.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def find_nss_wrapper() -> str:
 def machines_folder(folder: Path) -> Path:
     """Return a folder for the instances' files: `folder` itself, or, for root, a new one that the lab's group may pass.
 
-    Root's lab is in a folder that nobody else enters, the uids of its instances included; so their homes are made in
-    the temporary directory, and the file `elsewhere` in `folder` says where, for whoever cleans up.
+    Only root can enter the folder of root's lab, so the uids of its instances cannot. Their homes are therefore made in
+    the temporary directory, and the file `elsewhere` in `folder` records where, for the cleanup.
     """
     if os.geteuid() != 0:
         return folder
@@ -107,7 +108,7 @@ class Accounts:
     def build(self) -> None:
         """Make the folders, the homes and the password files. May be called again after `demolish`."""
         if self.as_root and (taken := self._taken()):
-            raise FileExistsError(f"{taken} belongs to somebody else on this machine")
+            raise FileExistsError(f"{taken} belongs to another user or group of this machine")
         passable = 0o710 if self.as_root else 0o700
         for path in (
             self.folder,
@@ -156,7 +157,7 @@ class Accounts:
         path.chmod(mode)
 
     def write(self, path: Path, text: str, *, executable: bool = False) -> None:
-        """Write a file of the machine's that its users may read, and not change; readers see the old or the new."""
+        """Write a file that the instance's users can read but not change, atomically."""
         new = path.with_name(f".{path.name}.new")
         new.touch(mode=0o600)
         new.write_text(text)
@@ -175,8 +176,8 @@ class Accounts:
         return self.etc / f"passwd.{user}"
 
     def _passwd_text(self, first: str) -> str:
-        # Several names may share a uid: the first line is what the uid is called, so everybody has a file where
-        # that is himself. No "x": the password would be looked up in the machine's own shadow file.
+        # Several names can share a uid, and the first line names it, so each user has a file that begins with that
+        # user. The password is not "x", which would refer to the machine's own shadow file.
         names = sorted((*self.users, "root"), key=lambda name: name != first)
         ids = dict.fromkeys(self.users, (self.uid, self.gid))
         ids["root"] = (0, 0) if self.as_root else (self.uid, self.gid)

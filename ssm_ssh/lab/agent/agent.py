@@ -25,7 +25,7 @@ CRASH_OUTPUT = (
     "document process failed unexpectedly: ipc messaging received timeout signal , "
     "check [ssm-document-worker]/[ssm-session-worker] log for crash reason"
 )
-# The result of a session is sent so often, at this interval, until it is acknowledged.
+# The result of a session is sent at most this often, at this interval (seconds), until it is acknowledged.
 RESULT_SENDS = 3
 RESULT_INTERVAL = 1.0
 
@@ -55,10 +55,10 @@ class Agent:
         self._sessions: dict[str, _AgentSession] = {}
         self._waiting: dict[str, asyncio.Event] = {}  # results that are not acknowledged yet
 
-    # Life
+    # Starting and stopping
 
     def start(self) -> None:
-        """Begin to connect. The agent keeps itself connected until it is stopped or killed."""
+        """Start connecting. The agent stays connected until it is stopped or killed."""
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 
@@ -76,7 +76,7 @@ class Agent:
         await self._end(abort=False)
 
     async def kill(self) -> None:
-        """End as by SIGKILL, with every session worker: connections break, nobody is told anything."""
+        """End as by SIGKILL, with every session worker: connections break, and no message is sent."""
         await self._end(abort=True)
 
     async def _end(self, *, abort: bool) -> None:
@@ -205,7 +205,7 @@ class Agent:
 
 
 class _AgentSession:
-    """One session on the instance: what the official agent does in a process of its own."""
+    """One session on the instance, for which the official agent starts a process."""
 
     def __init__(
         self,

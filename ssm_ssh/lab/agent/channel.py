@@ -35,7 +35,7 @@ class HandshakeFailed(Exception):
 
 
 class Timing(NamedTuple):
-    """The clocks of a channel that tests shorten; seconds."""
+    """The times of a channel, in seconds, which tests shorten."""
 
     ready_delay: float = 0.0  # between sending HandshakeComplete and being ready for stream data
     ping: float = 54.0
@@ -48,7 +48,7 @@ class Handler(Protocol):
     """Where stream data goes: the session's plugin."""
 
     def accept(self, message: am.Message) -> bool:
-        """Take one message in order; False: not ready, it is to come again."""
+        """Accept one message in order, or return False when not ready, so that it is sent again."""
 
     async def flush(self) -> None:
         """Write what was accepted. Raises OSError when it cannot be written."""
@@ -178,7 +178,7 @@ class DataChannel:
             self._send(frames)
 
     async def drain(self, most: int = 0) -> None:
-        """Wait until the socket takes more and, with `most`, fewer messages than that are unacknowledged."""
+        """Wait until the socket is writable and, with `most`, fewer messages than that are unacknowledged."""
         if self._socket is not None:
             await self._socket.drain()
         while most and len(self._outgoing) >= most:
@@ -207,7 +207,7 @@ class DataChannel:
                 try:
                     await retry(self._connect)
                 except ServiceError:
-                    return  # as the official agent: silence from here on, until the port or the gateway ends it
+                    return  # like the official agent: silent until the port or the gateway ends the session
                 continue
             await self._batch(frames)
 
@@ -219,7 +219,7 @@ class DataChannel:
         broken = self._timing.doubles and self._socket is not None and self._socket.gone
         for frame in frames:
             if broken and self._expected > start:
-                break  # what follows is ahead of what is expected, and without an acknowledgement it is not kept
+                break  # a later message than expected is not kept without an acknowledgement
             try:
                 message = am.decode(frame)
             except ValueError:
@@ -270,7 +270,8 @@ class DataChannel:
     async def _process(self, message: am.Message) -> bool:
         if message.payload_type == am.P_HANDSHAKE_RESPONSE:
             if self._response.done():
-                await asyncio.Event().wait()  # nobody takes a second one: the official agent's reader blocks for good
+                # A second response is never read: the official agent's reader blocks forever.
+                await asyncio.Event().wait()
             self._handshake_response(message.payload)
             return True
         return self._handler.accept(message) if self._complete else True
@@ -292,7 +293,7 @@ class DataChannel:
     # Handshake
 
     async def handshake(self, session_type: str, properties: object) -> None:
-        """Ask, wait for the answer, say that it is complete, and be ready a moment later. Raises HandshakeFailed."""
+        """Send the request, wait for the response, and send the completion. Raises HandshakeFailed."""
         started = time.monotonic_ns()
         action = {"SessionType": session_type, "Properties": properties}
         request = {

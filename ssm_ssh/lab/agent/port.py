@@ -14,7 +14,7 @@ from ssm_ssh.lab.agent.channel import PAYLOAD_SIZE, DataChannel
 from ssm_ssh.lab.wire import message as am
 
 OpenPort = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-# The official agent sleeps for so long after each read of at most 1024 bytes.
+# Seconds that the official agent sleeps after each read of at most 1024 bytes.
 PACE = 0.001
 # Without pacing: bytes read at once, and messages that may be unacknowledged before reading stops.
 BULK = 64 * 1024
@@ -29,7 +29,7 @@ class Result(NamedTuple):
 
 
 class Crashed(Exception):
-    """The session worker is gone without a word."""
+    """The session worker has crashed without a report."""
 
 
 class PortPlugin:
@@ -44,7 +44,7 @@ class PortPlugin:
         self._discarding = False
 
     def discard(self) -> None:
-        """Take all input from now on and do nothing with it: a worker that never gets to its port."""
+        """Discard all input from now on, like a worker that never connects to its port."""
         self._discarding = True
 
     # As the channel's handler

@@ -1,4 +1,4 @@
-"""What an agent asks of the message gateway: tokens by REST, channels by WebSocket, each request signed.
+"""An agent's requests to the message gateway: tokens by REST and channels by WebSocket, all signed.
 
 After amazon-ssm-agent, agent/session/service and agent/session/communicator.
 """
@@ -23,7 +23,7 @@ REST_TIMEOUT = 15.0
 
 
 class ServiceError(Exception):
-    """A token or a socket could not be had; the text is what the official agent reports."""
+    """The gateway gave no token or no socket; the text is what the official agent reports."""
 
 
 class AgentCredentials(NamedTuple):

@@ -18,7 +18,7 @@ from websockets.http11 import Response
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
-# Bytes of messages that wait to be handled before the socket is not read any more.
+# Bytes of queued messages above which the socket is not read.
 READ_BUFFER = 256 * 1024
 WRITE_BUFFER = 256 * 1024
 CONNECT_TIMEOUT = 30.0
@@ -29,7 +29,7 @@ class SocketGone(Exception):
 
 
 class AgentSocket(asyncio.Protocol):
-    """One WebSocket of an agent's. `receive` gives messages, `send` takes them."""
+    """One WebSocket of an agent. `receive` returns messages, and `send` sends them."""
 
     def __init__(self, uri: str, ping: float, pong: float) -> None:
         self._protocol = ClientProtocol(parse_uri(uri), max_size=None)
@@ -135,11 +135,11 @@ class AgentSocket(asyncio.Protocol):
         self._room.set()
 
     def pause_writing(self) -> None:
-        """The kernel takes no more."""
+        """Note that the send buffer is full."""
         self._room.clear()
 
     def resume_writing(self) -> None:
-        """The kernel takes again."""
+        """Note that the send buffer has room again."""
         self._room.set()
 
     # Messages
@@ -150,7 +150,7 @@ class AgentSocket(asyncio.Protocol):
         return not self.gone and self._protocol.state is OPEN
 
     async def receive(self) -> list[bytes]:
-        """Return every message that waits, at least one. Raises SocketGone."""
+        """Wait for messages and return all that are queued. Raises SocketGone."""
         while not self._queue:
             if self.gone:
                 raise SocketGone
@@ -179,7 +179,7 @@ class AgentSocket(asyncio.Protocol):
             self._flush()
 
     async def drain(self) -> None:
-        """Wait until the socket takes more, or is gone."""
+        """Wait until the socket is writable or gone."""
         await self._room.wait()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""STS and KMS: who am I, and the data keys of an encrypted session."""
+"""STS and KMS: the caller's identity, and the data keys of an encrypted session."""
 
 from __future__ import annotations
 

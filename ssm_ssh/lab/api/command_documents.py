@@ -16,7 +16,7 @@ ACTION = "aws:runShellScript"
 
 _PARAMETERS = {"commands", "workingDirectory", "executionTimeout"}
 _DEFAULT_SECONDS = "3600"
-# What Systems Manager replaces by a parameter of the document, before an instance sees anything.
+# Systems Manager replaces these by parameters of the document before the command reaches an instance.
 _PLACE = re.compile(r"\{\{\s*([A-Za-z0-9]+)\s*\}\}")
 
 

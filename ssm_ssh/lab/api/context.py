@@ -1,4 +1,4 @@
-"""What the services act upon: the state, and the two parts of the lab that do things, seen through narrow doors."""
+"""What the services act on: the lab's state, and narrow interfaces of the gateway and the instances process."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Sessions(Protocol):
 
 
 class Instances(Protocol):
-    """The instances process, for the API. Calls raise link.Failed."""
+    """The instances process, for the API. Calls raise rpc.CallFailed."""
 
     async def call(self, op: str, **args: object) -> dict[str, Any]:
         """Carry out `op` on an instance."""

@@ -1,4 +1,4 @@
-"""EC2 and EC2 Instance Connect: instances, their console, and keys that live for a minute."""
+"""EC2 and EC2 Instance Connect: instances, their consoles, and pushed keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Systems Manager's Run Command: carried out by the instances process, seen late and cut short as in AWS."""
+"""Systems Manager's Run Command: run by the instances process, visible late and truncated as in AWS."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OUTPUT, _ERROR, _LISTED = 24_000, 8_000, 2_500
 _DEFAULT_TIMEOUT = 3600
 _PAGE = 50
 _KEPT = 1_000
-# Systems Manager replaces these before an instance sees anything.
+# Systems Manager replaces these before the command reaches an instance.
 _REFERENCE = re.compile(r"\{\{\s*(ssm|ssm-secure|resolve):[^}]*\}\}")
 
 
@@ -86,7 +86,7 @@ class Commands:
         }
 
     async def stop(self) -> None:
-        """Give up what still runs."""
+        """Cancel the commands that are still running."""
         tasks = tuple(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -1,4 +1,7 @@
-"""The lab's AWS API: one HTTPS port for all services. Who calls, may they, is the input right; then the operation."""
+"""The lab's AWS API: one HTTPS port for all services.
+
+A request passes authentication, authorization and validation, in this order, before its operation runs.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from ssm_ssh.lab.wire.http import Response
 
 _TARGETS = {"AmazonSSM": "ssm", "AWSEC2InstanceConnectService": "ec2-instance-connect", "TrentService": "kms"}
 _VERSIONS = {"2016-11-15": "ec2", "2011-06-15": "sts"}
-# What never stands in the log of calls, for it is read by tests and people.
+# Inputs that are never logged.
 _SECRET_INPUTS = frozenset({"CiphertextBlob"})
 
 
@@ -93,7 +96,7 @@ class Api:
         }
 
     async def stop(self) -> None:
-        """Give up what still runs."""
+        """Cancel the commands that are still running."""
         await self.commands.stop()
 
     async def handle(self, request: Request) -> Response:
@@ -128,7 +131,7 @@ class Api:
         except ApiError as refused:
             answer, error = self._refusal(call, refused, request_id)
         except Exception:
-            # A bug in one operation is for its caller to see, and for the log.
+            # A bug in one operation is reported to its caller and in the log.
             traceback.print_exc()
             answer, error = self._refusal(call, ApiError("InternalServerError", "", 500), request_id)
         else:

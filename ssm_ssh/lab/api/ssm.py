@@ -16,7 +16,7 @@ from ssm_ssh.lab.state import InstanceRecord, SessionRecord
 
 _PAGE = 10  # of DescribeInstanceInformation and DescribeSessions, when the caller names no size
 
-# What an agent asks of Systems Manager beside the message gateway, and the least that keeps it content.
+# The calls of an agent to Systems Manager, apart from the message gateway, and the minimal answers to them.
 _AGENT_CALLS: dict[str, dict[str, Any]] = {
     "UpdateInstanceInformation": {},
     "ListInstanceAssociations": {"Associations": []},
@@ -149,7 +149,7 @@ class Ssm:
     # Instances
 
     async def describe_instance_information(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
-        """DescribeInstanceInformation: those whose agent has ever been there."""
+        """DescribeInstanceInformation: instances whose agent has ever been online."""
         if "InstanceInformationFilterList" in values and "Filters" in values:
             raise ApiError("ValidationException", "Filters and InstanceInformationFilterList cannot be used together")
         instances = [instance for instance in self._state.instances.values() if instance.last_ping]

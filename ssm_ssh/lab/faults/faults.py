@@ -1,5 +1,5 @@
 # Over 350 lines: the methods of one class are the names of all faults, and their docstrings are the reference.
-"""What goes wrong in the lab, on request: one small object that the gateway and the API ask before they act.
+"""Faults of the gateway and the API, which ask this module before they act.
 
 A fault is a name and JSON values: `faults.fault("cut", side="client", after=100_000)`. The methods of `Faults` are the
 names; their parameters and docstrings are the reference. These selectors are common to all that touch a session:

@@ -1,4 +1,4 @@
-"""Faults in force, and what those on one direction of one session do to each frame."""
+"""Rules, which are faults in force, and plans, which apply them to the frames of one direction of a session."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Rule:
         )
 
     def hit(self) -> None:
-        """Note that it happened."""
+        """Count one occurrence."""
         self.hits += 1
         if self.left:
             self.left -= 1
@@ -60,7 +60,7 @@ class Plan:
         self.quiet = not here
 
     def shape(self, frame: bytes) -> list[bytes]:
-        """Return what goes on in place of `frame`: nothing, it, it twice, or it and what it has overtaken."""
+        """Return the frames to send for `frame`: none, itself, itself twice, or itself and those it has overtaken."""
         out = [frame]
         for rule in self._choices:
             if rule.done or not _matches(rule, frame) or rule.rng.random() >= rule.probability:
@@ -82,7 +82,7 @@ class Plan:
         return out
 
     def release(self) -> list[bytes]:
-        """Return what reorder still holds back, for nothing may come that could overtake it."""
+        """Return the frames that reorder still holds back: perhaps no frame comes that could overtake them."""
         held, self._held = [frame for _, frame in self._held], []
         return held
 
@@ -92,7 +92,7 @@ class Plan:
         return bool(self._held)
 
     def delay(self) -> float:
-        """Return for how many seconds the next frame is kept."""
+        """Return the delay of the next frame in seconds."""
         return float(sum(rule.seconds + rule.rng.random() * rule.jitter for rule in self._delays))
 
     def rate(self) -> float:
@@ -105,7 +105,7 @@ class Plan:
         return bool(self._delays or self._limits or self._choices)
 
     def cut(self, frame: bytes) -> tuple[Rule, int] | None:
-        """Return the cut that falls into `frame`, with its offset; to be asked once for each frame that passes."""
+        """Return the cut that falls within `frame`, with its offset. Call it once for each frame that passes."""
         result: tuple[Rule, int] | None = None
         for rule in self._cuts:
             if rule.done:

@@ -1,6 +1,6 @@
-"""One direction of one session, when faults are in force: frames wait, are lost, doubled or overtaken here.
+"""One direction of a session under faults: it delays, drops, duplicates and reorders frames.
 
-Bounded: when too much waits, the sender is not read from until it has drained.
+The queue is bounded: while it is full, its source is not read.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 from ssm_ssh.lab.faults.plan import Plan
 
-# Frame bytes that may wait in a direction before its source is held.
-DIRECTION_BYTES = 256 * 1024
-# A frame that nothing overtakes is not held back longer than this.
+# Bytes of queued frames above which the source is paused.
+MAX_QUEUED = 256 * 1024
+# Seconds after which a frame that no other frame has overtaken is sent anyway.
 REORDER_PATIENCE = 0.05
 
 
 class Direction:
-    """Frames on their way in one direction. `deliver` takes them at their time, `hold` stops the source."""
+    """A queue of frames. `deliver` gets frames when they are due, and `hold` pauses and resumes the source."""
 
     def __init__(self, deliver: Callable[[list[bytes]], None], hold: Callable[[bool], None]) -> None:
         self._deliver = deliver
@@ -27,17 +27,17 @@ class Direction:
         self._bytes = 0
         self._held = False
         self._last_due = 0.0
-        self._free = 0.0  # when the limited line has carried what was given to it
+        self._free = 0.0  # when the rate limit has let through everything queued so far
         self._timer: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
 
     @property
     def idle(self) -> bool:
-        """True when nothing waits: frames may pass by the direction."""
+        """True when the queue is empty, so that frames may bypass it."""
         return not self._waiting
 
     def push(self, frames: list[bytes], plan: Plan | None) -> None:
-        """Send `frames` on, as `plan` wants it (None: behind what waits, otherwise unharmed)."""
+        """Queue `frames` as `plan` wants (None: unchanged, behind the queued ones)."""
         now = asyncio.get_running_loop().time()
         for frame in frames:
             for copy in plan.shape(frame) if plan else (frame,):
@@ -54,7 +54,7 @@ class Direction:
             if rate:
                 self._free = max(self._free, now) + len(frame) / rate
                 due = max(due, self._free)
-        self._last_due = due = max(due, self._last_due)  # a line keeps the order
+        self._last_due = due = max(due, self._last_due)  # delays keep the order
         self._waiting.append((due, frame))
         self._bytes += len(frame)
 
@@ -70,7 +70,7 @@ class Direction:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        # The loop's timers are good to a resolution of their own; what is due within it is due now.
+        # The loop's timers have a limited resolution; a frame that is due within it is due now.
         now = loop.time() + 0.0005
         due: list[bytes] = []
         while self._waiting and self._waiting[0][0] <= now:
@@ -81,13 +81,13 @@ class Direction:
             self._deliver(due)
         if self._waiting and self._timer is None:
             self._timer = loop.call_at(self._waiting[0][0], self._run)
-        held = self._bytes > (DIRECTION_BYTES // 2 if self._held else DIRECTION_BYTES)
+        held = self._bytes > (MAX_QUEUED // 2 if self._held else MAX_QUEUED)
         if held != self._held:
             self._held = held
             self._hold(held)
 
     def close(self) -> None:
-        """Forget what waits."""
+        """Drop the queue and cancel its timers."""
         self._waiting.clear()
         self._bytes = 0
         for timer in (self._timer, self._patience):

@@ -1,8 +1,8 @@
-"""One session in the gateway: its tokens, its two sockets, and what passes between them.
+"""One session in the gateway: its two sockets, and the frames relayed between them.
 
-What is observable of AWS's gateway is kept: tokens are good once; a second client takes the first one's place when it
-brings a token of ResumeSession and the same ClientId; frames for a side that is away are lost (retransmission exists
-for that); the end of a session is the agent's task result on its control channel, not the end of a socket.
+It behaves as AWS's gateway observably does. A second client replaces the first when it has a token of ResumeSession and
+the same ClientId. Frames for a side that is not connected are lost; retransmission exists for that. A session ends with
+the agent's task result on its control channel, not with a socket.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ssm_ssh.lab.gateway.records import SessionOrder, SessionView
 from ssm_ssh.lab.gateway.socket import GatewaySocket
 from ssm_ssh.lab.wire import message as am
 
-# What the service tells a client whose session nobody used for the idle timeout.
+# What the service tells a client whose session has been idle for the timeout.
 IDLE_OUTPUT = "Your session timed out due to inactivity."
-# After TerminateSession the agent has so long to report its end before the session counts as terminated without it.
+# Seconds that the agent has to report the end of a terminated session before it counts as ended without a report.
 TERMINATING = 5.0
-# An agent that waits for its client says little: its handshake request, and that again.
+# While an agent waits for its client, it sends only its handshake request, repeatedly.
 EARLY_FRAMES = 100
 _UP = frozenset((am.INPUT, am.ACKNOWLEDGE))
 _DOWN = frozenset((am.OUTPUT, am.ACKNOWLEDGE))
@@ -72,7 +72,7 @@ class Session:
 
     @property
     def over(self) -> bool:
-        """True when nobody can join any more."""
+        """True when no client or agent can join any more."""
         return self.status in ("Terminating", "Terminated", "Failed")
 
     def view(self) -> SessionView:
@@ -97,7 +97,7 @@ class Session:
     # Coming and going
 
     def join_client(self, socket: GatewaySocket, opening: dict[str, Any]) -> None:
-        """Take a client whose token was good, in place of one that was there."""
+        """Connect a client whose token was valid, and replace the previous client."""
         resumed = self.connections > 0
         old, self.client = self.client, socket
         socket.owner = self
@@ -112,7 +112,7 @@ class Session:
         self._arrived(socket, self.agent, resumed=resumed)
 
     def join_agent(self, socket: GatewaySocket) -> None:
-        """Take the agent whose token was good."""
+        """Connect the agent, whose token was valid."""
         old, self.agent = self.agent, socket
         socket.owner = self
         socket.side = "agent"
@@ -139,7 +139,7 @@ class Session:
             socket.cut(rule.how)
 
     def on_lost(self, socket: GatewaySocket) -> None:
-        """A socket is gone: the other side is told to pause."""
+        """Tell the other side to pause, because this socket is gone."""
         if socket is self.client:
             self.client, other = None, self.agent
         elif socket is self.agent:
@@ -154,10 +154,10 @@ class Session:
     # Relaying
 
     def on_text(self, socket: GatewaySocket, text: str) -> None:
-        """Nothing but the first frame is text; later ones mean nothing to anybody."""
+        """Ignore text: only the first frame is expected to be text."""
 
     def on_binary(self, socket: GatewaySocket, frames: list[bytes]) -> None:
-        """Relay what is for the other side, and keep what is for the gateway."""
+        """Relay the messages for the other side, and consume those for the gateway."""
         up = socket is self.client
         if not up and socket is not self.agent:
             return
@@ -240,7 +240,7 @@ class Session:
     # Back-pressure
 
     def on_writable(self, socket: GatewaySocket) -> None:
-        """One side takes no more, or takes again: the other is held, or let go."""
+        """Pause the other side while one side's socket is full."""
         self._flow()
 
     def _flow(self) -> None:
@@ -269,7 +269,7 @@ class Session:
             self.terminate("idle", IDLE_OUTPUT)
 
     def terminate(self, ended_by: str, output: str = "") -> None:
-        """End the session for a reason that is not the agent's: both sides are told."""
+        """End the session for a reason other than the agent's report, and tell both sides."""
         if self.over:
             return
         self.status, self.ended_by, self.output = "Terminating", ended_by, output
@@ -282,7 +282,7 @@ class Session:
         self._changed(self)
 
     def task_complete(self, status: str, output: str) -> None:
-        """Take the agent's own word that its task is over. `status` is its result: Success, Failed, ..."""
+        """Handle the agent's report that its task has ended. `status` is its result: Success, Failed, ..."""
         if self.status in ("Terminated", "Failed"):
             return
         if self.ended_by is None:

@@ -1,6 +1,6 @@
-"""One WebSocket of the gateway's: the sans-I/O protocol of `websockets` on an asyncio transport.
+"""One WebSocket of the gateway: the sans-I/O protocol of `websockets` on an asyncio transport.
 
-Frames are handed on in batches, one for each read, and leave in one write: that, not the codec, decides the speed.
+All frames of one read are passed on as one batch and sent with one write, since that, not the codec, limits the speed.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-# What the control channel of an agent may send is the largest: 142,000 bytes (ControlChannelWriteBufferSizeLimit).
+# The largest messages are those of an agent's control channel: 142,000 bytes (ControlChannelWriteBufferSizeLimit).
 MAX_FRAME = 256 * 1024
-# Bytes that wait for a slow reader before its counterpart is not read from any more.
+# Bytes buffered for a slow reader above which the other side is paused.
 WRITE_BUFFER = 256 * 1024
-# After TLS's close_notify has gone out, TCP follows so soon.
-TLS_PATIENCE = 0.05
+# Seconds between TLS's close_notify and the end of the TCP connection.
+TLS_CLOSE_DELAY = 0.05
 
 
 class Owner(Protocol):
-    """Who a socket belongs to: the gateway until its token is known, then a session or a control channel."""
+    """What a socket belongs to: at first a PendingSocket, then a session or a control channel."""
 
     def on_text(self, link: GatewaySocket, text: str) -> None:
         """One text message came."""
@@ -48,11 +48,11 @@ class GatewaySocket(asyncio.Protocol):
     ) -> None:
         self.owner = owner
         self.side = side  # "client" or "agent", once known
-        self.name = name  # who signed the upgrade: an ARN, an instance id, or "" for nobody
+        self.name = name  # who signed the upgrade: an ARN, an instance id, or "" when unsigned
         self.writable = True
         self.gone = False
         self.stalled = False
-        self.unfinished = False  # a message has begun that never ends
+        self.unfinished = False  # a message was begun and will never be finished
         self.timers: list[asyncio.TimerHandle] = []  # of the gateway's, for as long as the socket lives
         self._transport = transport
         self._protocol = protocol
@@ -116,12 +116,12 @@ class GatewaySocket(asyncio.Protocol):
             self.owner.on_lost(self)
 
     def pause_writing(self) -> None:
-        """The kernel takes no more for now."""
+        """Note that the send buffer is full."""
         self._write_full = True
         self._update_writable()
 
     def resume_writing(self) -> None:
-        """The kernel has taken what waited."""
+        """Note that the send buffer has room again."""
         self._write_full = False
         self._update_writable()
 
@@ -142,20 +142,20 @@ class GatewaySocket(asyncio.Protocol):
             self._flush()
 
     def begin(self, frame: bytes) -> None:
-        """Send half of a message as its first fragment, and no message any more."""
+        """Send half of a message as its first fragment, and nothing after it."""
         if self.open:
             self._protocol.send_binary(frame[: len(frame) // 2], fin=False)
             self._flush()
             self.unfinished = True
 
     def send_part(self, frame: bytes, size: int) -> None:
-        """Send only the first `size` bytes of a message's frame: what a connection that breaks in its middle sends."""
+        """Send only the first `size` bytes of a message's frame, like a connection that breaks in the middle."""
         if self.open and not self.stalled:
             self._protocol.send_binary(frame)
             self._transport.write(b"".join(self._protocol.data_to_send())[:size])
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close with a close frame, without waiting for the other side's longer than a moment."""
+        """Send a close frame, and drop the connection if the other side does not answer within a second."""
         if self.gone:
             return
         with contextlib.suppress(ProtocolError):
@@ -192,7 +192,7 @@ class GatewaySocket(asyncio.Protocol):
     def _end(self) -> None:
         # asyncio's TLS would wait half a minute for the other side's close_notify before it closes TCP.
         self._transport.close()
-        asyncio.get_running_loop().call_later(TLS_PATIENCE, self._transport.abort)
+        asyncio.get_running_loop().call_later(TLS_CLOSE_DELAY, self._transport.abort)
 
     def _flush(self) -> None:
         if self.stalled or self.gone:
@@ -209,7 +209,7 @@ class GatewaySocket(asyncio.Protocol):
     # Flow control
 
     def hold(self, reason: str, held: bool) -> None:
-        """Stop reading for `reason`, or no longer; reading goes on when no reason is left."""
+        """Stop reading for `reason`, or drop that reason; reading resumes when none is left."""
         if self.gone:
             return
         before = bool(self._holds)
@@ -219,7 +219,7 @@ class GatewaySocket(asyncio.Protocol):
                 (self._transport.pause_reading if held else self._transport.resume_reading)()
 
     def stall(self, stalled: bool) -> None:
-        """Go silent, as a network does that has stopped carrying packets; or go on where the silence began."""
+        """Go silent, like a network that no longer carries packets, or resume where the silence began."""
         if self.gone or stalled == self.stalled:
             return
         self.stalled = stalled

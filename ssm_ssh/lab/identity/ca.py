@@ -1,4 +1,4 @@
-"""The lab's own certificate authority: made for one lab, trusted by nobody else, gone with it."""
+"""The lab's certificate authority: made for one lab, trusted only there, and removed with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-# A lab may be left running over a holiday; it does not come back after that.
+# A lab may be left running over a holiday.
 _LIFE = datetime.timedelta(days=30)
 # Clocks of containers and virtual machines differ a little.
 _EARLIER = datetime.timedelta(minutes=10)

@@ -1,4 +1,4 @@
-"""Who may call the lab: random credentials for each lab, with the little of IAM that a client can meet."""
+"""The identities of a lab: random credentials, and the part of IAM that a client can encounter."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def access_key_id(prefix: str) -> str:
 class Identity:
     """One set of credentials and what its policy allows. Secrets stay out of the repr."""
 
-    name: str  # how the lab calls it: admin, no-eic, ...
+    name: str  # the lab's name for it: admin, no-eic, ...
     arn: str
     user_id: str
     access_key: str

@@ -1,4 +1,4 @@
-"""IAM policies, as far as a client of Session Manager can meet them: what a policy document allows, and what not.
+"""IAM policies, as far as a client of Session Manager encounters them: what a policy document allows.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """

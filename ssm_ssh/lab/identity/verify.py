@@ -1,4 +1,4 @@
-"""Signature Version 4, from the service's side: who signed this request, and is every part of it what was signed?
+"""Signature Version 4 on the side of the service: which identity signed a request, and whether it is unchanged.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
@@ -30,7 +30,7 @@ EXPIRED_TOKEN = "The security token included in the request is expired"  # noqa:
 
 
 class SignatureRefused(Exception):
-    """A request is not signed as it must be: HTTP `status`, AWS's `code` (as the JSON services say it), `message`."""
+    """A signature is missing or wrong: HTTP `status`, AWS's `code` (as the JSON services spell it), `message`."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(code, message)
@@ -199,7 +199,7 @@ def _check_signed_headers(request: Request, claim: _Claim) -> None:
         raise SignatureRefused(
             "InvalidSignatureException", "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."
         )
-    # What a service acts upon must be signed: an unsigned x-amz-target would let anybody turn one call into another.
+    # x-amz-target must be signed: otherwise a captured request could be turned into another call.
     for name in {key.lower() for key, _ in request.headers}:
         if name.startswith("x-amz-") and name not in claim.signed:
             raise SignatureRefused(

@@ -1,6 +1,6 @@
 """The console of an EC2 instance as GetConsoleOutput shows it: the kernel's first words, then cloud-init's.
 
-cloud-init prints the host keys once, on an instance's first boot (its module keys-to-console), and anybody who can
+cloud-init prints the host keys once, on an instance's first boot (its module keys-to-console), and anyone who can
 write to the kernel log of the instance can write to the console too.
 """
 

@@ -17,7 +17,7 @@ from ssm_ssh.lab.options import InstanceOptions
 from ssm_ssh.lab.sshd.openssh import find_sshd
 from ssm_ssh.lab.wire.rpc import CallFailed
 
-# A dead host does not answer at all; the caller of `ssh -L` waits no longer than this for one.
+# Seconds that `ssh -L` waits for a host that does not answer.
 _CONNECT_SECONDS = 5.0
 
 
@@ -107,7 +107,7 @@ class Instances:
             for instance_id, machine in self.machines.items()
         }
 
-    # What the services do on an instance
+    # Calls of the services
 
     def push_eic_key(self, instance_id: str, user: str, public_key: str) -> None:
         """Let `user` log in with `public_key` for sixty seconds; a user who does not exist is no error, as in AWS."""
@@ -118,7 +118,7 @@ class Instances:
     ) -> dict[str, Any]:
         """Run a shell script as root for at most `timeout` seconds, in `directory` (else in root's home).
 
-        Returns AWS's words for what became of it. Raises CallFailed where the instance does not run.
+        Returns the outcome in AWS's terms. Raises CallFailed where the instance does not run.
         """
         machine = self._running(instance_id)
         start = time.time()
@@ -143,7 +143,7 @@ class Instances:
             raise CallFailed("InstanceNotRunning", f"{instance_id} is not running")
         return machine
 
-    # What happens to an instance
+    # Faults
 
     async def kill_instance(self, instance_id: str) -> None:
         """Power off."""
@@ -173,7 +173,7 @@ class Instances:
         await self._running(instance_id).start_sshd()
 
     async def ineffective_eic(self, instance_id: str, effective: bool = False) -> None:
-        """Have sshd ask for pushed keys no more."""
+        """Make sshd ignore pushed keys."""
         self.machine(instance_id).set_eic_effective(effective)
 
     async def forge_console(self, instance_id: str, kind: str = "kmsg", host_keys: tuple[str, ...] = ()) -> None:

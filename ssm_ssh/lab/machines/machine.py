@@ -56,7 +56,7 @@ class Machine:
             self.sshd = EmbeddedSshd(accounts, self._private, self.pushed, self._reach, clock)
 
     async def boot(self) -> None:
-        """Be there: the first time with new host keys, which the console shows."""
+        """Start the instance. The first boot makes host keys, which the console shows."""
         self.accounts.build()
         if not self.host_keys:
             self._new_host_keys(shown=self.options.console)
@@ -74,7 +74,7 @@ class Machine:
             self._console = console.first_boot(self.host_name, platform, self.host_keys)
 
     async def power_off(self) -> None:
-        """Be gone: no server, no connection, no process. The files stay."""
+        """End the server, all connections and all processes. The files stay."""
         self.running = False
         await self.sshd.kill()
         await asyncio.get_running_loop().run_in_executor(None, lambda: end((), marks=f"{self.accounts.folder}/"))
@@ -92,12 +92,12 @@ class Machine:
         await self.sshd.start()
 
     async def swap_host_keys(self, *, shown: bool) -> None:
-        """Give the server other host keys; `shown`: on the console too, as after a rebuild."""
+        """Replace the host keys; `shown`: print them on the console, as after a rebuild."""
         self._new_host_keys(shown=shown)
         if self.running:
             await self.start_sshd()
 
-    # Ways in
+    # Connections
 
     async def open_port(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to localhost:`port` on the instance. Raises ConnectionRefusedError where nothing listens."""
@@ -132,7 +132,7 @@ class Machine:
         }
 
     def _reach(self, host: str, port: int) -> socket.socket:
-        """Connect as a user of the instance would: his own machine first."""
+        """Connect as a user of the instance would: to the instance itself first."""
         if host.lower() in ("localhost", "127.0.0.1", "::1") or self.is_called(host):
             try:
                 return self.connect(port)
@@ -150,7 +150,7 @@ class Machine:
         self._expire()
 
     def _expire(self) -> None:
-        """Show sshd the keys that count now, and look again when the next one stops counting."""
+        """Write the keys that are accepted now for sshd, and again when the next one expires."""
         for user in self.accounts.users:
             path, lines = self.accounts.eic / user, self.pushed.lines(user)
             if lines:
@@ -162,11 +162,11 @@ class Machine:
             self._expiry = None
         wait = self.pushed.next_end()
         if wait is not None:
-            # A millisecond more, so that the key has ended when we look.
+            # A millisecond more, so that the key has expired by then.
             self._expiry = asyncio.get_running_loop().call_later(wait + 0.001, self._expire)
 
     def set_eic_effective(self, effective: bool) -> None:
-        """Install or remove the ec2-instance-connect package, so to say."""
+        """Behave as with or without the ec2-instance-connect package."""
         self.pushed.effective = effective
         self._expire()
 
@@ -182,7 +182,7 @@ class Machine:
         return self._console
 
     def write_console(self, text: str) -> None:
-        """Add to the console what somebody on the instance writes there."""
+        """Add text to the console, as a user of the instance could."""
         self._console += text
 
     def home(self, user: str) -> Path:

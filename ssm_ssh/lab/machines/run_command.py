@@ -24,7 +24,7 @@ from ssm_ssh.lab.sshd.openssh import find_sshd
 
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetCommandInvocation.html
 OUTPUT_LIMIT = 24_000
-# The agent's own words at the end of an output that was cut.
+# The agent's text at the end of truncated output.
 _CUT = "--output truncated--"
 # Kept in memory while a script runs; the rest is read and dropped.
 _KEPT = 4 * OUTPUT_LIMIT
@@ -52,7 +52,7 @@ def _cut(data: bytearray) -> str:
 
 
 def into_instance(script: str, accounts: Accounts) -> str:
-    """Return `script` with the paths that are the instance's own led into its folder."""
+    """Return `script` with the paths of the instance replaced by those in its folder."""
     for path, place in _OWN_PATHS.items():
         inside = str(accounts.folder / place)
         script = re.sub(rf"(?<![\w./-]){re.escape(path)}(?![\w-])", lambda _, inside=inside: inside, script)  # type: ignore[misc]
@@ -60,7 +60,7 @@ def into_instance(script: str, accounts: Accounts) -> str:
 
 
 async def run_script(accounts: Accounts, script: str, timeout: float, directory: str = "") -> CommandResult:
-    """Run `script` for at most `timeout` seconds and return what became of it; late, its whole family is ended.
+    """Run `script` for at most `timeout` seconds and return its outcome. On a timeout all of its processes are killed.
 
     It begins in `directory` when that is an absolute path, as the agent takes it, else in root's scratch home.
     """
@@ -100,7 +100,7 @@ async def _run(accounts: Accounts, argv: list[str], timeout: float, directory: s
     outputs = asyncio.gather(_collect(process.stdout, stdout), _collect(process.stderr, stderr), process.wait())
     timed_out = False
     try:
-        # As in the agent, a command lasts as long as somebody holds its output: a program in the background too.
+        # As in the agent, a command lasts as long as any process holds its output, even one in the background.
         await asyncio.wait_for(outputs, timeout)
     except asyncio.TimeoutError:
         timed_out = True

@@ -1,4 +1,4 @@
-"""Finding and ending what was started on an instance, by family and by the mark that its environment carries."""
+"""Find and kill the processes of an instance, by descent and by a mark in their environment."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tree(pid: int) -> list[Identity]:
 
 
 def zombies() -> set[Identity]:
-    """Return our own children that have ended and that nobody has waited for (Linux; elsewhere none)."""
+    """Return the children of this process that have ended and have not been waited for (Linux; elsewhere none)."""
     ended = set()
     if sys.platform == "linux":
         for pid, (parent, start) in _table().items():
@@ -53,10 +53,10 @@ def zombies() -> set[Identity]:
 
 
 async def collect_orphans(interval: float = 10.0) -> None:
-    """For ever: wait for the adopted orphans that have ended, so that a long-lived lab does not fill with zombies.
+    """Reap adopted orphans forever, so that a long-lived lab does not fill with zombies.
 
-    What this process started itself is waited for at once by whoever started it; so what is still a zombie at the
-    next look was adopted.
+    Children that this process started are waited for at once where they were started, so a process that is still a
+    zombie after `interval` seconds was adopted.
     """
     seen: set[Identity] = set()
     while True:
@@ -69,12 +69,12 @@ async def collect_orphans(interval: float = 10.0) -> None:
 
 
 def _fields(pid: int) -> list[str]:
-    """Return what /proc says of a process, from its state on: a program's name may hold spaces and brackets."""
+    """Return the fields of /proc/PID/stat from the state on. The name before it can contain spaces and brackets."""
     return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
 
 
 def _marked(mark: str) -> list[Identity]:
-    """Return our own descendants whose environment mentions `mark` (Linux; elsewhere none are found)."""
+    """Return the descendants of this process whose environment contains `mark` (Linux; elsewhere none)."""
     processes = []
     for pid, start in tree(os.getpid())[1:]:
         with contextlib.suppress(OSError):
@@ -84,9 +84,9 @@ def _marked(mark: str) -> list[Identity]:
 
 
 def end(doomed: Iterable[Identity], marks: str = "") -> None:
-    """Kill the processes `doomed` and, when `marks` is given, every descendant of ours with it in its environment.
+    """Kill the processes `doomed` and, when `marks` is given, every descendant with that text in its environment.
 
-    Looks again until no more are found, for one that forks meanwhile; collects those that have become our children.
+    It repeats the search until it is empty, since a process can fork meanwhile.
     """
     wanted = list(doomed)
     for _ in range(20):
@@ -103,7 +103,7 @@ def end(doomed: Iterable[Identity], marks: str = "") -> None:
 async def output_pipe() -> tuple[asyncio.StreamReader, asyncio.ReadTransport, int]:
     """Return a new pipe as (reader, its transport, descriptor for a child to write to, which the caller closes).
 
-    asyncio's own pipes tie the end of a program to the end of everybody who inherited its output.
+    With asyncio's own pipes a program ends only when every process that inherited its output has ended.
     """
     ours, theirs = os.pipe()
     reader = asyncio.StreamReader()

@@ -1,8 +1,8 @@
-"""How nothing outlives a lab: each process ends when its parent does, and takes its descendants with it.
+"""No process outlives a lab: each process ends when its parent does, and ends its descendants.
 
-Every child holds one end of a pipe or socket whose other end only its parent has: end of file means "stop now", even
-when the parent was killed. On Linux the kernel helps twice more: a child may ask to be killed with its parent, and a
-process may adopt the orphans below it, so that whatever a command left behind is found and ended.
+Every child holds one end of a pipe or socket whose other end only its parent has; end of file means "stop now", even
+when the parent was killed. On Linux a child can also ask to be killed with its parent, and a process can adopt the
+orphans below it, so that processes that a command left behind are found and killed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Linux, <sys/prctl.h>
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_BURY_SECONDS = 3.0
+_REAP_DELAY = 3.0
 # Rounds of looking for descendants: one that forks while it is being looked for is found in the next.
 _ROUNDS = 100
 
@@ -43,7 +43,7 @@ def adopt_orphans() -> None:
 
 
 def _children(parent: int) -> dict[int, str]:
-    """Return the children of `parent` with their states (`Z`: ended, and nobody has asked how)."""
+    """Return the children of `parent` with their states (`Z`: ended and not yet waited for)."""
     children = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -56,25 +56,26 @@ def _children(parent: int) -> dict[int, str]:
 
 
 def reap_orphans(loop: asyncio.AbstractEventLoop) -> None:
-    """Collect, for as long as `loop` runs, adopted children that have ended. Does nothing outside Linux.
+    """Reap adopted children that have ended, for as long as `loop` runs. Does nothing outside Linux.
 
-    Whoever starts a child asks for its end at once; what is still uncollected after a while was nobody's.
+    Children that this process started are waited for at once where they were started, so a child that is still a
+    zombie after a few seconds was adopted.
     """
     waiting: list[asyncio.TimerHandle] = []
 
-    def bury() -> None:
+    def reap() -> None:
         waiting.clear()
         for child, state in _children(os.getpid()).items():
             if state == "Z":
                 with contextlib.suppress(OSError):
                     os.waitpid(child, os.WNOHANG)
 
-    def one_has_ended() -> None:
+    def child_ended() -> None:
         if not waiting:
-            waiting.append(loop.call_later(_BURY_SECONDS, bury))
+            waiting.append(loop.call_later(_REAP_DELAY, reap))
 
     if sys.platform == "linux":
-        loop.add_signal_handler(signal.SIGCHLD, one_has_ended)
+        loop.add_signal_handler(signal.SIGCHLD, child_ended)
 
 
 def end_descendants() -> None:

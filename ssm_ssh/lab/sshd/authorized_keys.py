@@ -119,7 +119,7 @@ def read_file(home: Path, uid: int) -> list[str]:
     """Return the lines of `home`/.ssh/authorized_keys; none where StrictModes would refuse the file.
 
     The file (symlinks followed) and every folder from it up to the home must belong to `uid` or root and be
-    writable by nobody else: sshd_config(5), StrictModes.
+    writable by no other user: sshd_config(5), StrictModes.
     """
     path = home / ".ssh" / "authorized_keys"
     try:

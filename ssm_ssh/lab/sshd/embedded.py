@@ -1,6 +1,6 @@
 """An SSH server inside the instances process, for machines without sshd: public keys, sessions and forwarding.
 
-No TCP port is open for it: a connection is one end of a socket pair. It has sshd's limits where a client meets them.
+It listens on no TCP port: each connection is one end of a socket pair. It enforces sshd's limits as clients see them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _STARTUPS = (10, 30, 100)
 _AUTH_TRIES = 6
 _GRACE_SECONDS = 120.0
 _ACCEPTED_ENV = ("LANG", "LC_")
-# The agent connects to localhost, and so says every server's log.
+# The agent connects to localhost, so every server logs this address.
 _ADDRESS = "127.0.0.1"
 # RFC 4253, section 11.1: SSH_DISCONNECT_PROTOCOL_ERROR, which OpenSSH uses for all of its own reasons.
 _PROTOCOL_ERROR = 2
@@ -80,7 +80,7 @@ class EmbeddedSshd:
         self._lock = threading.Lock()
 
     async def start(self) -> None:
-        """Begin to take connections, with the host keys as they are now."""
+        """Start accepting connections, with the host keys as they are now."""
         self._keys = [
             (
                 paramiko.Ed25519Key
@@ -122,7 +122,7 @@ class EmbeddedSshd:
             self._connections.discard(connection)
 
     async def stop(self) -> None:
-        """Take no more connections; open ones live on."""
+        """Stop accepting connections; open ones continue."""
         self.listening = False
 
     async def kill(self) -> None:
@@ -151,7 +151,7 @@ class Connection(paramiko.ServerInterface):
         self._grant = Grant()
         self._failures = 0
         self._sessions: dict[int, Session] = {}
-        # paramiko holds a channel weakly, and closes one that nobody holds: also one that still awaits its command.
+        # paramiko keeps weak references to channels, and closes a channel with its last strong reference.
         self._channels: list[paramiko.Channel] = []
         self._dialled: dict[int, socket.socket] = {}
         self._listeners: dict[tuple[str, int], Listener] = {}
@@ -204,7 +204,7 @@ class Connection(paramiko.ServerInterface):
         return "publickey"
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        """Pushed keys count as long as they live, and the user's own file as sshd would read it."""
+        """Accept pushed keys that have not expired, and the keys in the user's file as sshd would read it."""
         allowed = None
         if username in self._accounts.users:
             line = f"{key.get_name()} {key.get_base64()}"
@@ -235,7 +235,7 @@ class Connection(paramiko.ServerInterface):
     # Sessions
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        """Sessions only; forwarded connections are asked for below."""
+        """Allow sessions only; forwarded connections have a check of their own below."""
         self.authenticated = True
         if kind != "session":
             return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
@@ -244,7 +244,7 @@ class Connection(paramiko.ServerInterface):
         return OPEN_SUCCEEDED
 
     def check_channel_env_request(self, channel: paramiko.Channel, name: bytes, value: bytes) -> bool:
-        """What AcceptEnv lets in."""
+        """Accept the variables that AcceptEnv allows."""
         text = name.decode(errors="replace")
         if not text.startswith(_ACCEPTED_ENV):
             return False
@@ -329,7 +329,7 @@ class Connection(paramiko.ServerInterface):
         return listener.port
 
     def cancel_port_forward_request(self, address: str, port: int) -> None:
-        """The client wants no more of it."""
+        """Stop a remote forward."""
         listener = self._listeners.pop((address, port), None)
         if listener is not None:
             self._server.listeners.discard(port)

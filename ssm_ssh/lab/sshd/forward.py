@@ -25,7 +25,7 @@ def _inward(channel: paramiko.Channel, sock: socket.socket) -> None:
     except OSError:
         channel.close()
     with contextlib.suppress(OSError):
-        # After a close (and not just an end of file) nobody reads any more.
+        # After a close (unlike an end of file) the client does not read any more.
         sock.shutdown(socket.SHUT_RDWR if channel.closed else socket.SHUT_WR)
 
 
@@ -63,7 +63,7 @@ class Listener:
                 carry(channel, sock)
 
     def close(self) -> None:
-        """Stop listening; open connections live on."""
+        """Stop listening; open connections continue."""
         with contextlib.suppress(OSError):
             # close alone does not wake a thread that waits in accept.
             self._socket.shutdown(socket.SHUT_RDWR)

@@ -28,9 +28,9 @@ _SFTP_SERVERS = (
     "/usr/lib/ssh/sftp-server",
     "/usr/libexec/sftp-server",
 )
-# Between finding a free port and sshd's bind somebody else may take it.
+# Another process can take the port between its discovery and sshd's bind.
 _ATTEMPTS = 5
-# sshd listens within milliseconds; a machine that takes so long is broken.
+# Seconds; sshd normally listens within milliseconds.
 _START_SECONDS = 20.0
 
 
@@ -47,7 +47,7 @@ def find_sftp_server() -> str:
 
 
 def configuration(accounts: Accounts, port: int, host_keys: Sequence[Path]) -> str:
-    """Return an sshd_config for the users of `accounts`; `port` is what the instance's users take it to be.
+    """Return an sshd_config for the users of `accounts`; `port` is the SSH port as the instance's users see it.
 
     Keys pushed by EC2 Instance Connect are asked of a command, as its own package configures sshd.
     """
@@ -86,7 +86,7 @@ def _free_port() -> int:
 
 
 class SystemSshd:
-    """One sshd. `start` and `stop` as often as wanted; `port` is where it listens on 127.0.0.1."""
+    """One sshd, which can be started and stopped repeatedly; `port` is where it listens on 127.0.0.1."""
 
     kind = "system"
 
@@ -162,7 +162,7 @@ class SystemSshd:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
     async def stop(self) -> None:
-        """Close the port; open connections live on."""
+        """Close the port; open connections continue."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             self._left += tree(process.pid)[1:]
@@ -179,7 +179,7 @@ class SystemSshd:
         end(doomed, marks=str(self._accounts.etc))
         if process is not None:
             await process.wait()
-        # Whoever escaped may hold the log's pipe; that is no reason to wait.
+        # A process that escaped may still hold the log's pipe; do not wait for it.
         reading, self._reading = self._reading, []
         for task, transport in reading:
             await asyncio.wait([task], timeout=0.2)

@@ -24,7 +24,7 @@ from ssm_ssh.lab.sshd.openssh import find_sftp_server
 
 THREAD = "a session of the lab's"
 _CHUNK = 32768
-# How often a thread that waits for something else looks whether the channel or the program has gone.
+# Seconds between checks of a waiting thread for the end of the channel or the program.
 _LOOK_SECONDS = 0.1
 # Between SIGHUP and SIGKILL, for a program whose channel has gone.
 _HANG_UP_SECONDS = 1.0
@@ -51,7 +51,7 @@ class Session:
         self.over = False
 
     def want_pty(self, term: str, width: int, height: int) -> None:
-        """The program shall have a terminal."""
+        """Give the program a terminal when it starts."""
         self._term = term or "dumb"
         self._size = (width, height)
 
@@ -173,7 +173,7 @@ class Session:
             thread.start()
         process.wait()
         ended.set()
-        # As sshd does: without a terminal the session lasts as long as somebody holds its output.
+        # As in sshd, a session without a terminal lasts as long as any process holds its output.
         for thread in pumps:
             while thread.is_alive() and not channel.closed:
                 thread.join(_LOOK_SECONDS)
@@ -197,7 +197,7 @@ class Session:
                     return
 
     def _feed(self, channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None:
-        """Give the program what the client sends; end it when the channel has gone, and not just its input."""
+        """Pass the client's bytes to the program, and end it when the channel (not only its input) is gone."""
         with contextlib.suppress(OSError):
             while data := channel.recv(_CHUNK):
                 _write_all(process.stdin.fileno() if process.stdin is not None else self._terminal, data)

@@ -1,4 +1,4 @@
-"""AgentMessages as the lab's own two sides need them: a small codec, independent of the client's on purpose.
+"""AgentMessages for both sides of the lab: a small codec, deliberately independent of the client's.
 
 Layout: amazon-ssm-agent, agent/session/contracts/agentmessage.go. If client and lab shared one codec, a mistake in it
 would cancel out and no test against the lab could see it.

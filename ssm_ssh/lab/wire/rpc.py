@@ -1,4 +1,4 @@
-"""The wire between the lab's server and its instances process: one UNIX socket, JSON lines, calls with numbers.
+"""Remote calls from the lab's server to its instances process: numbered JSON lines on one UNIX socket.
 
 The server writes one configuration line, then `{"id", "op", "args"}`; the child answers one line when it is ready,
 then `{"id", "result"}` or `{"id", "error": {"code", "message"}}`. End of file on either side is the end of both.
@@ -126,10 +126,10 @@ def _write(writer: asyncio.StreamWriter, value: dict[str, Any]) -> None:
 def serve(start: Callable[[dict[str, Any]], Awaitable[Service]]) -> int:
     """Be the child: read the configuration from fd 0, `start` with it, serve calls until end of file; return 0.
 
-    What goes wrong while starting is told to the server; it owns the words for the user.
+    An error at the start is reported to the server, which words it for the user.
     """
     lifeline.adopt_orphans()
-    # Nothing else may read the client, and no grandchild may inherit it: it would keep the line open.
+    # No other process may read the socket, and no grandchild may inherit it, which would keep it open.
     sock = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
@@ -156,7 +156,7 @@ async def _serve(sock: socket.socket, start: Callable[[dict[str, Any]], Awaitabl
     try:
         child = await start(json.loads(line))
     except Exception as error:
-        # Whatever it is, the server must hear of it.
+        # The server must learn of any error.
         code = error.code if isinstance(error, CallFailed) else type(error).__name__
         _write(writer, {"error": {"code": code, "message": str(error)}})
         writer.close()

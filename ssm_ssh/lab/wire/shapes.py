@@ -18,7 +18,7 @@ Shape: TypeAlias = Any
 # A tree of JSON values.
 Tree: TypeAlias = Any
 
-# An answer may name at most so many violations; a hostile request has as many as it likes.
+# The most violations that one answer names; a hostile request can contain any number.
 _MOST = 20
 _CATEGORIES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{P}": r"!-/:-@\[-`{-~", r"\p{M}": ""}
 _TYPES: dict[str, type | tuple[type, ...]] = {

@@ -21,15 +21,15 @@ def test_homes_are_private_and_not_the_callers(accounts: Accounts) -> None:
         assert not any(pwd.getpwuid(os.getuid()).pw_dir == value for value in environment.values())
 
 
-def test_ids_that_are_somebody_elses_are_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_of_other_users_are_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accounts = Accounts(folder / "other", ("ec2-user",), 0, "")
     accounts.as_root = True
     accounts.uid = os.getuid()
-    with pytest.raises(FileExistsError, match=f"uid {accounts.uid} belongs to somebody else"):
+    with pytest.raises(FileExistsError, match=f"uid {accounts.uid} belongs to another user"):
         accounts.build()
     accounts.uid = 61183
     monkeypatch.setattr(grp, "getgrgid", lambda _: ("printers", "x", accounts.gid, []))
-    with pytest.raises(FileExistsError, match=f"gid {accounts.gid} belongs to somebody else"):
+    with pytest.raises(FileExistsError, match=f"gid {accounts.gid} belongs to another user"):
         accounts.build()
     assert not accounts.folder.exists()
 

@@ -169,7 +169,7 @@ async def test_a_duplicate_is_acknowledged_again_and_dropped() -> None:
 
 
 @asynchronous
-async def test_what_is_ahead_is_acknowledged_and_waits() -> None:
+async def test_an_early_message_is_acknowledged_and_buffered() -> None:
     async with World() as world:
         client = await world.ready()
         first = client.sent
@@ -335,7 +335,7 @@ async def test_the_agent_waits_two_seconds_for_acknowledgements_and_no_longer() 
 
 
 @asynchronous
-async def test_a_port_where_nobody_listens_crashes_the_worker() -> None:
+async def test_a_closed_port_crashes_the_worker() -> None:
     async with World() as world:
         world.port.open = False
         client = await world.session()
@@ -346,7 +346,7 @@ async def test_a_port_where_nobody_listens_crashes_the_worker() -> None:
 
 
 @asynchronous
-async def test_a_port_where_nobody_listens_can_be_reported() -> None:
+async def test_a_closed_port_can_be_reported() -> None:
     async with World(agent=dataclasses.replace(QUICK, closed_port="report")) as world:
         world.port.open = False
         client = await world.session(parameters={"portNumber": ["23"]})

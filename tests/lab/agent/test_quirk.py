@@ -37,7 +37,7 @@ async def test_an_agent_that_lives_without_a_handshake() -> None:
 
 
 @asynchronous
-async def test_an_agent_that_begins_far_ahead() -> None:
+async def test_an_agent_that_begins_with_a_high_sequence_number() -> None:
     async with World() as world:
         world.agent.quirk.set("far_ahead")
         client = await world.session()

@@ -89,7 +89,7 @@ def exchange(lab: LoginLab, client: dict[str, str], code: str, hidden: Challenge
     return call(lab, "/token", **{**client, **values, **changes})
 
 
-def test_a_code_is_good_once_and_for_who_asked(lab: LoginLab) -> None:
+def test_a_code_is_valid_once_and_for_its_client_only(lab: LoginLab) -> None:
     client, hidden = registered(lab), some_secrets()
     code = authorized(lab, client, hidden)
     assert exchange(lab, registered(lab), code, hidden)["error"] == "invalid_grant"
@@ -152,7 +152,7 @@ def test_another_user_of_the_machine_is_not_the_person(lab: LoginLab) -> None:
     assert answer["error"] == "authorization_pending"
 
 
-def test_who_asks_too_often_is_slowed_down(lab: LoginLab) -> None:
+def test_a_client_that_polls_too_often_is_slowed_down(lab: LoginLab) -> None:
     client = registered(lab, with_code=False)
     device = call(lab, "/device_authorization", **client, startUrl=lab.state.start_url)
     code = {"grantType": DEVICE, "deviceCode": device["deviceCode"]}

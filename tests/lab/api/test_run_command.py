@@ -191,7 +191,7 @@ def test_documents_of_one_kind_are_not_of_the_other(service: Service) -> None:
     assert code(error) == "InvalidDocument"
 
 
-def test_who_may_run_one_document_only(service: Service) -> None:
+def test_an_identity_that_may_run_only_one_document(service: Service) -> None:
     create(service, name="SsmSsh-PushKey")
     client = service.client("ssm", "own-document")
     client.send_command(InstanceIds=[WEB], DocumentName="SsmSsh-PushKey", Parameters={"Data": ["a"]})

@@ -82,7 +82,7 @@ def test_each_answer_tells_the_time_of_the_service(service: Service) -> None:
     assert abs(told - time.time()) < 60
 
 
-def test_who_knows_the_port_gets_nothing(service: Service) -> None:
+def test_unsigned_requests_get_nothing(service: Service) -> None:
     context = ssl.create_default_context(cafile=str(service.ca_file))
     for target in ("AmazonSSM.DescribeInstanceInformation", "AmazonSSM.NoSuchThing", "TrentService.Decrypt"):
         request = urllib.request.Request(
@@ -199,7 +199,7 @@ class Trouble:
         self.drip = 0.0
 
 
-def test_faults_come_in_the_words_of_each_service(service: Service) -> None:
+def test_faults_are_worded_as_by_each_service(service: Service) -> None:
     service.fault = Trouble(400, "ThrottlingException")
     assert [one for one, _ in errors(service)] == ["ThrottlingException", "RequestLimitExceeded", "Throttling"]
     service.fault = Trouble(0, "", 0.001)

@@ -317,7 +317,7 @@ async def test_a_stall_is_silence_and_clearing_goes_on() -> None:
 
 
 @asynchronous
-async def test_a_stall_meets_those_who_come_later() -> None:
+async def test_a_stall_affects_later_connections() -> None:
     async with World() as world:
         world.faults.fault("stall", when="open")
         client = await world.session()

@@ -31,7 +31,7 @@ async def test_a_session_carries_bytes_both_ways() -> None:
 
 
 @asynchronous
-async def test_an_instance_whose_agent_is_away_takes_no_session() -> None:
+async def test_an_offline_instance_accepts_no_session() -> None:
     async with World() as world:
         with pytest.raises(NotOnline):
             world.gateway.open_session(world.order(instance_id="i-0fffffffffffffff0"))
@@ -51,7 +51,7 @@ async def test_the_presence_of_an_agent_is_its_control_channel() -> None:
 
 
 @asynchronous
-async def test_a_wrong_token_is_closed_upon() -> None:
+async def test_a_wrong_token_closes_the_connection() -> None:
     async with World() as world:
         client = await world.session()
         intruder = RawClient(world, client.session_id)
@@ -60,7 +60,7 @@ async def test_a_wrong_token_is_closed_upon() -> None:
 
 
 @asynchronous
-async def test_a_token_is_good_once() -> None:
+async def test_a_token_is_valid_once() -> None:
     async with World() as world:
         order = world.order()
         token = world.gateway.open_session(order)
@@ -82,7 +82,7 @@ async def test_a_token_expires() -> None:
 
 
 @asynchronous
-async def test_a_token_is_good_for_its_session_only() -> None:
+async def test_a_token_is_valid_for_its_session_only() -> None:
     async with World() as world:
         one, two = world.order(), world.order()
         token = world.gateway.open_session(one)
@@ -93,7 +93,7 @@ async def test_a_token_is_good_for_its_session_only() -> None:
 
 
 @asynchronous
-async def test_data_before_the_token_is_closed_upon() -> None:
+async def test_data_before_the_token_closes_the_connection() -> None:
     async with World() as world:
         client = await world.session()
         url = world.gateway.stream_url(client.session_id)
@@ -116,7 +116,7 @@ async def test_an_unsigned_upgrade_is_refused() -> None:
 
 
 @asynchronous
-async def test_an_unsigned_upgrade_is_taken_where_older_plugins_are_allowed() -> None:
+async def test_an_unsigned_upgrade_is_accepted_where_older_plugins_are_allowed() -> None:
     async with World(options=GatewayOptions(allow_unsigned=True)) as world:
         order = world.order()
         client = RawClient(world, order.session_id)
@@ -207,7 +207,7 @@ async def test_frames_for_a_side_that_is_away_are_lost() -> None:
 
 
 @asynchronous
-async def test_what_an_agent_says_before_its_client_comes_is_kept_where_asked_for() -> None:
+async def test_frames_before_the_first_client_are_kept_on_request() -> None:
     async with World(options=GatewayOptions(early_frames=True)) as world:
         order = world.order()
         token = world.gateway.open_session(order)
@@ -246,7 +246,7 @@ async def test_a_second_client_takes_the_place_of_the_first() -> None:
 
 
 @asynchronous
-async def test_a_resume_with_another_client_id_is_closed_upon() -> None:
+async def test_a_resume_with_another_client_id_is_refused() -> None:
     async with World() as world:
         client = await world.ready()
         token = world.gateway.resume_session(client.session_id)
@@ -289,7 +289,7 @@ async def test_the_flag_ends_the_session() -> None:
 
 
 @asynchronous
-async def test_a_client_that_just_goes_leaves_the_session_connected() -> None:
+async def test_a_client_that_disconnects_leaves_the_session_connected() -> None:
     async with World() as world:
         client = await world.ready()
         client.socket.transport.abort()
@@ -300,7 +300,7 @@ async def test_a_client_that_just_goes_leaves_the_session_connected() -> None:
 
 
 @asynchronous
-async def test_a_session_that_nobody_uses_times_out() -> None:
+async def test_an_idle_session_times_out() -> None:
     async with World(options=GatewayOptions(idle_timeout=0.3)) as world:
         client = await world.session()
         _, messages = await client.closed()
@@ -336,7 +336,7 @@ async def test_every_connection_is_closed_after_its_lifetime() -> None:
 
 
 @asynchronous
-async def test_a_side_that_does_not_read_holds_the_other() -> None:
+async def test_a_side_that_does_not_read_pauses_the_other() -> None:
     async with World() as world:
         stop = asyncio.Event()
 
@@ -382,7 +382,7 @@ async def test_an_unsigned_rest_call_is_refused() -> None:
 
 
 @asynchronous
-async def test_a_stream_url_looks_as_the_services_do() -> None:
+async def test_a_stream_url_looks_like_that_of_the_service() -> None:
     async with World() as world:
         client = await world.session()
         url = world.gateway.stream_url(client.session_id)
@@ -397,7 +397,7 @@ async def test_a_stream_url_may_name_something_in_front_of_the_gateway() -> None
 
 
 @asynchronous
-async def test_all_of_it_over_tls(tmp_path: Path) -> None:
+async def test_a_session_over_tls(tmp_path: Path) -> None:
     authority = new_authority(tmp_path)
     trusting = ssl.create_default_context(cadata=authority.pem.decode())
     async with World(tls=(authority.server_context, trusting)) as world:
@@ -462,7 +462,7 @@ async def test_a_request_comes_in_pieces_and_several_on_one_connection() -> None
         (b"GET /v1/data-channel/s?role=other HTTP/1.1\r\nHost: lab\r\nUpgrade: websocket\r\n\r\n", b"404"),
     ],
 )
-async def test_what_the_door_does_not_take(request_head: bytes, status: bytes) -> None:
+async def test_refused_requests(request_head: bytes, status: bytes) -> None:
     async with World() as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.gateway.port)
         writer.write(request_head)
@@ -471,7 +471,7 @@ async def test_what_the_door_does_not_take(request_head: bytes, status: bytes) -
 
 
 @asynchronous
-async def test_agents_are_heard_on_their_control_channel() -> None:
+async def test_messages_on_the_control_channel_are_reported() -> None:
     async with World() as world:
         heard: list[tuple[str, str, object]] = []
         world.gateway.on_agent_message = lambda *entry: heard.append(entry)

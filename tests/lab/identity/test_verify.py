@@ -186,13 +186,13 @@ def test_an_unknown_key_is_unrecognized() -> None:
     assert refused(sign(user("nobody", ACCOUNT))) == "UnrecognizedClientException"
 
 
-def test_a_session_token_is_neither_missing_nor_somebody_elses() -> None:
+def test_a_session_token_must_be_present_and_belong_to_the_key() -> None:
     assert refused(replaced(sign(GUEST), "X-Amz-Security-Token", None)) == "UnrecognizedClientException"
     assert refused(replaced(sign(GUEST), "X-Amz-Security-Token", LATE.token)) == "UnrecognizedClientException"
     assert refused(replaced(sign(ALICE), "X-Amz-Security-Token", GUEST.token)) == "UnrecognizedClientException"
 
 
-def test_expired_credentials_are_told_so_only_to_who_has_them() -> None:
+def test_expiry_is_reported_only_to_the_holder_of_the_credentials() -> None:
     assert refused(sign(LATE)) == "ExpiredTokenException"
     assert refused(sign(LATE)._replace(body=b"x")) == "InvalidSignatureException"
 

@@ -20,7 +20,7 @@ def run(fleet: Fleet, script: str, timeout: float = 60.0, directory: str = "") -
     return fleet.call(fleet.instances.run_command(WEB, script, timeout, directory))
 
 
-def test_success_and_failure_have_the_agents_words(fleet: Fleet) -> None:
+def test_success_and_failure_are_reported_as_by_the_agent(fleet: Fleet) -> None:
     done = run(fleet, "echo out; echo err >&2")
     assert (done["status"], done["response_code"], done["stdout"], done["stderr"]) == ("Success", 0, "out\n", "err\n")
     done = run(fleet, "echo err >&2; exit 3")

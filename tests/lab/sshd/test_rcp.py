@@ -110,7 +110,7 @@ def test_what_goes_wrong_is_said(scp: Scp, tmp_path: Path, words: tuple[str, ...
     assert "Traceback" not in stderr
 
 
-def test_one_that_is_missing_does_not_keep_the_others(scp: Scp, tmp_path: Path) -> None:
+def test_a_missing_file_does_not_stop_the_others(scp: Scp, tmp_path: Path) -> None:
     for name in ("a", "c"):
         (scp.far / name).touch()
     scp("h:a", "h:b", "h:c", tmp_path, expect=1)

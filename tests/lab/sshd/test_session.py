@@ -90,7 +90,7 @@ def test_nothing_of_the_callers_is_in_the_environment(fleet: Fleet, monkeypatch:
     assert not [line for line in lines if "canary" in line]
 
 
-def test_users_are_who_they_say(fleet: Fleet) -> None:
+def test_users_have_the_right_names_and_ids(fleet: Fleet) -> None:
     machine = fleet.instances.machine(WEB)
     uid, gid = str(machine.accounts.uid), str(machine.accounts.gid)
     for user in machine.accounts.users:

@@ -49,7 +49,7 @@ def test_a_connection_serves_many_requests(tmp_path: Path) -> None:
     assert out.lower().endswith(b"connection: close\r\n\r\n")
 
 
-def test_a_client_that_waits_for_a_word_gets_it(tmp_path: Path) -> None:
+def test_a_client_that_expects_100_continue_gets_it(tmp_path: Path) -> None:
     out = talk(
         tmp_path,
         b"POST / HTTP/1.1\r\nHost: lab\r\nExpect: 100-continue\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
@@ -71,7 +71,7 @@ def test_a_client_that_waits_for_a_word_gets_it(tmp_path: Path) -> None:
         (b"GET / HTTP/1.1\r\nHost: lab\r\n" + b"a: b\r\n" * 101 + b"\r\n", 400),
     ],
 )
-def test_what_is_not_http_is_refused(tmp_path: Path, script: bytes, status: int) -> None:
+def test_invalid_requests_are_refused(tmp_path: Path, script: bytes, status: int) -> None:
     assert talk(tmp_path, script).startswith(b"HTTP/1.1 %d " % status)
 
 
@@ -124,7 +124,7 @@ def test_a_request_is_handled_to_its_end_when_its_client_has_gone(tmp_path: Path
     assert handled == ["/late"]
 
 
-def test_who_says_nothing_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_connection_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "IDLE_SECONDS", 0.05)
     assert talk(tmp_path, b"GET / HTTP/1.1\r\nHost: lab\r\n") == b""
 
@@ -135,7 +135,7 @@ def test_the_servers_key_is_left_nowhere(tmp_path: Path) -> None:
     assert b"PRIVATE" not in authority.pem
 
 
-def test_an_answer_may_drip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_can_drip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def slow(request: Request) -> Response:
         return Response(200, [], b"0123456789", drip=0.002)
 
