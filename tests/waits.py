@@ -65,7 +65,7 @@ BEFORE_LOGIN = (
         "`… has failed`",
         "tests/aws/credentials",
     ),
-    Wait("a person's MFA code", _s(mfa._PATIENCE), "the error asks to connect again", "tests/aws/credentials"),
+    Wait("a person's MFA code", _s(mfa._TIMEOUT), "the error asks to connect again", "tests/aws/credentials"),
     Wait(
         "a person's answer, whether to log in now",
         _s(relogin._QUESTION_SECONDS),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_FRAME = 256 * 1024
 # The most bytes, and the most seconds, to read of the body of a refusal: it is only quoted.
 _MAX_BODY = 4096
-_BODY_PATIENCE = 1.0
+_BODY_TIMEOUT = 1.0
 # Characters of a denial: the ARNs of a user and a session, each up to 150 long, and the reason.
 _MAX_DENIAL = 600
 # Compiled only for a refusal.
@@ -116,7 +116,7 @@ def _body(stream: Stream, head: Head, body: bytearray, deadline: float, what: st
     if not re.fullmatch(r"[0-9]{1,9}", length):
         return b""
     expected = min(int(length), _MAX_BODY)
-    deadline = min(deadline, time.monotonic() + _BODY_PATIENCE)
+    deadline = min(deadline, time.monotonic() + _BODY_TIMEOUT)
     try:
         while len(body) < expected:
             body += _read(stream, deadline, what)

@@ -200,7 +200,7 @@ def test_a_body_that_does_not_come_is_no_second_error(loopback: Loopback, length
 
 
 def test_a_body_that_stalls_is_not_waited_for(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ssm_ssh.transport.upgrade._BODY_PATIENCE", 0.01)
+    monkeypatch.setattr("ssm_ssh.transport.upgrade._BODY_TIMEOUT", 0.01)
 
     def respond(_: bytes, connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 50\r\n\r\npart")

@@ -1,7 +1,7 @@
-"""AWS Signature Version 4, for the JSON calls and for the gateway's WebSocket upgrade.
+"""AWS Signature Version 4, for API calls and the gateway's WebSocket upgrade.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-The tests compare it with botocore's SigV4Auth.
+Tests compare it with botocore's SigV4Auth.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ssm_ssh.aws.credentials.access_key import Credentials
 
-# Headers that belong to one hop, or that something on the way may add or change.
+# Headers that belong to one hop, or that a proxy may add or change.
 _UNSIGNED = frozenset(
     {
         "baggage",
@@ -50,10 +50,10 @@ def sign(
     region: str,
     now: float,
 ) -> dict[str, str]:
-    """Return the headers to send: those given (Host among them) with X-Amz-Date, token and Authorization added.
+    """Return `headers`, which include Host, with X-Amz-Date, the token and Authorization added.
 
-    `path` and `query` are as they stand in the request line (already percent-encoded, without `?`); `now` is the
-    time in seconds since the epoch. Pure: no clock, no environment.
+    `path` and `query` are those of the request line, percent-encoded and without `?`. `now` is in seconds since the
+    epoch. The function is pure.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     out = dict(headers)
@@ -86,10 +86,10 @@ def sign(
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
-    """Return the canonical pairs of a query: decoded as a form is (a raw `+` is a space) and encoded anew.
+    """Return the canonical pairs of a query: decoded like a form (a raw `+` is a space) and encoded again.
 
-    StreamUrls carry raw base64 (`cell-number=...+.../...`). It goes over the wire as it is, and is signed as the AWS
-    SDK for Go signs it. What is encoded already comes out unchanged, as with botocore.
+    StreamUrls contain raw base64 (`cell-number=...+.../...`), which is sent unchanged but signed as the AWS SDK for Go
+    signs it. Encoded values do not change, as in botocore.
     """
     pairs = []
     for pair in query.split("&") if query else ():
@@ -99,7 +99,7 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 
 def _normal(path: str) -> str:
-    """Return `path` without empty and dot segments (RFC 3986, section 5.2.4), `/` at the least."""
+    """Return `path` without empty and dot segments (RFC 3986, section 5.2.4), at least `/`."""
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 _HINT = "Run any aws command with this profile in a terminal first: ssm-ssh uses its cached session"
 # Seconds to find the device and type six digits.
-_PATIENCE = 120.0
+_TIMEOUT = 120.0
 _LONGEST = 64
 # Several profiles may need a code at the same time, but a person answers one question after the other.
 _one_at_a_time = threading.Lock()
 
 
-def ask(prompt: str, *, terminal: str = "/dev/tty", patience: float = _PATIENCE, echo: bool = False) -> str:
+def ask(prompt: str, *, terminal: str = "/dev/tty", timeout: float = _TIMEOUT, echo: bool = False) -> str:
     """Return the line that a person types on `terminal` after `prompt`, echoed if `echo`.
 
     Raises CredentialsError when there is no terminal, when this process is not in its foreground (changing the
-    terminal's settings would stop the process), and when no line is typed within `patience` seconds.
+    terminal's settings would stop the process), and when no line is typed within `timeout` seconds.
     """
     try:
         fd = os.open(terminal, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
@@ -37,7 +37,7 @@ def ask(prompt: str, *, terminal: str = "/dev/tty", patience: float = _PATIENCE,
         with _one_at_a_time, _foreground(fd, echo=echo):
             os.write(fd, printable(prompt).encode("ascii") + b" ")
             try:
-                return _line(fd, time.monotonic() + patience)
+                return _line(fd, time.monotonic() + timeout)
             finally:
                 if not echo:
                     os.write(fd, b"\n")

@@ -97,7 +97,7 @@ def _turn(profile: str) -> Iterator[_Turn]:
 def _asked(profile: str, terminal: str) -> bool:
     question = f"ssm-ssh: the login of profile '{printable(profile, 60)}' has expired. Log in now? [Y/n]"
     try:
-        return ask(question, terminal=terminal, patience=_QUESTION_SECONDS, echo=True).lower() in ("", "y", "yes")
+        return ask(question, terminal=terminal, timeout=_QUESTION_SECONDS, echo=True).lower() in ("", "y", "yes")
     except CredentialsError:
         return False
 

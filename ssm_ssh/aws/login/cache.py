@@ -1,7 +1,7 @@
-"""The documents in which AWS tools keep a login: names and content of the files under ~/.aws, no files themselves.
+"""The documents in which AWS tools store a login: names and contents of files under ~/.aws, without I/O.
 
-They are the AWS CLI's and botocore's own, so that all share one login. Facts from botocore's `SSOTokenProvider`,
-`SSOTokenLoader` and `LoginCredentialFetcher`, and from the AWS CLI v2's token fetchers.
+The formats are those of the AWS CLI and botocore, so that all tools share one login. They follow botocore's
+`SSOTokenProvider`, `SSOTokenLoader` and `LoginCredentialFetcher`, and the AWS CLI v2's token fetchers.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from ssm_ssh.errors import CredentialsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What clients of the AWS CLI ask for where an sso-session names no scopes.
+# The scopes that the AWS CLI requests if an sso-session names none.
 DEFAULT_SCOPES = ("sso:account:access",)
 AUTHORIZATION_CODE, REFRESH_TOKEN = "authorization_code", "refresh_token"
-# Seconds before its end at which a registration is not used any more; that of the AWS CLI.
+# Seconds before its end at which a registration is no longer used, as in the AWS CLI.
 _REGISTRATION_MARGIN = 15 * 60.0
-# Seconds since the epoch, of the year 9999: what comes later no datetime can hold.
+# Seconds since the epoch at the end of the year 9999, the latest time of a datetime.
 _LATEST = 253402300799.0
 
 
 def sso_token_name(start_url: str, session: str) -> str:
-    """Return the file name of a token: by the sso-session's name, or by the start URL where there is none."""
+    """Return the file name of a token, from the sso-session's name or, without one, from the start URL."""
     return f"{hashlib.sha1((session or start_url).encode(), usedforsecurity=False).hexdigest()}.json"
 
 
 def registration_name(start_url: str, region: str, session: str, scopes: tuple[str, ...]) -> str:
-    """Return the file name of a client's registration, which is the AWS CLI's too."""
+    """Return the file name of a client's registration, which the AWS CLI shares."""
     identity = {
         "tool": "botocore",
         "startUrl": start_url,
@@ -44,15 +44,15 @@ def registration_name(start_url: str, region: str, session: str, scopes: tuple[s
 
 
 def sign_in_name(session: str) -> str:
-    """Return the file name of a sign-in, `session` being the ARN that `login_session` names."""
+    """Return the file name of a sign-in; `session` is the ARN in `login_session`."""
     return f"{hashlib.sha256(session.encode()).hexdigest()}.json"
 
 
 def registration(answer: Mapping[str, Any], *, scopes: tuple[str, ...], with_code: bool) -> dict[str, Any]:
-    """Return the document of a registration from RegisterClient's answer. Raises CredentialsError if that lacks it."""
+    """Return the document of a registration from RegisterClient's answer. Raises CredentialsError."""
     document: dict[str, Any] = {
-        "clientId": text_in(answer, "clientId"),
-        "clientSecret": text_in(answer, "clientSecret"),
+        "clientId": required_text(answer, "clientId"),
+        "clientSecret": required_text(answer, "clientSecret"),
         "expiresAt": timestamp(_seconds_in(answer, "clientSecretExpiresAt")),
     }
     if scopes:
@@ -63,7 +63,7 @@ def registration(answer: Mapping[str, Any], *, scopes: tuple[str, ...], with_cod
 
 
 def usable_registration(document: Mapping[str, Any], now: float, *, with_code: bool) -> bool:
-    """Return whether a registration in the cache still serves, for the browser (`with_code`) or a device code."""
+    """Return whether a cached registration is still valid, for the browser (`with_code`) or a device code."""
     grants = document.get("grantTypes")
     if (isinstance(grants, list) and AUTHORIZATION_CODE in grants) != with_code:
         return False
@@ -76,11 +76,11 @@ def usable_registration(document: Mapping[str, Any], now: float, *, with_code: b
 def sso_token(
     answer: Mapping[str, Any], registered: Mapping[str, Any], *, start_url: str, region: str, now: float
 ) -> dict[str, Any]:
-    """Return the document of a token from CreateToken's answer. Raises CredentialsError if that holds none."""
+    """Return the document of a token from CreateToken's answer. Raises CredentialsError if it has none."""
     document = {
         "startUrl": start_url,
         "region": region,
-        "accessToken": text_in(answer, "accessToken"),
+        "accessToken": required_text(answer, "accessToken"),
         "expiresAt": timestamp(now + _seconds_in(answer, "expiresIn")),
         "clientId": registered["clientId"],
         "clientSecret": registered["clientSecret"],
@@ -95,32 +95,32 @@ def sso_token(
 def sign_in_token(
     answer: Mapping[str, Any], *, client_id: str, account: str, dpop_key: str, region: str, now: float
 ) -> dict[str, Any]:
-    """Return the document of a sign-in from CreateOAuth2Token's answer. Raises CredentialsError if that holds none."""
+    """Return the document of a sign-in from CreateOAuth2Token's answer. Raises CredentialsError if it has none."""
     keys = answer.get("accessToken")
     if not isinstance(keys, dict):
         raise _incomplete("accessToken")
     return {
         "accessToken": {
-            **{name: text_in(keys, name) for name in ("accessKeyId", "secretAccessKey", "sessionToken")},
+            **{name: required_text(keys, name) for name in ("accessKeyId", "secretAccessKey", "sessionToken")},
             "accountId": account,
             "expiresAt": timestamp(now + _seconds_in(answer, "expiresIn")),
         },
-        "tokenType": text_in(answer, "tokenType"),
+        "tokenType": required_text(answer, "tokenType"),
         "clientId": client_id,
-        "refreshToken": text_in(answer, "refreshToken"),
-        "idToken": text_in(answer, "idToken"),
+        "refreshToken": required_text(answer, "refreshToken"),
+        "idToken": required_text(answer, "idToken"),
         "dpopKey": dpop_key,
         "signInRegion": region,
     }
 
 
 def timestamp(seconds: float) -> str:
-    """Return seconds since the epoch as the caches have them: 2026-01-31T12:00:00Z."""
+    """Return seconds since the epoch in the format of the caches: 2026-01-31T12:00:00Z."""
     return datetime.fromtimestamp(min(max(seconds, 0.0), _LATEST), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def moment(text: object) -> float | None:
-    """Return the seconds since the epoch that a cache's time stands for, None for anything else."""
+    """Return a cache's time in seconds since the epoch, None for anything else."""
     if not isinstance(text, str):
         return None
     # Older AWS CLIs wrote `UTC` in place of `Z`.
@@ -131,8 +131,8 @@ def moment(text: object) -> float | None:
     return (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()
 
 
-def text_in(answer: Mapping[str, Any], name: str) -> str:
-    """Return the non-empty text `name` of an answer. Raises CredentialsError where there is none."""
+def required_text(answer: Mapping[str, Any], name: str) -> str:
+    """Return the text `name` of an answer. Raises CredentialsError if it is missing or empty."""
     value = answer.get(name)
     if not isinstance(value, str) or not value:
         raise _incomplete(name)
@@ -147,4 +147,4 @@ def _seconds_in(answer: Mapping[str, Any], name: str) -> float:
 
 
 def _incomplete(name: str) -> CredentialsError:
-    return CredentialsError(f"AWS's answer to the login has no {name}", "Log in again")
+    return CredentialsError(f"the answer of AWS to the login has no {name}", "Log in again")

@@ -1,7 +1,7 @@
-"""The loopback address that a browser is sent to with the authorization code: a server for one answer.
+"""The loopback address that receives the authorization code from a browser: a server for one request.
 
-Browsers open connections on which they send nothing, and any page or program of this machine can send something else:
-neither may keep the answer from being heard. https://www.rfc-editor.org/rfc/rfc8252#section-8.3
+Browsers open connections without sending anything, and any page or program on this computer can send other requests.
+Neither may block the request with the code. https://www.rfc-editor.org/rfc/rfc8252#section-8.3
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ssm_ssh.aws.login.oauth import Challenge
 
-# Bytes of a request head: the code has at most 512, and browsers send some KiB of cookies of other local servers.
+# Bytes of a request head: the code has at most 512, and browsers add some KiB of cookies of other local servers.
 _LARGEST = 64 << 10
 _MOST_CONNECTIONS = 32
 _PAGE = """\
@@ -30,10 +30,10 @@ _PAGE = """\
 
 
 class Callback:
-    """Listens on 127.0.0.1 from its creation on; a context manager that stops it."""
+    """Listens on 127.0.0.1 from its creation until the end of its context."""
 
     def __init__(self, port: int = 0) -> None:
-        """`port`: 0 for any. Raises UsageError where it cannot be used."""
+        """`port`: 0 for any free port. Raises UsageError if the port is not available."""
         try:
             self._listener = socket.create_server(("127.0.0.1", port))
         except OSError as error:
@@ -56,12 +56,12 @@ class Callback:
         self._selector.close()
         self._listener.close()
 
-    def wait(self, secrets: Challenge, patience: float) -> str:
-        """Return the authorization code of the login that `secrets` belong to.
+    def wait(self, secrets: Challenge, timeout: float) -> str:
+        """Return the authorization code of the login with `secrets`.
 
-        Raises CredentialsError when it was denied, or did not come within `patience` seconds.
+        Raises CredentialsError when the login was denied, or when no code arrives within `timeout` seconds.
         """
-        until = time.monotonic() + patience
+        until = time.monotonic() + timeout
         while (left := until - time.monotonic()) > 0:
             for key, _ in self._selector.select(left):
                 if key.fileobj is self._listener:
@@ -69,8 +69,8 @@ class Callback:
                 elif (code := self._read(key.fileobj, secrets)) is not None:  # type: ignore[arg-type]
                     return code
         raise CredentialsError(
-            f"the browser sent no answer within {patience / 60:.0f} minutes",
-            "Log in again; if the browser is on another computer, use --no-browser",
+            f"the browser sent no answer within {timeout / 60:.0f} minutes",
+            "Log in again; use --no-browser if the browser is on another computer",
         )
 
     def _accept(self) -> None:
@@ -78,7 +78,7 @@ class Callback:
             sock = self._listener.accept()[0]
             sock.setblocking(False)
             if len(self._heads) >= _MOST_CONNECTIONS:
-                self._drop(next(iter(self._heads)))  # the oldest: it has had the most time
+                self._drop(next(iter(self._heads)))  # the oldest connection has had the most time
             self._heads[sock] = b""
             self._selector.register(sock, selectors.EVENT_READ)
 
@@ -104,24 +104,24 @@ class Callback:
         try:
             code = code_of_callback(rest.rpartition(" ")[0], secrets) if method == "GET" else None
         except CredentialsError:
-            self._say(sock, "403 Forbidden", "Not logged in", "Access was denied. You can close this page.")
+            self._respond(sock, "403 Forbidden", "Not logged in", "Access was denied. You can close this page.")
             raise
-        except ValueError:  # a target that is no URL
+        except ValueError:  # the target is not a URL
             code = None
         if code is None:
-            self._say(sock, "404 Not Found", "Nothing here", "This address belongs to a login of ssm-ssh.")
+            self._respond(sock, "404 Not Found", "Nothing here", "This address belongs to a login of ssm-ssh.")
             return None
-        self._say(sock, "200 OK", "Logged in", "You can close this page. ssm-ssh continues in the terminal.")
+        self._respond(sock, "200 OK", "Logged in", "You can close this page. ssm-ssh continues in the terminal.")
         return code
 
-    def _say(self, sock: socket.socket, status: str, title: str, text: str) -> None:
+    def _respond(self, sock: socket.socket, status: str, title: str, text: str) -> None:
         body = _PAGE.format(title=title, text=text).encode()
         lines = [
             f"HTTP/1.1 {status}",
             "Content-Type: text/html; charset=utf-8",
             f"Content-Length: {len(body)}",
             "Cache-Control: no-store",
-            "Referrer-Policy: no-referrer",  # the address holds the code
+            "Referrer-Policy: no-referrer",  # the URL contains the code
             "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'",
             "Connection: close",
         ]

@@ -1,4 +1,4 @@
-"""The folders under ~/.aws in which AWS tools keep logins: read and written as those tools do, but atomically."""
+"""The folders under ~/.aws where AWS tools store logins, read and written as they do, but atomically."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def sso_folder(env: Mapping[str, str]) -> Path:
-    """Return where SSO tokens and registrations are kept."""
+    """Return the folder of SSO tokens and registrations."""
     return Path(expand("~/.aws/sso/cache", env))
 
 
 def sign_in_folder(env: Mapping[str, str]) -> Path:
-    """Return where sign-ins are kept, which a variable of the AWS CLI may set."""
+    """Return the folder of sign-ins, which a variable of the AWS CLI may set."""
     return Path(expand(env.get("AWS_LOGIN_CACHE_DIRECTORY") or "~/.aws/login/cache", env))
 
 
 def read_document(folder: Path, name: str) -> dict[str, Any]:
-    """Return the document `name`, empty where there is none or none that can be used."""
+    """Return the document `name`, empty if it is missing or unusable."""
     try:
         return json_object((folder / name).read_bytes()) or {}
     except OSError:
@@ -36,9 +36,9 @@ def read_document(folder: Path, name: str) -> dict[str, Any]:
 
 
 def write_document(folder: Path, name: str, document: Mapping[str, Any]) -> None:
-    """Make the file `name` hold `document`: 0600, whole or not at all. Missing folders are made 0700.
+    """Write `document` atomically to the file `name` with mode 0600; create missing folders with mode 0700.
 
-    Raises StateError where it cannot be written.
+    Raises StateError if it cannot be written.
     """
     with _open(folder) as opened:
         opened.write(name, json.dumps(document).encode("ascii"))
@@ -46,8 +46,8 @@ def write_document(folder: Path, name: str, document: Mapping[str, Any]) -> None
 
 @contextmanager
 def _open(path: Path) -> Iterator[Folder]:
-    # The folder is the AWS CLI's, which makes it readable for all, and people keep ~/.aws behind links: unlike a folder
-    # of ours it may be either. Where the umask let others write to it, it is closed to them: it holds secrets.
+    # Unlike a folder of ssm-ssh, this one may be readable by all, as the AWS CLI creates it, or a link, as people set
+    # up for ~/.aws. If others can write to it, their access is removed, because it holds secrets.
     try:
         for missing in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
             missing.mkdir(mode=0o700, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The pure part of a login in the browser: PKCE, the URL to open, and what comes back to the loopback address.
+"""The pure part of a login in the browser: PKCE, the URL to open, and the request to the loopback address.
 
 https://www.rfc-editor.org/rfc/rfc7636 (PKCE), https://www.rfc-editor.org/rfc/rfc8252 (native applications).
-AWS's services differ from the standard where the comments say so; the AWS CLI v2 does the same.
+Comments note where AWS's services differ from the standard; the AWS CLI v2 does the same.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ssm_ssh.errors import CredentialsError
 from ssm_ssh.text import printable
 
 CALLBACK_PATH = "/oauth/callback"
-# How clients register: RFC 8252 section 7.3 lets the port differ from one login to the next.
+# The registered redirect URI: RFC 8252 section 7.3 lets the port differ in each login.
 CALLBACK_WITHOUT_PORT = f"http://127.0.0.1{CALLBACK_PATH}"
-# Bytes of randomness: RFC 7636 asks for 32, which make 43 characters.
+# Random bytes: RFC 7636 recommends 32, which make 43 characters.
 ENTROPY = 32
 _STATE_ENTROPY = 16
 
 
 class Challenge(NamedTuple):
-    """The secrets of one login: `verifier` proves who asked for the code, `state` that the answer belongs to it."""
+    """The secrets of one login: `verifier` proves who requested the code, `state` that the answer belongs to it."""
 
     verifier: str
     state: str
@@ -35,12 +35,12 @@ class Challenge(NamedTuple):
 
     @property
     def code_challenge(self) -> str:
-        """What the URL shows of the verifier: its SHA-256."""
+        """The SHA-256 of the verifier, which the URL contains."""
         return unpadded(hashlib.sha256(self.verifier.encode("ascii")).digest())
 
 
 def challenge(entropy: bytes) -> Challenge:
-    """Return the challenge that `entropy` (48 random bytes) makes."""
+    """Return the challenge made from `entropy`, 48 random bytes."""
     if len(entropy) != ENTROPY + _STATE_ENTROPY:
         raise ValueError(len(entropy))
     return Challenge(unpadded(entropy[:ENTROPY]), unpadded(entropy[ENTROPY:]))
@@ -77,10 +77,10 @@ def sign_in_authorize_url(base: str, *, client_id: str, redirect_uri: str, secre
 
 
 def code_of_callback(target: str, secrets: Challenge) -> str | None:
-    """Return the authorization code in the request target that the browser was sent to.
+    """Return the authorization code in the target of a browser's request.
 
-    None where it is no answer to this login: another path, or not our `state`, which any page could make a browser
-    ask for. Raises CredentialsError where the answer is that access was denied.
+    Return None for a request that does not answer this login: with another path, or another `state`, which any page
+    could make a browser send. Raises CredentialsError if access was denied.
     """
     parts = urlsplit(target)
     if parts.path != CALLBACK_PATH:
@@ -89,7 +89,7 @@ def code_of_callback(target: str, secrets: Challenge) -> str | None:
 
 
 def code_of_pasted(text: str, secrets: Challenge) -> str | None:
-    """Return the code in what a person pasted: base64 of `state=...&code=...`. None where it is anything else."""
+    """Return the code in pasted text, base64 of `state=...&code=...`; None for any other text."""
     compact = "".join(text.split())
     try:
         query = base64.b64decode(compact + "=" * (-len(compact) % 4), altchars=b"-_").decode("utf-8")

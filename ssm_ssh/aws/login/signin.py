@@ -1,7 +1,7 @@
-"""AWS Sign-In, the service behind `login_session` profiles: temporary keys for a person who signs in to the console.
+"""AWS Sign-In, the service of `login_session` profiles: temporary keys for a person who signs in to the console.
 
-https://docs.aws.amazon.com/signin/latest/APIReference/Welcome.html; what the model does not say (pages, the form of the
-pasted code) is as in the AWS CLI v2.
+https://docs.aws.amazon.com/signin/latest/APIReference/Welcome.html; pages and the format of
+the pasted code, which the model does not describe, follow the AWS CLI v2.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SignIn:
 
     @property
     def confirmation_uri(self) -> str:
-        """Where a browser on another computer shows the code."""
+        """The page that shows the code to a browser on another computer."""
         return f"{self._service.base}/v1/sessions/confirmation"
 
     def url(self, redirect_uri: str, secrets: Challenge) -> str:
@@ -63,9 +63,9 @@ class SignIn:
         )
 
     def redeem(self, code: str, *, verifier: str, redirect_uri: str) -> dict[str, Any]:
-        """Return the cache's document for the authorization `code`.
+        """Return the document for the cache in exchange for the authorization `code`.
 
-        Raises CredentialsError when it is refused, or when somebody else signed in than the profile names.
+        Raises CredentialsError when the code is refused, or when another person than the profile names signed in.
         """
         request = {
             "clientId": self._client_id,
@@ -79,7 +79,7 @@ class SignIn:
         reply = self._service.call("CreateOAuth2Token", _TOKEN_PATH, request, {"DPoP": header})
         if reply.code:
             raise self._failed(reply)
-        session = _subject(cache.text_in(reply.values, "idToken"))
+        session = _subject(cache.required_text(reply.values, "idToken"))
         if session != self._login.session:
             raise CredentialsError(
                 f"you signed in as {printable(session, 200)}, but profile '{self._login.profile}' belongs to "
@@ -96,14 +96,14 @@ class SignIn:
         )
 
     def keep(self, document: Mapping[str, Any]) -> Path:
-        """Put the document where all AWS tools look for it; return the file. Raises StateError."""
+        """Store the document where all AWS tools look for it; return the file. Raises StateError."""
         name = cache.sign_in_name(self._login.session)
         files.write_document(self._folder, name, document)
         return self._folder / name
 
     def _failed(self, reply: Reply) -> CredentialsError:
         if reply.code == "AUTHCODE_EXPIRED":
-            return CredentialsError("the code of the sign-in has expired", "Log in again, and finish within minutes")
+            return CredentialsError("the code of the sign-in has expired", "Log in again within a few minutes")
         if reply.code == "INSUFFICIENT_PERMISSIONS":
             return CredentialsError(
                 "the sign-in is not allowed to get credentials",
@@ -117,7 +117,7 @@ class SignIn:
 
 
 def _subject(token: str) -> str:
-    """Return the ARN of who signed in. The token came over TLS from who made it, so its signature says no more."""
+    """Return the ARN of the signed-in person. The token came over TLS, so its signature adds nothing."""
     parts = token.split(".")
     try:
         payload = json_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
@@ -125,5 +125,5 @@ def _subject(token: str) -> str:
         payload = None
     subject = text_member(payload or {}, "sub")
     if subject.count(":") < 5:
-        raise CredentialsError("the answer to the sign-in does not say who signed in", "Log in again")
+        raise CredentialsError("the answer to the sign-in does not name the person", "Log in again")
     return subject

@@ -1,4 +1,4 @@
-"""IAM Identity Center's token service (sso-oidc): register a client, and get a token by browser or by device code.
+"""IAM Identity Center's token service (sso-oidc): register a client, and get a token by browser or device code.
 
 https://docs.aws.amazon.com/singlesignon/latest/OIDCAPIReference/Welcome.html
 """
@@ -21,21 +21,20 @@ if TYPE_CHECKING:
     from ssm_ssh.aws.config.settings import AwsSettings
 
 _DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-# Attempts in a row without an answer after which the network is not waited for any more: half a minute, as each doubles
-# the interval.
+# Polls in a row without an answer before giving up: half a minute, because each doubles the interval.
 _MOST_UNREACHABLE = 5
-# Of the codes, these say that the registration is not the service's any more.
+# The codes for a registration that the service no longer knows.
 _UNKNOWN_CLIENT = frozenset({"invalid_client", "unauthorized_client"})
 
 
 class DeviceAuthorization:
-    """A device code, and where a person enters what belongs to it."""
+    """A device code, and the user code and page for a person."""
 
     def __init__(self, answer: Mapping[str, Any], now: float) -> None:
-        """Raises CredentialsError where the answer lacks something."""
-        self.device_code = cache.text_in(answer, "deviceCode")
-        self.user_code = printable(cache.text_in(answer, "userCode"), 40)
-        self.url = printable(cache.text_in(answer, "verificationUri"), 2000)
+        """Raises CredentialsError for an incomplete answer."""
+        self.device_code = cache.required_text(answer, "deviceCode")
+        self.user_code = printable(cache.required_text(answer, "userCode"), 40)
+        self.url = printable(cache.required_text(answer, "verificationUri"), 2000)
         self.complete_url = printable(answer.get("verificationUriComplete") or self.url, 2000)
         expires, interval = answer.get("expiresIn"), answer.get("interval")
         self.wait = device_code.device_wait(
@@ -46,7 +45,7 @@ class DeviceAuthorization:
 
 
 class SsoOidc:
-    """The token service of one login. Tokens and registrations go to the AWS CLI's cache."""
+    """The token service of one login, which stores tokens and registrations in the AWS CLI's cache."""
 
     def __init__(
         self,
@@ -75,20 +74,20 @@ class SsoOidc:
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """What a token of the browser's is asked for."""
+        """The scopes to request in the browser."""
         return self._login.scopes or cache.DEFAULT_SCOPES
 
     def register(self, *, with_code: bool, again: bool = False) -> None:
-        """Register a client for the browser (`with_code`) or a device code, or take the one in the cache.
+        """Register a client for the browser (`with_code`) or a device code, or use the cached registration.
 
-        `again`: not the one in the cache, which the service has refused.
+        `again`: the service has refused the cached registration.
         """
         login = self._login
         self._with_code = with_code
         name = cache.registration_name(login.start_url, login.region, login.session, login.scopes)
-        kept = files.read_document(self._folder, name)
-        if not again and cache.usable_registration(kept, self._clock(), with_code=with_code):
-            self._registration = kept
+        cached = files.read_document(self._folder, name)
+        if not again and cache.usable_registration(cached, self._clock(), with_code=with_code):
+            self._registration = cached
             return
         scopes = self.scopes if with_code else login.scopes
         request: dict[str, Any] = {
@@ -127,7 +126,7 @@ class SsoOidc:
         while (pause := wait.pause(self._clock())) is not None:
             sleep(pause)
             try:
-                outcome = self._ask_device(authorization)
+                outcome = self._poll_once(authorization)
                 unreachable = 0
             except NetworkError as error:
                 unreachable += 1
@@ -140,14 +139,14 @@ class SsoOidc:
         raise _expired()
 
     def redeem(self, code: str, *, verifier: str, redirect_uri: str) -> dict[str, Any]:
-        """Return the token for the authorization `code` that the browser brought."""
+        """Return the token for the authorization `code` of the browser."""
         reply = self._create_token(cache.AUTHORIZATION_CODE, code=code, codeVerifier=verifier, redirectUri=redirect_uri)
         if reply.code:
             raise self._failed("CreateToken", reply)
         return self._token(reply.values)
 
     def keep(self, token: Mapping[str, Any]) -> Path:
-        """Put `token` where all AWS tools look for it; return the file. Raises StateError."""
+        """Store `token` where all AWS tools look for it; return the file. Raises StateError."""
         name = cache.sso_token_name(self._login.start_url, self._login.session)
         files.write_document(self._folder, name, token)
         return self._folder / name
@@ -160,7 +159,7 @@ class SsoOidc:
         }
         return self._service.call("StartDeviceAuthorization", "/device_authorization", request, {})
 
-    def _ask_device(self, authorization: DeviceAuthorization) -> dict[str, Any] | str:
+    def _poll_once(self, authorization: DeviceAuthorization) -> dict[str, Any] | str:
         reply = self._create_token(_DEVICE_CODE, deviceCode=authorization.device_code)
         if not reply.code:
             return reply.values

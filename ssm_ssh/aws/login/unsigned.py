@@ -1,4 +1,4 @@
-"""Calls that carry no signature, for they are how credentials are got: JSON over HTTPS to one path for each operation.
+"""Calls without a signature, which return credentials: JSON over HTTPS to one path for each operation.
 
 https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html
 """
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from ssm_ssh.aws.config.settings import AwsSettings
 
-# Seconds for one call, however slowly its answer drips.
+# Seconds for one call, however slowly its response arrives.
 _CALL_SECONDS = 40.0
 
 
 class Reply(NamedTuple):
-    """An answer: `code` is the OAuth error (empty: none), `values` the JSON object. The repr shows neither."""
+    """A response: `code` is the OAuth error (empty: none), `values` the JSON object. The repr shows neither."""
 
     status: int
     code: str
@@ -38,13 +38,13 @@ class Reply(NamedTuple):
 
     @property
     def description(self) -> str:
-        """What the service wrote about the error, printable."""
+        """The service's description of the error, printable."""
         text = self.values.get("error_description") or self.values.get("message") or self.values.get("Message") or ""
         return printable(text, 200)
 
 
 class Unsigned:
-    """One service as `settings` reach it. `debug` receives a line a call, without anything of its payload."""
+    """One service as `settings` reach it. `debug` receives one line for each call, without its payload."""
 
     def __init__(self, settings: AwsSettings, service: str, debug: Callable[[str], None] | None = None) -> None:
         """Raises UsageError for an endpoint that cannot be used."""
@@ -55,11 +55,11 @@ class Unsigned:
 
     @property
     def base(self) -> str:
-        """The service's URL without a path behind it, for pages that a browser opens."""
+        """The service's URL without a path, for pages that a browser opens."""
         return f"{self.endpoint.scheme}://{self.endpoint.authority}{self.endpoint.path.rstrip('/')}"
 
     def call(self, operation: str, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
-        """POST `payload` to `path` and return what was answered, errors of the service included.
+        """POST `payload` to `path` and return the response, even if it is an error of the service.
 
         Raises NetworkError and its kinds, ProtocolError, and UsageError for a proxy or CA bundle that cannot be used.
         """
@@ -99,7 +99,7 @@ def _reply(response: http.Response, host: str, operation: str) -> Reply:
     if values is None:
         if response.status < 400:
             raise ProtocolError(
-                f"{host} answered {operation} with HTTP status {response.status} and something that is not JSON",
+                f"the answer of {host} to {operation} is not JSON (HTTP status {response.status})",
                 "Check the endpoint URL, and whether a proxy or login page answers instead",
             )
         values = {}

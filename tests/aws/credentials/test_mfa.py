@@ -16,20 +16,20 @@ import sys
 from ssm_ssh.aws.credentials.mfa import ask
 from ssm_ssh.errors import SsmSshError
 try:
-    sys.stdout.write("code=" + ask(sys.argv[1], patience=float(sys.argv[2])))
+    sys.stdout.write("code=" + ask(sys.argv[1], timeout=float(sys.argv[2])))
 except SsmSshError as error:
     sys.stdout.write("error=" + error.sentence())
 """
 
 
-def run(typed: bytes | None, prompt: str = "MFA code:", patience: float = 30) -> tuple[str, str]:
+def run(typed: bytes | None, prompt: str = "MFA code:", timeout: float = 30) -> tuple[str, str]:
     """Return what the asker wrote to its stdout and what was seen on the terminal."""
     read_end, write_end = os.pipe()
     pid, terminal = pty.fork()
     if pid == 0:  # the child: stdin and stdout are no terminal, as under ssh
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.dup2(write_end, 1)
-        os.execv(sys.executable, [sys.executable, "-c", ASKER, prompt, str(patience)])
+        os.execv(sys.executable, [sys.executable, "-c", ASKER, prompt, str(timeout)])
     os.close(write_end)
     seen = b""
     try:
@@ -65,8 +65,8 @@ def test_end_of_input() -> None:
     assert "no MFA code" in run(b"\x04")[0]
 
 
-def test_patience_ends() -> None:
-    assert "in time" in run(None, patience=0)[0]
+def test_the_wait_for_a_code_ends() -> None:
+    assert "in time" in run(None, timeout=0)[0]
 
 
 def test_no_terminal() -> None:
