@@ -13,6 +13,7 @@ EXCEPTIONS = {
     "the installed program against a lab": ("e2e/",),
     "what several modules have in common": (
         *("aws/test_differential.py", "aws/test_secrets.py", "cli/test_bad_input.py", "cli/test_full_disk.py"),
+        "tunnel/test_simulation.py",
     ),
     "tools": ("fuzz/", "test_mirror.py", "test_distribution.py", "test_documented_waits.py", "test_uninstall.py"),
 }

@@ -132,3 +132,7 @@ def test_suffixes_say_as_much_as_they_can() -> None:
     for name in ("example.com", "prod.example.com", "internal", "eu-west-1.compute.internal"):
         assert not is_ours(f"{WEB}.{name}", found), name
     assert not is_ours("i-love.prod", found)
+
+
+def test_a_host_name_is_shown_as_it_was_spelled() -> None:
+    assert repr(parse("I-0123456789ABCDEF0.Prod")) == "HostName('I-0123456789ABCDEF0.Prod')"
