@@ -38,7 +38,7 @@ class Callback:
             self._listener = socket.create_server(("127.0.0.1", port))
         except OSError as error:
             raise UsageError(
-                f"cannot listen on port {port} of 127.0.0.1 for the browser's answer: {error.strerror}",
+                f"cannot listen on port {port} on 127.0.0.1 for the browser's answer: {error.strerror}",
                 "Choose another with --port, or use --no-browser",
             ) from None
         self._listener.setblocking(False)
