@@ -19,6 +19,7 @@ from ssm_ssh.hostkeys import known_hosts
 from ssm_ssh.locate import history
 from ssm_ssh.settings.schema import SETTINGS
 from ssm_ssh.settings.toml_file import NAME as SETTINGS_FILE
+from ssm_ssh.storage import notices
 from ssm_ssh.tunnel import outcomes
 from tests import layers, messages, waits
 from tests.e2e import peers
@@ -54,6 +55,7 @@ FILES = (
     File(STATE, push_journal.NAME, "which way of pushing keys works for an instance, and entries to be removed"),
     File(STATE, singleflight.NAME, "the pushes of the last seconds, which simultaneous connections share"),
     File(STATE, outcomes.NAME, "how the last connections ended"),
+    File(STATE, notices.NAME, "which notices were given, so that they are not repeated"),
 )
 
 

@@ -135,7 +135,7 @@ class _Push:
                 "sshd there did not (ec2-instance-connect missing, or SELinux)"
             )
             try:
-                return self._by_command(f"{why}: using send-command until {_day(known.until)}")
+                return self._by_command(f"{why}: using send-command until {_day(known.until)}", lasting=True)
             except AccessDenied as error:  # EC2 Instance Connect needs fewer rights, and may work by now
                 if self._unfit():
                     raise
@@ -144,7 +144,9 @@ class _Push:
                 return pushed._replace(notice=f"{why}; trying it again, since send-command is denied")
         reason = self._unfit()
         if reason:
-            return self._by_command(f"EC2 Instance Connect cannot be used here ({reason}): using send-command")
+            return self._by_command(
+                f"EC2 Instance Connect cannot be used here ({reason}): using send-command", lasting=True
+            )
         # The user may be asked for a code or a login, which has its own time limit.
         self._api.credentials.get()
         attempt = Attempt(self._by_eic, self._ssm_answers)
@@ -161,7 +163,9 @@ class _Push:
             if not _cannot(error):
                 raise
             self._log.info(error.sentence())
-            return self._by_command(f"EC2 Instance Connect cannot be used here ({error.code}): using send-command")
+            return self._by_command(
+                f"EC2 Instance Connect cannot be used here ({error.code}): using send-command", lasting=True
+            )
         return by_eic or self._without_eic(attempt)
 
     def _without_eic(self, attempt: Attempt[Pushed]) -> Pushed:
@@ -219,7 +223,7 @@ class _Push:
         self._log.debug("EC2 Instance Connect has accepted the key")
         return Pushed(EIC, began + EIC_LIFETIME)
 
-    def _by_command(self, notice: str) -> Pushed:
+    def _by_command(self, notice: str, *, lasting: bool = False) -> Pushed:
         began = self._clock()
         entry_id = os.urandom(8).hex()
         data = script.request(
@@ -249,7 +253,8 @@ class _Push:
         now = self._clock()
         until = now - min(now - began, _REPORT_DELAY) + self._policy.lifetime
         self._note(lambda: push_journal.placed(entry._replace(expires=until), now))
-        return Pushed(COMMAND, until, ". ".join([part for part in (notice, *notes) if part]))
+        told = ". ".join([part for part in (notice, *notes) if part])
+        return Pushed(COMMAND, until, told, notice if lasting else "")
 
     def _note(self, change: Callable[[], None]) -> None:
         try:

@@ -32,11 +32,15 @@ _KEPT = 300.0
 
 
 class Pushed(NamedTuple):
-    """A key that an instance accepts: by which method, until when (epoch seconds), and what to tell the user."""
+    """A key that an instance accepts: by which method, until when (epoch seconds), and what to tell the user.
+
+    `lasting` is the beginning of `notice` that describes a lasting state, and need not be repeated.
+    """
 
     method: str
     until: float
     notice: str = ""
+    lasting: str = ""
 
 
 def share(about: str, lifetime: float, push: Callable[[], Pushed], *, clock: Callable[[], float] = time.time) -> Pushed:
@@ -66,7 +70,7 @@ def share(about: str, lifetime: float, push: Callable[[], Pushed], *, clock: Cal
         except SsmSshError as error:
             _note(name, clock(), _to_json(error))
             raise
-        _note(name, clock(), {"way": pushed.method, "until": pushed.until, "notice": pushed.notice})
+        _note(name, clock(), _pushed_to_json(pushed))
         return pushed
     finally:
         turn.__exit__(None, None, None)
@@ -87,7 +91,8 @@ def _recall(name: str, began: float, lifetime: float, now: float) -> Pushed | Ss
     try:
         if "kind" in value:
             return _error(value) if began <= float(value["at"]) <= now else None
-        pushed = Pushed(str(value["way"]), float(value["until"]), str(value["notice"]))
+        lasting = str(value.get("lasting", ""))  # earlier versions did not store it
+        pushed = Pushed(str(value["way"]), float(value["until"]), str(value["notice"]), lasting)
         return pushed if 0 <= now - float(value["at"]) <= _SHARED_FOR * lifetime and pushed.until > now else None
     except (KeyError, ValueError, TypeError):
         return None
@@ -102,6 +107,10 @@ def _note(name: str, at: float, value: dict[str, Any]) -> None:
 def _is_recent(value: object, now: float) -> bool:
     at = value.get("at") if isinstance(value, dict) else None
     return isinstance(at, float) and 0 <= now - at < _KEPT
+
+
+def _pushed_to_json(pushed: Pushed) -> dict[str, Any]:
+    return {"way": pushed.method, "until": pushed.until, "notice": pushed.notice, "lasting": pushed.lasting}
 
 
 def _to_json(error: SsmSshError) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ssm_ssh.cli.parser import Arguments
+from ssm_ssh.cli import output
+from ssm_ssh.cli.parser import Arguments, command_parser
 from ssm_ssh.errors import SsmSshError
 from ssm_ssh.text import describe_unexpected, printable
 
@@ -48,15 +49,7 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> Arguments:
-    import argparse
-
-    parser = Arguments(
-        prog="ssm-ssh proxy",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser("proxy", _DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("host", metavar="HOST", help="instance id, and after dots a region, a profile, or both")
     parser.add_argument("port", metavar="PORT", nargs="?", default="22", help="sshd's port there (22)")
     parser.add_argument("user", metavar="USER", nargs="?", default="ec2-user", help="user there (ec2-user)")
@@ -81,7 +74,6 @@ def _parser() -> Arguments:
     )
     parser.add_argument("--resume-limit", metavar="S", help="how long to try to resume a lost connection (900 s)")
     parser.add_argument("--dry-run", action="store_true", help="show the AWS calls without making them")
-    parser.add_argument("--debug", action="store_true", help="log every step to stderr")
     parser.add_argument("--log-file", metavar="PATH", help="write the log there")
     return parser
 
@@ -113,7 +105,7 @@ def _proxy(arguments: argparse.Namespace) -> int:
     )
     connection = Connection(destination, located.aws, connection_options(settings), log)
     if arguments.dry_run:
-        print("\n".join([*located.plan(), *connection.plan()]))
+        output.line("\n".join([*located.plan(), *connection.plan()]))
         return 0
     return connection.carry()
 
@@ -129,7 +121,7 @@ def _open_standard_descriptors() -> None:
 
 def _report_in_band(sentence: str) -> None:
     if sys.stdout.isatty():
-        print(f"ssm-ssh: {sentence}", file=sys.stderr)
+        output.error(sentence)
         return
     import select
 
@@ -141,4 +133,4 @@ def _report_in_band(sentence: str) -> None:
         while select.select([0], [], [], 2.0)[0] and os.read(0, 65536):
             pass
     except OSError:
-        print(f"ssm-ssh: {sentence}", file=sys.stderr)
+        output.error(sentence)

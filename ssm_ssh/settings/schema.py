@@ -300,8 +300,11 @@ def load(flags: Mapping[str, object] | None = None, env: Mapping[str, str] | Non
     stored = read(path)
     for name, (_, origin) in stored.items():
         if name not in _BY_NAME:
+            from ssm_ssh.suggest import did_you_mean
+
             raise UsageError(
-                f"'{printable(name, 40)}' in {origin} is not a setting", f"Settings: {', '.join(_BY_NAME)}"
+                f"'{printable(name, 40)}' in {origin} is not a setting",
+                did_you_mean(name, _BY_NAME) or f"Settings: {', '.join(_BY_NAME)}",
             )
     values = {}
     for one in SETTINGS:

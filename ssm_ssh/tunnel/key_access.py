@@ -77,6 +77,7 @@ class KeyAccess:
     def push(self) -> str:
         """Have the instance accept the key for a minute. Returns a notice, "" for none."""
         from ssm_ssh.auth import push
+        from ssm_ssh.storage import notices
 
         if self._key is None:
             self._log.info("no key pushed, as asked")
@@ -96,7 +97,9 @@ class KeyAccess:
             return ""
         self._pushed_at = time.monotonic()
         self._log.debug(f"the key is in place ({pushed.method})")
-        return pushed.notice
+        if notices.is_due(f"push {destination.instance_id}", pushed.lasting, time.time()):
+            return pushed.notice
+        return pushed.notice.removeprefix(pushed.lasting).lstrip(". ")
 
     def still_accepted(self) -> bool:
         """Whether the pushed key is accepted for long enough to log in."""

@@ -166,6 +166,7 @@ def test_an_unusable_method_falls_over_with_a_notice(aws: Aws, error: SsmSshErro
     assert pushed
     assert pushed.notice.startswith("EC2 Instance Connect cannot be used here (")
     assert pushed.notice.endswith(f"using send-command. {EC2.instance_id} reports: the home is open")
+    assert pushed.notice == f"{pushed.lasting}. {EC2.instance_id} reports: the home is open"
 
 
 def proxy_page(status: int, text: str = "") -> AwsError:
@@ -337,6 +338,7 @@ def test_a_denial_falls_over_only_where_that_is_allowed(aws: Aws) -> None:
     assert aws.called == ["eic", "command"]
     assert pushed
     assert "not allowed: using send-command, as the settings allow" in pushed.notice
+    assert pushed.lasting == "", "it is told at every connection"
 
 
 @pytest.mark.parametrize("user", ["a" * 33, "1000", "x@y+z"])

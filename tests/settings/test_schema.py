@@ -79,6 +79,7 @@ def test_lists_are_words_in_the_environment(file: Path) -> None:
         ("key_age = false", 1, ["key_age is 'False'"]),
         ("push = ''", 1, ["push is ''"]),
         ("a = 1\npsuh = 1", 1, ["'a'", "is not a setting", "push"]),
+        ("psuh = 1", 1, ["'psuh'", "is not a setting. Did you mean push?"]),
         ("push = 'eic'\n[table]\nx = 1", 2, ["'table'", "not a setting"]),
         ("push = 'eic'\n'x y'.z = 1", 2, ["'x y'", "not a setting"]),
         ("push = 'eic'\nthis is not TOML", 2, ["not TOML"]),

@@ -53,6 +53,22 @@ def pushed(monkeypatch: pytest.MonkeyPatch, way: str, until: float) -> KeyAccess
     return access
 
 
+def test_a_notice_about_a_lasting_state_is_given_once_a_day(monkeypatch: pytest.MonkeyPatch, times: Times) -> None:
+    def told(notice: str, lasting: str) -> str:
+        now = times.time()
+        monkeypatch.setattr(push, "authorize", lambda *_, **__: Pushed("send-command", now, notice, lasting))
+        return access.push()
+
+    access = pushed(monkeypatch, "send-command", times.time())
+    assert told("no EIC. i-1 reports: the home is open", "no EIC") == "no EIC. i-1 reports: the home is open"
+    assert told("no EIC. i-1 reports: the home is open", "no EIC") == "i-1 reports: the home is open"
+    assert told("no EIC", "no EIC") == ""
+    assert told("denied, as the settings allow", "") == "denied, as the settings allow"
+    assert told("no EIC", "no EIC") == "no EIC", "the state was another meanwhile"
+    times.passed += 86400
+    assert told("no EIC", "no EIC") == "no EIC"
+
+
 @pytest.mark.parametrize(
     ("lifetime", "passed", "accepted"), [(60, 0, True), (60, 47, True), (60, 49, False), (5, 1, True), (5, 6, False)]
 )

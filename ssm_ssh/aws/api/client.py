@@ -163,14 +163,14 @@ class Api:
             if isinstance(error, NetworkError):
                 error.unsent = not attempt.maybe_done
             if delay is None or (attempt.maybe_done and not repeatable):
-                raise error
+                raise self._with_suggestion(error)
             if delay:
                 retries += 1
                 if retries >= self.settings.max_attempts or not self._may_retry():
-                    raise error
+                    raise self._with_suggestion(error)
                 wait = self._random() * min(_LONGEST_DELAY, delay * 2 ** (retries - 1))
                 if time.monotonic() + wait >= deadline:
-                    raise error
+                    raise self._with_suggestion(error)
                 self._sleep(wait)
 
     def log(self, text: str) -> None:
@@ -200,6 +200,14 @@ class Api:
         with self._lock:
             self._budget -= 1
             return self._budget >= 0
+
+    def _with_suggestion(self, error: Exception) -> Exception:
+        """Return `error` with the region that may be meant: a region that does not exist has no address."""
+        if isinstance(error, NetworkError):
+            from ssm_ssh.aws.config.regions import suggestion
+
+            error.hint = suggestion(self.settings.region) or error.hint
+        return error
 
     def _restore_budget(self) -> None:
         with self._lock:

@@ -7,6 +7,14 @@ import json
 from pathlib import Path
 
 
+def suggestion(region: str) -> str:
+    """Return a question that names what an unknown `region` resembles; "" for a known region, or where none does."""
+    from ssm_ssh.suggest import did_you_mean
+
+    known = known_regions()
+    return "" if region in known else did_you_mean(region, known)
+
+
 def known_regions() -> tuple[str, ...]:
     """Return the names of all regions, sorted; empty where botocore's list cannot be read.
 

@@ -201,7 +201,9 @@ def load(
 def check_region(region: str) -> str:
     """Return `region` if it can be the name of a region. Raises UsageError otherwise."""
     if not names.is_region(region):
-        raise UsageError(f"'{region[:80]}' is not the name of a region", names.REGION_HINT)
+        from ssm_ssh.aws.config.regions import suggestion
+
+        raise UsageError(f"'{region[:80]}' is not the name of a region", suggestion(region) or names.REGION_HINT)
     return region
 
 
@@ -219,12 +221,15 @@ def _attempts(value: str | None) -> int:
 
 def _no_profile(profile: str, files: SharedFiles) -> UsageError:
     from ssm_ssh.aws.config.cli_hint import configure
+    from ssm_ssh.suggest import did_you_mean
 
     names = sorted(files.profiles)
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return UsageError(
         f"profile '{profile[:80]}' is not in {files.config_path} or {files.credentials_path}{_unread(files)}",
-        f"Configured profiles: {shown}" if names else f"Configure it: {configure(profile)}",
+        f"{did_you_mean(profile, names)} Configured profiles: {shown}".strip()
+        if names
+        else f"Configure it: {configure(profile)}",
     )
 
 

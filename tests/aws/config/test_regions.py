@@ -6,7 +6,7 @@ import botocore.session
 import pytest
 
 from ssm_ssh.aws.config.endpoints import is_region
-from ssm_ssh.aws.config.regions import known_regions
+from ssm_ssh.aws.config.regions import known_regions, suggestion
 
 
 def test_they_are_those_of_botocore() -> None:
@@ -25,3 +25,16 @@ def test_they_are_those_of_botocore() -> None:
 def test_without_the_list_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert known_regions() == ()
+
+
+@pytest.mark.parametrize(
+    ("region", "question"),
+    [
+        ("eu-wset-1", "Did you mean eu-west-1?"),
+        ("us-eats-1", "Did you mean us-east-1?"),
+        ("eu-central-1", ""),
+        ("xx", ""),
+    ],
+)
+def test_a_mistyped_region_brings_a_suggestion(region: str, question: str) -> None:
+    assert suggestion(region) == question

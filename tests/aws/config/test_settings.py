@@ -135,6 +135,7 @@ def test_missing_profile_says_which_there_are(home: Path) -> None:
         load(profile="wrok", env={"HOME": str(home)})
     assert "'wrok'" in caught.value.message
     assert "bare, broken, default, keys, off, work" in caught.value.hint
+    assert caught.value.hint.startswith("Did you mean work? ")
 
 
 def test_missing_profile_without_any(tmp_path: Path) -> None:
