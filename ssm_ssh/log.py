@@ -99,9 +99,7 @@ def open_log(path: Path | None, *, debug: bool, subject: str) -> Log:
         try:
             return Log(os.open(path, flags, 0o600), debug=debug, subject=subject)
         except OSError as error:
-            raise UsageError(
-                f"cannot write the log file {path}: {error.strerror}", "Name another --log-file"
-            ) from error
+            raise UsageError(f"cannot write the log file {path}: {error.strerror}", "Use another --log-file") from error
     try:
         with open_folder(state_folder()) as folder:
             fd = folder.append_to(NAME)

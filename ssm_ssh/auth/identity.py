@@ -135,7 +135,7 @@ def _path(key: str) -> Path:
             f"the key {key} is in the home of a user who does not exist", "Check the setting `key`"
         ) from error
     if not path.is_absolute():  # ssh starts the proxy in its own current folder
-        raise UsageError(f"the path of the key, {key}, is not absolute", "Let the setting `key` begin with / or ~/")
+        raise UsageError(f"the path of the key, {key}, is not absolute", "Begin the setting `key` with / or ~/")
     return path
 
 

@@ -61,7 +61,7 @@ def keys(socket_path: str) -> list[AgentKey]:
     except (OSError, struct.error, ProtocolError) as error:
         raise UsageError("ssh-agent does not answer", "Test it: ssh-add -l") from error
     if kind != _IDENTITIES_ANSWER or count > _MOST_IDENTITIES or len(parts) != 2 * count:
-        raise UsageError("ssh-agent gave an answer that is not understood", "Test it: ssh-add -l")
+        raise UsageError("ssh-agent sent a malformed answer", "Test it: ssh-add -l")
     held = []
     for blob, comment in zip(parts[::2], parts[1::2], strict=True):
         try:

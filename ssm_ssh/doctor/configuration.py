@@ -74,7 +74,7 @@ def _rules(place: Place) -> list[Finding]:
         current = wanted is None or managed.content == wanted
     findings.insert(0, Finding("setup", State.OK, where))
     if not inline and not include.line_is_first(config.text, line):
-        evidence = f"{place.config}: the line that includes ssm-ssh's rules is not the first; what precedes it wins"
+        evidence = f"{place.config}: the line that includes ssm-ssh's rules is not the first; earlier lines win"
         findings.append(Finding("rules", State.PROBLEM, evidence, _SETUP))
     if not current:
         evidence = "the rules are older than this ssm-ssh, its location or its settings"
@@ -90,7 +90,7 @@ def _use(place: Place, ssh: Ssh, outcomes: list[Outcome]) -> list[Finding]:
     name = f"{ssh.version()} at {ssh.program}"
     reason = next(filter(None, map(effective.rejected, outcomes)), "")
     if reason:
-        evidence = f"{name}: does not use it, for it does not accept its configuration: {reason}"
+        evidence = f"{name}: does not use it, because it rejects its configuration: {reason}"
         return [Finding("ssh", State.PROBLEM, evidence, "Correct that line")]
     command = proxy_command(Managed(program(), (), Path(), environment=locations.environment(place.home)))
     # ssh -G prints the tokens (%h, %p, %r) as they are.

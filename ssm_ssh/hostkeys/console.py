@@ -57,7 +57,7 @@ def _ask(api: Api, payload: dict[str, object], deadline: float | None) -> Shown:
     try:
         text = a2b_base64(output) if isinstance(output, str) else b""
     except (Error, ValueError):
-        raise ProtocolError("GetConsoleOutput's answer is not what it should be", "Check the endpoint URL") from None
+        raise ProtocolError("the answer to GetConsoleOutput is malformed", "Check the endpoint URL") from None
     return read(text)
 
 
@@ -78,12 +78,12 @@ def read(output: bytes) -> Shown:
         elif plain and not _KERNEL.match(line):  # kernel messages may come between
             key = from_line(plain)
             if key is None or len(block) >= _MOST_KEYS:
-                return Shown(frozenset(), "the console's block of host keys holds something else")
+                return Shown(frozenset(), "the console's block of host keys is malformed")
             block.add(key)
     if block is not None:
         return Shown(frozenset(), "the console's block of host keys has no end")
     if any(other != blocks[0] for other in blocks):
-        return Shown(frozenset(), "the console shows blocks of host keys that differ")
+        return Shown(frozenset(), "the console shows contradicting blocks of host keys")
     return Shown(blocks[0] if blocks else frozenset())
 
 

@@ -36,7 +36,7 @@ class Outage:
 def lost_sentence(limit: float) -> str:
     """Return the line for a person in front of a terminal; `limit`: seconds until the relay gives up."""
     return (
-        f"the connection is lost and being looked for, up to {limit / 60:.0f} min. "
+        f"the connection is lost; ssm-ssh tries to restore it for up to {limit / 60:.0f} min. "
         "To leave: Enter, then ~. (or Ctrl-C where ssh runs a command)"
     )
 

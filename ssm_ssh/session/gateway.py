@@ -62,7 +62,7 @@ class Gateway:
             try:
                 socket = open_websocket(url, stream, headers, deadline)
             except Disconnected:  # what was connected ahead may have been closed while StartSession took its time
-                self._log.debug("the connection made ahead was closed")
+                self._log.debug("the early connection was closed")
                 socket = open_websocket(url, self._connect(url.host, url.port, url.secure, until), headers, deadline)
         except AccessDenied as error:
             from ssm_ssh.aws.api.errors import explain
@@ -86,7 +86,7 @@ class Gateway:
             self._stream = self._connect(self._host, self._port, self._secure)
             import ssm_ssh.transport.websocket  # noqa: F401 - what `enter` will need
         except SsmSshError as error:
-            self._log.debug(f"no connection ahead: {error.sentence()}")
+            self._log.debug(f"no early connection: {error.sentence()}")
         except Exception as error:  # a thread's traceback would land on ssh's stderr
             self._log.failure(error)
 

@@ -51,7 +51,7 @@ class Explanations:
         return SessionEnded(
             f"the SSM Agent on {self._destination.instance_id} ended the session before it began: "
             f"{printable(reason.replace('-' * 10, '').replace('ERROR-------', ''), 200) or 'no reason given'}",
-            "Restart it there (systemctl restart amazon-ssm-agent), or look at its log",
+            "Restart it there (systemctl restart amazon-ssm-agent), or read its log",
         )
 
     def explain_unanswered(self, seconds: float, *, unfinished: bool) -> SsmSshError:

@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
 
 
 def lost(instance_id: str, now: float) -> None:
-    """Note that this process's connection is lost and being looked for. Raises StateError."""
+    """Note that this process's connection is lost, and that ssm-ssh tries to restore it. Raises StateError."""
     pid = os.getpid()
     _change(lambda old: [*_without(old, pid), Outcome(LOST, instance_id, now, pid, "", False)], now)
 

@@ -36,7 +36,7 @@ def describe(
         parameters = push_payload(target, destination.user, _SOME_KEY) | {"SSHPublicKey": "(our public key)"}
         lines.append(_call(settings, "ec2-instance-connect", "SendSSHPublicKey", parameters))
     elif method == "send-command":
-        lines.append(_command(settings, target, push_document, "(puts our public key in place)"))
+        lines.append(_command(settings, target, push_document, "(pushes the public key)"))
     lines.append(_call(settings, "ssm", "StartSession", start))
     gateway = resolve(settings, "ssmmessages")
     lines.append(f"ssmmessages:OpenDataChannel at {gateway.authority}: the WebSocket that carries the session")
@@ -46,10 +46,10 @@ def describe(
 
 
 def _host_key_calls(settings: AwsSettings, target: Target, method: str, push_document: str) -> list[str]:
-    when, lines = "only where the host key is not known yet", []
+    when, lines = "only if the host key is unknown", []
     if not target.hybrid:
         lines.append(f"{when}: {_call(settings, 'ec2', 'GetConsoleOutput', {'InstanceId': target.instance_id})}")
-        when += ", and the console does not tell it"
+        when += ", and the console does not show it"
     if method == "eic":  # perhaps as the choice of `auto`
         when += ", and push is not eic"
     if method != "none":

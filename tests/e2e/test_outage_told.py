@@ -15,7 +15,7 @@ from tests.e2e.test_endings import established
 from tests.e2e.world import World, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
-LOST, BACK = b"ssm-ssh: the connection is lost and being looked for", b"ssm-ssh: the connection is back\r\n"
+LOST, BACK = b"ssm-ssh: the connection is lost; ssm-ssh tries to restore it", b"ssm-ssh: the connection is back\r\n"
 
 
 @pytest.fixture(autouse=True)

@@ -90,7 +90,7 @@ def test_only_a_newline_ends_a_line(separator: str) -> None:
 def test_blocks_that_differ_count_as_none() -> None:
     both = found(console.first_boot("h", "Linux", [GOOD.line]) + console.forged("block", [OTHER.line]))
     assert both.keys == frozenset()
-    assert "differ" in both.doubt
+    assert "contradicting" in both.doubt
     more = found(block(GOOD.line) + block(GOOD.line, OTHER.line))
     assert more.doubt
 

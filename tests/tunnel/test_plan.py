@@ -27,9 +27,8 @@ def test_plan(tmp_path: Path, target: Target) -> None:
         "ec2-instance-connect:SendSSHPublicKey",
         "ssm:StartSession",
         "ssmmessages:OpenDataChannel",
-        "only where the host key is not known yet: ec2:GetConsoleOutput",
-        "only where the host key is not known yet, and the console does not tell it, and push is not eic: "
-        "ssm:SendCommand",
+        "only if the host key is unknown: ec2:GetConsoleOutput",
+        "only if the host key is unknown, and the console does not show it, and push is not eic: ssm:SendCommand",
         "ssm:TerminateSession",
     ]
     assert lines[4].endswith('ec2.eu-west-1.amazonaws.com: {"InstanceId": "i-0123456789abcdef0"}')
@@ -51,7 +50,7 @@ def test_plan(tmp_path: Path, target: Target) -> None:
 def test_how_a_host_key_would_be_looked_up(tmp_path: Path, instance: str, method: str, calls: list[str]) -> None:
     env = {"HOME": str(tmp_path), "AWS_REGION": "eu-west-1"}
     lines = describe(load(env=env), destination(instance), ConnectionOptions(), method=method)
-    found = [line for line in lines if line.startswith("only where the host key is not known yet")]
+    found = [line for line in lines if line.startswith("only if the host key is unknown")]
     assert [line.partition(": ")[2].partition(" at ")[0] for line in found] == calls
 
 

@@ -216,7 +216,7 @@ def test_a_lost_connection_is_told_of_and_given_up() -> None:
     stage.after(5, lambda: (setattr(stage.gateway, "unreachable", True), stage.gateway.cut()))
     assert stage.run() == 1
     assert 900 <= stage.seconds <= 920
-    assert b"being looked for" in stage.client.told[-2]
+    assert b"tries to restore it" in stage.client.told[-2]
     assert stage.service.recorded[0] == "lost"
     assert stage.service.recorded[1].startswith("no connection for 900 s")
 
