@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl
 
 from ssm_ssh.lab.identity.verify import Request
 from ssm_ssh.lab.login.identity_center import IdentityCenter
-from ssm_ssh.lab.login.people import OAuthError, Pages
+from ssm_ssh.lab.login.oauth import OAuthError
+from ssm_ssh.lab.login.pages import Pages
 from ssm_ssh.lab.login.sign_in import SignIn
 from ssm_ssh.lab.state import LabState
 from ssm_ssh.lab.wire.http import Response

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ssm_ssh.lab.identity.identities import role_session
-from ssm_ssh.lab.login.people import OAuthError, Pages, checked_verifier
+from ssm_ssh.lab.login.oauth import OAuthError, verifier_matches
+from ssm_ssh.lab.login.pages import Pages
 from ssm_ssh.lab.state import LabState
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -200,7 +201,7 @@ class IdentityCenter:
         if grant.decision == "deny":
             raise OAuthError("AccessDeniedException", "access_denied")
         if not grant.user_code and (
-            grant.redirect != values.get("redirectUri") or not checked_verifier(grant.challenge, values)
+            grant.redirect != values.get("redirectUri") or not verifier_matches(grant.challenge, values)
         ):
             raise OAuthError("InvalidGrantException", "invalid_grant")
 

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ssm_ssh.lab.identity.identities import signed_in
-from ssm_ssh.lab.login.people import OAuthError, Pages, checked_verifier
+from ssm_ssh.lab.login.oauth import OAuthError, verifier_matches
+from ssm_ssh.lab.login.pages import Pages
 from ssm_ssh.lab.state import LabState
 
 _SAME_DEVICE = "arn:aws:signin:::devtools/same-device"
@@ -99,7 +100,7 @@ class SignIn:
             raise OAuthError("AccessDeniedException", "AUTHCODE_EXPIRED")
         if (code.client, code.redirect) != (client, values.get("redirectUri")):
             raise OAuthError("ValidationException", "INVALID_REQUEST")
-        if not checked_verifier(code.challenge, values):
+        if not verifier_matches(code.challenge, values):
             raise OAuthError("ValidationException", "INVALID_REQUEST")
 
     def _check_proof(self, proof: str) -> str:

@@ -1,16 +1,13 @@
-"""The one person of a lab, and the pages on which that person says yes or no.
+"""The login pages of a lab, where its only person allows or denies a request.
 
-A page wants the lab's password, which only its owner has: other users of this machine reach the
-port too.
+Each page asks for the lab's password, which only its owner has, since other users of this machine can also reach the
+port.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import secrets
 from html import escape
-from typing import Any
 from urllib.parse import urlencode
 
 from ssm_ssh.lab.wire.http import Response
@@ -22,16 +19,6 @@ _PAGE = """\
 <p><button name="decision" value="allow">Allow</button> <button name="decision" value="deny">Deny</button></p></form>
 """
 _TEXT = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Lab</title><p id="text">{text}</p>\n'
-
-
-class OAuthError(Exception):
-    """An error answer: AWS's exception name, the OAuth code (or the portal's message), and the HTTP status."""
-
-    def __init__(self, name: str, code: str, status: int = 400) -> None:
-        super().__init__(name, code)
-        self.name = name
-        self.code = code
-        self.status = status
 
 
 class Pages:
@@ -59,12 +46,6 @@ class Pages:
     def redirect(self, uri: str, values: dict[str, str]) -> Response:
         """Send the browser on to `uri`."""
         return Response(302, [("Location", f"{uri}?{urlencode(values)}")], b"")
-
-
-def checked_verifier(challenge: str, values: dict[str, Any]) -> bool:
-    """Return whether the verifier in `values` belongs to the `challenge` (RFC 7636, S256)."""
-    digest = hashlib.sha256(str(values.get("codeVerifier")).encode()).digest()
-    return secrets.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), challenge)
 
 
 def _html(status: int, body: str) -> Response:
