@@ -81,7 +81,7 @@ def _chosen(settings: Settings, host: str) -> list[tuple[str, object, str]]:
         configured=lambda: files.profiles,
     )
     if choice.search:
-        where = tuple(f"{spot.profile}:{spot.region}".rstrip(":") for spot in choice.search)
+        where = tuple(f"{scope.profile}:{scope.region}".rstrip(":") for scope in choice.search)
         return [("looked for in", where, settings.origin("search"))]
     profile = os.environ.get(choice.profile_from, "") if choice.by_environment else choice.profile or "default"
     if choice.credentials_given:

@@ -46,7 +46,7 @@ def run(argv: list[str]) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(argv)
     asked = scope.ask(options)
-    told = [answer.found for answer in reversed(asked.answers) if answer.found]
+    told = [answer.inventory for answer in reversed(asked.answers) if answer.inventory]
     nodes = {node.instance_id: node for place in told for node in place.nodes}
     own = asked.settings.text("user")
     shown = [node._replace(user=own or node.user) for node in nodes.values()]
@@ -58,7 +58,7 @@ def run(argv: list[str]) -> int:
     elif shown:
         output.table(_COLUMNS, [_row(node) for node in shown])
     else:
-        _report_none(unasked=sum(answer.found is None for answer in asked.answers), places=len(asked.answers))
+        _report_none(unasked=sum(answer.inventory is None for answer in asked.answers), places=len(asked.answers))
     return 1 if scope.complain(asked.answers) else 0
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ssm_ssh.aws.config.ini import SharedFiles
     from ssm_ssh.cli.parser import Arguments
     from ssm_ssh.locate.search import Answer
-    from ssm_ssh.locate.selection import Spot
+    from ssm_ssh.locate.selection import Scope
     from ssm_ssh.settings.schema import Place, Settings
 
 WHERE = """\
@@ -56,11 +56,11 @@ def ask(options: argparse.Namespace, *, tags: tuple[str, ...] = ()) -> Asked:
 
     settings = schema.load(vars(options))
     files = SharedFiles(os.environ)
-    spots = _spots(options, settings)
+    scopes = _scopes(options, settings)
     filters = [_tag(text) for text in options.tag or tags or ()]
     debug = Log(None, debug=options.debug).debug
-    with output.progress(f"Asking AWS about {', '.join(map(_name, spots[:3]))}{' and more' * (len(spots) > 3)} ..."):
-        answers = everything(spots, filters, connector(settings, os.environ, files, debug))
+    with output.progress(f"Asking AWS about {', '.join(map(_name, scopes[:3]))}{' and more' * (len(scopes) > 3)} ..."):
+        answers = everything(scopes, filters, connector(settings, os.environ, files, debug))
     return Asked(settings, files, answers)
 
 
@@ -69,35 +69,35 @@ def complain(answers: list[Answer]) -> int:
     failed = 0
     nameless: dict[str, list[str]] = {}
     for answer in answers:
-        name = _name(answer.spot)
+        name = _name(answer.scope)
         if answer.error is not None:
             failed += 1
             output.error(f"{printable(name, 80)}: {answer.error.sentence()}")
-        elif answer.found is not None and answer.found.names_error:
-            nameless.setdefault(answer.found.names_error, []).append(name)
+        elif answer.inventory is not None and answer.inventory.names_error:
+            nameless.setdefault(answer.inventory.names_error, []).append(name)
     for why, names in nameless.items():
         output.error(f"{printable(', '.join(names), 200)}: no names: {printable(why)}")
     return failed
 
 
-def _name(spot: Spot) -> str:
-    # A spot without a profile stands for what the environment chooses.
+def _name(scope: Scope) -> str:
+    # A scope without a profile stands for what the environment chooses.
     chosen = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE") or "default profile"
-    return f"{spot.profile or chosen}{f', {spot.region}' if spot.region else ''}"
+    return f"{scope.profile or chosen}{f', {scope.region}' if scope.region else ''}"
 
 
-def _spots(options: argparse.Namespace, settings: Settings) -> list[Spot]:
-    from ssm_ssh.locate.resolver import spots
-    from ssm_ssh.locate.selection import Spot, choose, narrow
+def _scopes(options: argparse.Namespace, settings: Settings) -> list[Scope]:
+    from ssm_ssh.locate.resolver import scopes
+    from ssm_ssh.locate.selection import Scope, choose, narrow
 
     regions = [region for words in options.region or () for region in words.split(",")]
     if options.places:
         if options.profile or regions:
             raise UsageError("PLACE and --profile or --region exclude each other", "Use PROFILE:REGION,REGION")
-        return spots([_place(text) for text in options.places])
+        return scopes([_place(text) for text in options.places])
     if not options.profile and not regions:
         if settings.words("sync"):
-            return spots(settings.places("sync"))
+            return scopes(settings.places("sync"))
         if looked_at := narrow(settings, os.environ):
             return list(looked_at)
     choice = choose(settings, os.environ)
@@ -105,7 +105,7 @@ def _spots(options: argparse.Namespace, settings: Settings) -> list[Spot]:
     # The default region belongs to the default profile; other profiles have their own.
     default = [""] if options.profile else [choice.region]
     return list(
-        dict.fromkeys(Spot(profile, region) for profile in options.profile or [own] for region in regions or default)
+        dict.fromkeys(Scope(profile, region) for profile in options.profile or [own] for region in regions or default)
     )
 
 

@@ -125,7 +125,7 @@ def plan(asked: Asked, before: tuple[Alias, ...], where: Place) -> Change:
 
 def _named(asked: Asked) -> list[Inventory]:
     """Return what the places told that told names."""
-    return [one.found for one in asked.answers if one.found is not None and not one.found.names_error]
+    return [one.inventory for one in asked.answers if one.inventory is not None and not one.inventory.names_error]
 
 
 def _kept(alias: Alias, asked: Asked) -> bool:
@@ -143,9 +143,9 @@ def _kept(alias: Alias, asked: Asked) -> bool:
 def _unasked(alias: Alias, asked: Asked) -> bool:
     """Return whether `alias` may be of a place that could not tell what it has; nothing named is anything."""
     return any(
-        (not alias.profile or one.spot.profile in ("", alias.profile)) and one.spot.region in ("", alias.region)
+        (not alias.profile or one.scope.profile in ("", alias.profile)) and one.scope.region in ("", alias.region)
         for one in asked.answers
-        if one.found is None or one.found.names_error
+        if one.inventory is None or one.inventory.names_error
     )
 
 
@@ -163,10 +163,10 @@ def _remember(asked: Asked) -> None:
 
     known = []
     for one in reversed(asked.answers):
-        for node in one.found.nodes if one.found else ():
+        for node in one.inventory.nodes if one.inventory else ():
             profile = _profile_of(node, asked)
             if profile:
-                known.append(history.Learned(node.instance_id, profile, node.region, node.user))
+                known.append(history.KnownInstance(node.instance_id, profile, node.region, node.user))
     try:
         history.remember(known)
     except StateError as error:

@@ -1,9 +1,8 @@
 """PURE: from the names that instances carry to names that are safe to give to ssh.
 
-Whoever may tag an instance chooses its name, and our part of ssh's configuration comes first: `Name=github.com` must
-not lead there. So an alias is one plain label, never a name that means something already, and never one of several
-that an instance could be meant by: of two that are called the same each carries a part of its id, and none the bare
-name.
+Anyone who may tag an instance chooses its name, and the managed part of ssh's configuration comes first, so a tag
+`Name=github.com` must not take over that host. An alias is therefore one plain label without another meaning. If two
+instances have the same name, both aliases contain a part of the id, and neither is the bare name.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ class Skipped(NamedTuple):
     reason: str
 
 
-class Choice(NamedTuple):
+class Assignment(NamedTuple):
     """The aliases, by instance id, and the instances that have none."""
 
     aliases: dict[str, str]
     skipped: list[Skipped]
 
 
-def choose(instances: Iterable[Named], meaning: Callable[[str], str]) -> Choice:
+def choose(instances: Iterable[Named], meaning: Callable[[str], str]) -> Assignment:
     """Return an alias for each of `instances` that can have one; their order does not matter.
 
     `meaning(name)` says what a name means already ("" for nothing): the user's configuration, known_hosts,
@@ -53,14 +52,14 @@ def choose(instances: Iterable[Named], meaning: Callable[[str], str]) -> Choice:
     """
     skipped = []
     names: dict[str, str] = {}
-    for one in instances:
-        reason = _unfit(one.name)
+    for instance in instances:
+        reason = _unfit(instance.name)
         if reason:
-            skipped.append(Skipped(one.instance_id, one.name, reason))
+            skipped.append(Skipped(instance.instance_id, instance.name, reason))
         else:
-            names.setdefault(one.instance_id, one.name)
+            names.setdefault(instance.instance_id, instance.name)
     levels = {key: _SHORT if meaning(name) or _NUMBER.fullmatch(name) else _BARE for key, name in names.items()}
-    # Nobody's bare name is what another's would be with its id, whether or not that one needs it now.
+    # No bare name equals the name of another instance with its id, whether or not that one needs its id now.
     longer = {_form(key, name, level).lower() for key, name in names.items() for level in (_SHORT, _FULL)}
     for key, name in names.items():
         if name.lower() in longer:
@@ -71,7 +70,7 @@ def choose(instances: Iterable[Named], meaning: Callable[[str], str]) -> Choice:
         if reason:
             skipped.append(Skipped(key, names[key], reason))
             del forms[key]
-    return Choice(forms, skipped)
+    return Assignment(forms, skipped)
 
 
 def base_of(alias: str, instance_id: str) -> str:

@@ -1,4 +1,4 @@
-"""What was learned about instances: by which profile, in which region, and with what usual user each was reached.
+"""The record of instances: the profile and region that reached each, its usual user, and who has logged in.
 
 A state file, which is never a reason to fail: a file that cannot be read counts as empty.
 """
@@ -21,10 +21,10 @@ _LONGEST = 300
 _MOST_LOGINS = 8
 
 
-class Learned(NamedTuple):
-    """An instance, and how it was reached; `user` is the platform's usual one ("": not known).
+class KnownInstance(NamedTuple):
+    """An instance, and how it was reached. `user` is the usual one of its platform ("": not known).
 
-    `logins`: users that seem to have got in, the latest last.
+    `logins`: users who seem to have logged in, the latest last.
     """
 
     instance_id: str
@@ -34,21 +34,21 @@ class Learned(NamedTuple):
     logins: tuple[str, ...] = ()
 
 
-def recall(instance_id: str) -> Learned | None:
-    """Return what is known of an instance, None for nothing. Never raises."""
+def recall(instance_id: str) -> KnownInstance | None:
+    """Return the record of an instance, None for no record. Never raises."""
     return _from_json(instance_id, table(_STORE.peek(), _INSTANCES).get(instance_id))
 
 
-def recall_all() -> list[Learned]:
-    """Return everything that is known, what was learned last at the end. Never raises."""
+def recall_all() -> list[KnownInstance]:
+    """Return all records, the latest last. Never raises."""
     known = (_from_json(key, value) for key, value in table(_STORE.peek(), _INSTANCES).items())
-    return [learned for learned in known if learned]
+    return [instance for instance in known if instance]
 
 
-def remember(news: Iterable[Learned]) -> bool:
-    """Write down what is new in `news`: what is empty leaves what is known, `logins` are added.
+def remember(news: Iterable[KnownInstance]) -> bool:
+    """Record `news`. An empty member keeps the recorded value, and `logins` are added.
 
-    Returns whether anything was written. Raises StateError where our folder cannot be used.
+    Returns whether anything was written. Raises StateError where the state folder cannot be used.
     """
     wanted = list(news)
     if not _merge(table(_STORE.read(), _INSTANCES), wanted):
@@ -57,31 +57,37 @@ def remember(news: Iterable[Learned]) -> bool:
         return _merge(table(content, _INSTANCES), wanted)
 
 
-def _merge(content: dict[str, Any], news: list[Learned]) -> bool:
-    """Put `news` at the end of `content`; returns whether that changed what it says."""
+def _merge(content: dict[str, Any], news: list[KnownInstance]) -> bool:
+    """Put `news` at the end of `content`; returns whether that changed any record."""
     changed = False
-    for one in news:
-        before = _from_json(one.instance_id, content.get(one.instance_id))
-        if before:
-            kept = {name: getattr(before, name) for name in ("profile", "region", "user") if not getattr(one, name)}
-            one = one._replace(**kept, logins=_added(before.logins, one.logins))  # noqa: PLW2901
-        if one != before:
-            content.pop(one.instance_id, None)
-            content[one.instance_id] = {key: value for key, value in one._asdict().items() if key != "instance_id"}
+    for new in news:
+        instance_id = new.instance_id
+        before = _from_json(instance_id, content.get(instance_id))
+        after = new if before is None else _merged(before, new)
+        if after != before:
+            content.pop(instance_id, None)
+            content[instance_id] = {key: value for key, value in after._asdict().items() if key != "instance_id"}
             changed = True
     return changed
 
 
+def _merged(before: KnownInstance, new: KnownInstance) -> KnownInstance:
+    kept = {name: getattr(before, name) for name in ("profile", "region", "user") if not getattr(new, name)}
+    return new._replace(**kept, logins=_added(before.logins, new.logins))
+
+
 def _added(before: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
-    return (*before, *(one for one in new if one not in before))[-_MOST_LOGINS:]
+    return (*before, *(login for login in new if login not in before))[-_MOST_LOGINS:]
 
 
-def _from_json(instance_id: str, value: object) -> Learned | None:
+def _from_json(instance_id: str, value: object) -> KnownInstance | None:
     if not isinstance(value, dict) or not is_instance_id(instance_id):
         return None
     words = [value.get(name, "") for name in ("profile", "region", "user")]
     logins = value.get("logins", [])
-    if not isinstance(logins, list) or not all(isinstance(one, str) and len(one) <= _LONGEST for one in words + logins):
+    if not isinstance(logins, list) or not all(
+        isinstance(word, str) and len(word) <= _LONGEST for word in words + logins
+    ):
         return None
     profile, region, user = words
-    return Learned(instance_id, profile, region, user, tuple(logins))
+    return KnownInstance(instance_id, profile, region, user, tuple(logins))

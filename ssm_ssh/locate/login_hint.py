@@ -87,6 +87,6 @@ class LoginHint:
 def record_login(target: Target, user: str) -> None:
     """Record that `user` seems to exist on `target`; never raises."""
     try:
-        history.remember([history.Learned(target.instance_id, "", "", logins=(user,))])
+        history.remember([history.KnownInstance(target.instance_id, "", "", logins=(user,))])
     except StateError:
         return

@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from ssm_ssh.aws.config.ini import SharedFiles
     from ssm_ssh.aws.config.settings import AwsSettings
     from ssm_ssh.locate.hostname import HostName
-    from ssm_ssh.locate.selection import Choice, Spot
+    from ssm_ssh.locate.selection import Scope, Selection
     from ssm_ssh.settings.schema import Place, Settings
 
 
 class Located:
     """The settings by which an instance is asked for, and how they were chosen."""
 
-    __slots__ = ("aws", "choice", "name")
+    __slots__ = ("aws", "name", "selection")
 
-    def __init__(self, name: HostName, aws: AwsSettings, choice: Choice) -> None:
+    def __init__(self, name: HostName, aws: AwsSettings, selection: Selection) -> None:
         self.name = name
         self.aws = aws
-        self.choice = choice
+        self.selection = selection
 
     def plan(self) -> list[str]:
         """Return what would be called to find the instance, one line a place."""
         return [
-            f"ssm:DescribeInstanceInformation for profile {spot.profile}, region {spot.region or 'of the profile'}: "
+            f"ssm:DescribeInstanceInformation for profile {scope.profile}, region {scope.region or 'of the profile'}: "
             f"is {self.name.instance_id} there?"
-            for spot in self.choice.search
+            for scope in self.selection.search
         ]
 
 
@@ -59,7 +59,7 @@ def locate(
 
     env = os.environ if env is None else env
     files = _Files(env)
-    choice = choose(
+    selection = choose(
         settings,
         env,
         named=interpret(name, lambda: files.get().profiles, is_region),
@@ -68,78 +68,78 @@ def locate(
         recall=lambda: history.recall(name.instance_id),
         configured=lambda: files.get().profiles,
     )
-    if choice.search and may_search:
+    if selection.search and may_search:
         from ssm_ssh.locate.search import find
 
-        spot, node = find(choice.search, name.instance_id, connector(settings, env, files.get(), debug))
-        choice = choice._replace(
-            profile=spot.profile,
-            region=spot.region,
-            profile_from=_kept(choice.profile_from, settings) or SEARCH,
-            region_from=_kept(choice.region_from, settings) or SEARCH,
+        scope, node = find(selection.search, name.instance_id, connector(settings, env, files.get(), debug))
+        selection = selection._replace(
+            profile=scope.profile,
+            region=scope.region,
+            profile_from=_kept(selection.profile_from, settings) or SEARCH,
+            region_from=_kept(selection.region_from, settings) or SEARCH,
             search=(),
         )
         try:
-            history.remember([history.Learned(name.instance_id, spot.profile, spot.region, node.user)])
+            history.remember([history.KnownInstance(name.instance_id, scope.profile, scope.region, node.user)])
         except StateError as error:
             if debug:
                 debug(f"not remembered: {error.sentence()}")
-    meant = choice
-    if choice.search:
-        first = choice.search[0]
-        meant = choice._replace(profile=first.profile, region=first.region)
-    return Located(name, aws_settings(meant, env, files.get()), choice)
+    meant = selection
+    if selection.search:
+        first = selection.search[0]
+        meant = selection._replace(profile=first.profile, region=first.region)
+    return Located(name, aws_settings(meant, env, files.get()), selection)
 
 
-def aws_settings(choice: Choice, env: Mapping[str, str], files: SharedFiles | None = None) -> AwsSettings:
-    """Return the settings that `choice` means. Raises UsageError."""
+def aws_settings(selection: Selection, env: Mapping[str, str], files: SharedFiles | None = None) -> AwsSettings:
+    """Return the settings that `selection` means. Raises UsageError."""
     from ssm_ssh.aws.config.settings import load
 
     return load(
-        profile=None if choice.by_environment else choice.profile or None,
-        region=choice.region or None,
+        profile=None if selection.by_environment else selection.profile or None,
+        region=selection.region or None,
         env=env,
         files=files,
-        fallback_region=choice.fallback,
-        origin=choice.origin,
+        fallback_region=selection.fallback,
+        origin=selection.origin,
     )
 
 
 def connector(
     settings: Settings, env: Mapping[str, str], files: SharedFiles, debug: Callable[[str], None] | None = None
-) -> Callable[[Spot], Api]:
-    """Return a function that makes the Api of a spot."""
+) -> Callable[[Scope], Api]:
+    """Return a function that makes the Api of a scope."""
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.aws.config.settings import load
 
-    def connect(spot: Spot) -> Api:
-        found = load(
-            profile=spot.profile or None,
-            region=spot.region or None,
+    def connect(scope: Scope) -> Api:
+        aws = load(
+            profile=scope.profile or None,
+            region=scope.region or None,
             env=env,
             files=files,
             fallback_region=settings.text("default_region"),
         )
-        return Api(found, debug=debug)
+        return Api(aws, debug=debug)
 
     return connect
 
 
-def spots(places: Sequence[Place]) -> list[Spot]:
+def scopes(places: Sequence[Place]) -> list[Scope]:
     """Return each profile and region of `places`, each once."""
-    from ssm_ssh.locate.selection import Spot
+    from ssm_ssh.locate.selection import Scope
 
-    return list(dict.fromkeys(Spot(place.profile, one) for place in places for one in place.regions or ("",)))
+    return list(dict.fromkeys(Scope(place.profile, region) for place in places for region in place.regions or ("",)))
 
 
 def _kept(origin: str, settings: Settings) -> str:
-    """Return an origin that narrowed the search; a default is only where it began."""
+    """Return an origin that narrowed the search, "" for that of a default."""
     defaults = {settings.origin("default_profile"), settings.origin("default_region")}
     return "" if origin in defaults else origin
 
 
 class _Files:
-    """The files of ~/.aws, parsed once and only if somebody asks."""
+    """The files of ~/.aws, parsed once and only if needed."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env

@@ -1,4 +1,4 @@
-"""Looking in several accounts and regions at the same time: for one instance, or for all there are."""
+"""Search several accounts and regions at the same time, for one instance or for all."""
 
 from __future__ import annotations
 
@@ -15,44 +15,48 @@ if TYPE_CHECKING:
 
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.aws.services.inventory import Inventory, Node
-    from ssm_ssh.locate.selection import Spot
+    from ssm_ssh.locate.selection import Scope
 
     T = TypeVar("T")
 else:
     T = TypeVar("T")
 
-# More than this at once would rather meet throttling than save time.
+# More calls at once would be throttled rather than save time.
 _AT_ONCE = 16
-# Seconds that a place may take to say whether it has the instance: a call, and before it a login that may ask a person.
+# Seconds for a place to tell whether it has the instance: a call, and before it a login that may wait for a person.
 _PATIENCE = 60.0
 
 
 class Answer(NamedTuple):
-    """What one place said: its instances, or why it could not tell."""
+    """The answer of one place: its instances, or the error that kept it from telling."""
 
-    spot: Spot
-    found: Inventory | None
+    scope: Scope
+    inventory: Inventory | None
     error: SsmSshError | None
 
 
-def find(spots: Sequence[Spot], instance_id: str, connect: Callable[[Spot], Api]) -> tuple[Spot, Node]:
-    """Return the first of `spots` that knows the instance, whoever answers first. `connect` makes a spot's Api.
+def find(scopes: Sequence[Scope], instance_id: str, connect: Callable[[Scope], Api]) -> tuple[Scope, Node]:
+    """Return the place whose answer is the first to contain the instance. `connect` makes the Api of a place.
 
-    Raises TargetNotConnected that names every place and what it said; where no place could tell, SsmSshError.
+    Raises TargetNotConnected with the answer of every place, or SsmSshError if no place could tell.
     """
     from ssm_ssh.aws.services.inventory import find_node
 
     deadline = time.monotonic() + _PATIENCE
-    said: dict[Spot, str] = {}
+    outcomes: dict[Scope, str] = {}
     failures: list[SsmSshError] = []
-    for spot, node, error in _ask(spots, lambda one: find_node(connect(one), instance_id, deadline=deadline), deadline):
+
+    def look(scope: Scope) -> Node | None:
+        return find_node(connect(scope), instance_id, deadline=deadline)
+
+    for scope, node, error in _ask(scopes, look, deadline):
         if node is not None:
-            return spot._replace(region=node.region), node
-        said[spot] = printable(error.message, 200) if error else "not there"
+            return scope._replace(region=node.region), node
+        outcomes[scope] = printable(error.message, 200) if error else "not there"
         if error is not None:
             failures.append(error)
-    tried = "; ".join(f"{_named(one)}: {said.get(one, 'no answer in time')}" for one in spots)
-    if len(failures) == len(said):
+    tried = "; ".join(f"{_named(scope)}: {outcomes.get(scope, 'no answer in time')}" for scope in scopes)
+    if len(failures) == len(outcomes):
         hint = failures[0].hint if failures else "Try again; check the network and HTTPS_PROXY"
         raise SsmSshError(f"{instance_id} could not be searched for. Tried {printable(tried, 300)}", hint)
     raise TargetNotConnected(
@@ -63,52 +67,52 @@ def find(spots: Sequence[Spot], instance_id: str, connect: Callable[[Spot], Api]
 
 
 def everything(
-    spots: Sequence[Spot], tags: Sequence[tuple[str, Sequence[str]]], connect: Callable[[Spot], Api]
+    scopes: Sequence[Scope], tags: Sequence[tuple[str, Sequence[str]]], connect: Callable[[Scope], Api]
 ) -> list[Answer]:
-    """Return what each of `spots` answers, in their order; a place that fails does not spoil the others."""
+    """Return the answers of `scopes`, in their order. A place that fails does not affect the others."""
     from ssm_ssh.aws.services.inventory import list_nodes
 
     answers = {
-        spot: Answer(spot, found, error)
-        for spot, found, error in _ask(spots, lambda one: list_nodes(connect(one), tags=tags), None)
+        scope: Answer(scope, nodes, error)
+        for scope, nodes, error in _ask(scopes, lambda scope: list_nodes(connect(scope), tags=tags), None)
     }
-    return [answers[one] for one in spots]
+    return [answers[scope] for scope in scopes]
 
 
-def _named(spot: Spot) -> str:
-    return f"{spot.profile or 'default'} in {spot.region or 'its region'}"
+def _named(scope: Scope) -> str:
+    return f"{scope.profile or 'default'} in {scope.region or 'its region'}"
 
 
 def _ask(
-    spots: Sequence[Spot], ask: Callable[[Spot], T], deadline: float | None
-) -> Iterator[tuple[Spot, T | None, SsmSshError | None]]:
-    """Ask all `spots`, and give the answers as they come, until the deadline (in time.monotonic()'s seconds)."""
-    waiting: queue.SimpleQueue[Spot] = queue.SimpleQueue()
-    answers: queue.SimpleQueue[tuple[Spot, T | None, SsmSshError | BaseException | None]] = queue.SimpleQueue()
-    for one in spots:
-        waiting.put(one)
+    scopes: Sequence[Scope], ask: Callable[[Scope], T], deadline: float | None
+) -> Iterator[tuple[Scope, T | None, SsmSshError | None]]:
+    """Ask all `scopes` and yield the answers as they come, until the deadline (in seconds of time.monotonic())."""
+    waiting: queue.SimpleQueue[Scope] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[tuple[Scope, T | None, SsmSshError | BaseException | None]] = queue.SimpleQueue()
+    for scope in scopes:
+        waiting.put(scope)
 
     def work() -> None:
         while True:
             try:
-                spot = waiting.get_nowait()
+                scope = waiting.get_nowait()
             except queue.Empty:
                 return
             try:
-                answers.put((spot, ask(spot), None))
+                answers.put((scope, ask(scope), None))
             except BaseException as error:
-                answers.put((spot, None, error))
+                answers.put((scope, None, error))
 
-    for _ in range(min(_AT_ONCE, len(spots))):
-        # Daemons: whoever has found what was looked for does not wait for the rest.
+    for _ in range(min(_AT_ONCE, len(scopes))):
+        # Daemon threads, because the process does not wait for the rest once the instance is found.
         threading.Thread(target=work, daemon=True).start()
-    for _ in spots:
+    for _ in scopes:
         try:
-            spot, found, error = answers.get(
+            scope, answer, error = answers.get(
                 timeout=None if deadline is None else max(0.0, deadline - time.monotonic())
             )
         except queue.Empty:
             return
         if error is not None and not isinstance(error, SsmSshError):
             raise error
-        yield spot, found, error
+        yield scope, answer, error

@@ -1,7 +1,7 @@
 """A Session Manager session, from StartSession to TerminateSession.
 
-Every method blocks and is called in a thread of its own. The session does not change: whoever started it holds it,
-and drops it when it has ended.
+Every method blocks and is called in a thread of its own. The session does not change: the relay holds it and drops
+it when it has ended.
 """
 
 from __future__ import annotations

@@ -202,7 +202,7 @@ class Connection(Explanations):
         settings = self._settings
         if not settings.explicit_profile and given_by(settings.env):
             return
-        known = history.Learned(self._destination.instance_id, settings.profile_name, settings.region)
+        known = history.KnownInstance(self._destination.instance_id, settings.profile_name, settings.region)
         try:
             history.remember([known])
         except StateError as error:

@@ -12,7 +12,7 @@ import pytest
 from ssm_ssh.cli.completion import _names
 from ssm_ssh.cli.main import COMMANDS, main
 from ssm_ssh.locate import history
-from ssm_ssh.locate.history import Learned
+from ssm_ssh.locate.history import KnownInstance
 
 WEB, DB = "i-0123456789abcdef0", "i-0123456789abcdef1"
 GOOD = ["web-1", "web-2", WEB, "prod", "a.b@c"]
@@ -152,7 +152,7 @@ def test_the_names_there_are(
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.delenv(name, raising=False)
     assert _names("instances") == _names("profiles") == []
-    history.remember([Learned(WEB, "prod", "eu-west-1")])
+    history.remember([KnownInstance(WEB, "prod", "eu-west-1")])
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "ssm-ssh.config").write_text(
         f"Host web-1\n    HostName {DB}\nHost a b\nHost $(x)\nHost -x\nMatch all\n"

@@ -8,7 +8,7 @@ import pytest
 from ssm_ssh.cli.config import _parser
 from ssm_ssh.cli.main import main
 from ssm_ssh.locate import history
-from ssm_ssh.locate.history import Learned
+from ssm_ssh.locate.history import KnownInstance
 from ssm_ssh.settings.schema import SETTINGS
 
 WEB = "i-0123456789abcdef0"
@@ -64,7 +64,7 @@ def test_what_would_be_chosen(
     aws = folder.parent.parent / ".aws" / "config"
     assert choice(f"{WEB}.us-east-1") == ["default", "default", "us-east-1", "the host name"]
     assert choice(f"{WEB}.prod") == ["Prod", "the host name", "eu-west-1", f"the profile in {aws}"]
-    history.remember([Learned(WEB, "dev", "ap-south-1")])
+    history.remember([KnownInstance(WEB, "dev", "ap-south-1")])
     assert choice(WEB) == ["dev", "an earlier connection", "ap-south-1", "an earlier connection"]
     monkeypatch.setenv("SSM_SSH_DEFAULT_REGION", "us-west-2")
     assert choice() == ["default", "default", "us-west-2", "SSM_SSH_DEFAULT_REGION"]

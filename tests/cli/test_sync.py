@@ -11,7 +11,7 @@ import pytest
 
 from ssm_ssh.cli.main import main
 from ssm_ssh.locate import history
-from ssm_ssh.locate.history import Learned
+from ssm_ssh.locate.history import KnownInstance
 from ssm_ssh.sshconfig import atomic_replace
 from tests.fleet import Fleet, Instance, an_id, running
 from tests.sshconfig.home import Home
@@ -93,7 +93,7 @@ def test_each_named_instance_has_an_alias(sync: Sync) -> None:
         assert (hostname, who, strict) == (instance, user, "true")
         assert " ".join(f'"{one}"' if not one.startswith("--") else one for one in words) in command
     assert sync.ssh("mine", "user") == ["me"]
-    assert history.recall(an_id(3)) == Learned(an_id(3), "prod", "eu-west-1", "ubuntu")
+    assert history.recall(an_id(3)) == KnownInstance(an_id(3), "prod", "eu-west-1", "ubuntu")
 
 
 def test_a_second_run_writes_nothing(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:

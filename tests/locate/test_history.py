@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ssm_ssh.errors import StateError
 from ssm_ssh.locate import history
-from ssm_ssh.locate.history import Learned, recall, recall_all, remember
+from ssm_ssh.locate.history import KnownInstance, recall, recall_all, remember
 from ssm_ssh.storage.json_store import JsonStore
 
 WEB = "i-0123456789abcdef0"
@@ -33,27 +33,27 @@ def an_id(number: int) -> str:
 def test_what_was_learned_is_known(file: Path) -> None:
     assert recall(WEB) is None
     assert recall_all() == []
-    assert remember([Learned(WEB, "prod", "eu-west-1", "ubuntu")])
-    assert recall(WEB) == Learned(WEB, "prod", "eu-west-1", "ubuntu")
+    assert remember([KnownInstance(WEB, "prod", "eu-west-1", "ubuntu")])
+    assert recall(WEB) == KnownInstance(WEB, "prod", "eu-west-1", "ubuntu")
     assert recall(an_id(1)) is None
     assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_nothing_new_is_not_written(file: Path) -> None:
-    remember([Learned(WEB, "prod", "eu-west-1", "ubuntu")])
+    remember([KnownInstance(WEB, "prod", "eu-west-1", "ubuntu")])
     before = file.stat()
-    assert not remember([Learned(WEB, "prod", "eu-west-1")])
+    assert not remember([KnownInstance(WEB, "prod", "eu-west-1")])
     assert not remember([])
     assert file.stat().st_ino == before.st_ino
-    assert remember([Learned(WEB, "dev", "eu-west-1")])
-    assert recall(WEB) == Learned(WEB, "dev", "eu-west-1", "ubuntu")
+    assert remember([KnownInstance(WEB, "dev", "eu-west-1")])
+    assert recall(WEB) == KnownInstance(WEB, "dev", "eu-west-1", "ubuntu")
 
 
 def test_logins_add_up_to_a_few() -> None:
-    remember([Learned(WEB, "prod", "eu-west-1", logins=("a",))])
-    assert not remember([Learned(WEB, "prod", "eu-west-1", logins=("a",))])
+    remember([KnownInstance(WEB, "prod", "eu-west-1", logins=("a",))])
+    assert not remember([KnownInstance(WEB, "prod", "eu-west-1", logins=("a",))])
     for number in range(9):
-        remember([Learned(WEB, "prod", "eu-west-1", logins=(f"u{number}",))])
+        remember([KnownInstance(WEB, "prod", "eu-west-1", logins=(f"u{number}",))])
     found = recall(WEB)
     assert found
     assert found.logins == tuple(f"u{number}" for number in range(1, 9))
@@ -61,9 +61,9 @@ def test_logins_add_up_to_a_few() -> None:
 
 def test_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "_STORE", JsonStore(history.NAME, most=3))
-    remember(Learned(an_id(number), "p", "r") for number in range(3))
-    remember([Learned(an_id(0), "q", "r")])
-    remember([Learned(an_id(3), "p", "r")])
+    remember(KnownInstance(an_id(number), "p", "r") for number in range(3))
+    remember([KnownInstance(an_id(0), "q", "r")])
+    remember([KnownInstance(an_id(3), "p", "r")])
     assert [one.instance_id for one in recall_all()] == [an_id(2), an_id(0), an_id(3)]
 
 
@@ -85,25 +85,27 @@ def test_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_cannot_be_read_is_forgotten(file: Path, content: bytes) -> None:
-    remember([Learned(WEB, "prod", "eu-west-1")])
+    remember([KnownInstance(WEB, "prod", "eu-west-1")])
     file.write_bytes(content)
     assert recall(WEB) is None
     assert recall_all() == []
-    assert remember([Learned(WEB, "prod", "eu-west-1")])
-    assert recall(WEB) == Learned(WEB, "prod", "eu-west-1")
+    assert remember([KnownInstance(WEB, "prod", "eu-west-1")])
+    assert recall(WEB) == KnownInstance(WEB, "prod", "eu-west-1")
 
 
 def test_a_folder_that_is_not_ours_is_as_good_as_none(file: Path) -> None:
-    remember([Learned(WEB, "prod", "eu-west-1")])
+    remember([KnownInstance(WEB, "prod", "eu-west-1")])
     file.parent.chmod(0o755)
     assert recall(WEB) is None
     assert recall_all() == []
     with pytest.raises(StateError):
-        remember([Learned(WEB, "dev", "eu-west-1")])
+        remember([KnownInstance(WEB, "dev", "eu-west-1")])
 
 
 def test_many_at_once_lose_nothing() -> None:
-    threads = [threading.Thread(target=remember, args=([Learned(an_id(number), "p", "r")],)) for number in range(20)]
+    threads = [
+        threading.Thread(target=remember, args=([KnownInstance(an_id(number), "p", "r")],)) for number in range(20)
+    ]
     for one in threads:
         one.start()
     for one in threads:
@@ -112,12 +114,14 @@ def test_many_at_once_lose_nothing() -> None:
 
 
 words = st.text(max_size=9)
-entries = st.builds(Learned, st.integers(0, 5).map(an_id), words, words, words, st.lists(words, max_size=2).map(tuple))
+entries = st.builds(
+    KnownInstance, st.integers(0, 5).map(an_id), words, words, words, st.lists(words, max_size=2).map(tuple)
+)
 
 
 @effort(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(st.lists(entries, max_size=8))
-def test_the_latest_word_counts(file: Path, news: list[Learned]) -> None:
+def test_the_latest_word_counts(file: Path, news: list[KnownInstance]) -> None:
     file.unlink(missing_ok=True)
     for one in news:
         remember([one])

@@ -11,7 +11,7 @@ import pytest
 from ssm_ssh.aws.api.client import Api
 from ssm_ssh.aws.config.settings import load
 from ssm_ssh.locate import history, login_hint
-from ssm_ssh.locate.history import Learned
+from ssm_ssh.locate.history import KnownInstance
 from ssm_ssh.locate.login_hint import LoginHint, local_user, record_login
 from ssm_ssh.target import Target
 from tests.fleet import Fleet, Instance, an_id, running
@@ -42,11 +42,11 @@ def test_the_usual_user_is_named_where_nobody_was(fleet: Fleet, connect: Callabl
 
 
 def test_what_is_known_is_not_asked_for(fleet: Fleet, connect: Callable[[], Api]) -> None:
-    history.remember([Learned(WEB, "prod", "eu-west-1", "ec2-user")])
+    history.remember([KnownInstance(WEB, "prod", "eu-west-1", "ec2-user")])
     assert "ssh ec2-user@" in LoginHint(*ME, connect, "me").advice()
     record_login(*ME)
     assert LoginHint(*ME, connect, "me").advice() == ""
-    assert history.recall(WEB) == Learned(WEB, "prod", "eu-west-1", "ec2-user", ("me",))
+    assert history.recall(WEB) == KnownInstance(WEB, "prod", "eu-west-1", "ec2-user", ("me",))
     assert fleet.calls == []
 
 

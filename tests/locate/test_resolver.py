@@ -11,7 +11,7 @@ from ssm_ssh.aws.api.client import Api
 from ssm_ssh.aws.services.sessions import start_session
 from ssm_ssh.errors import TargetNotConnected, UsageError
 from ssm_ssh.locate import history
-from ssm_ssh.locate.history import Learned
+from ssm_ssh.locate.history import KnownInstance
 from ssm_ssh.locate.hostname import parse
 from ssm_ssh.locate.resolver import Located, locate
 from ssm_ssh.settings.schema import load
@@ -69,7 +69,7 @@ def test_each_way_of_choosing(home: Home, place: tuple[str, str]) -> None:
     found = home.locate(instance, **SEARCH)
     assert (found.aws.profile, found.aws.region, found.aws.origin) == (*wanted, "both by an earlier connection")
     assert len(home.fleet.calls) <= len(PLACES)  # those of the first search, which did not wait for the last of them
-    assert history.recall(instance) == Learned(instance, *wanted, "ubuntu")
+    assert history.recall(instance) == KnownInstance(instance, *wanted, "ubuntu")
 
 
 def test_what_is_known_narrows_the_search(home: Home) -> None:
@@ -150,5 +150,5 @@ def test_memory_that_cannot_be_written_is_no_reason_to_fail(home: Home, tmp_path
 
 def test_without_leave_to_search_nobody_is_asked(home: Home) -> None:
     found = locate(parse(an_id(1)), load(None, home.env | SEARCH), env=home.env | SEARCH, may_search=False)
-    assert len(found.choice.search) == len(PLACES)
+    assert len(found.selection.search) == len(PLACES)
     assert home.fleet.calls == []

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_ssh.locate.history import Learned
-from ssm_ssh.locate.selection import Choice, Spot, choose, narrow
+from ssm_ssh.locate.history import KnownInstance
+from ssm_ssh.locate.selection import Scope, Selection, choose, narrow
 from ssm_ssh.settings.schema import SETTINGS, Origin, Settings
 
 WEB = "i-0123456789abcdef0"
@@ -20,13 +20,13 @@ def settings(**values: str | tuple[str, ...]) -> Settings:
     return Settings(found | {name: Origin(value, FILE) for name, value in values.items()}, Path("config.toml"))
 
 
-def known(profile: str, region: str) -> Learned:
-    return Learned(WEB, profile, region)
+def known(profile: str, region: str) -> KnownInstance:
+    return KnownInstance(WEB, profile, region)
 
 
 def test_nothing_chooses() -> None:
-    assert choose(settings(), {}, named=BARE) == Choice()
-    assert Choice().origin == ""
+    assert choose(settings(), {}, named=BARE) == Selection()
+    assert Selection().origin == ""
 
 
 def test_each_step_gives_way_to_those_before_it() -> None:
@@ -60,7 +60,7 @@ def test_each_step_gives_way_to_those_before_it() -> None:
 
 def test_the_origin_in_a_few_words() -> None:
     def origin(profile: str, region: str) -> str:
-        return Choice(profile_from=profile, region_from=region).origin
+        return Selection(profile_from=profile, region_from=region).origin
 
     assert origin("AWS_PROFILE", "the host name") == "profile by AWS_PROFILE, region by the host name"
     assert origin(FILE, FILE) == "both by the settings"
@@ -85,10 +85,10 @@ def test_keys_in_the_environment_are_a_choice_without_a_profile() -> None:
         recall=lambda: known("memory", "us-west-2"),
         configured=lambda: ["memory"],
     )
-    assert found == Choice("", "AWS_ACCESS_KEY_ID", "us-west-2", "an earlier connection")
+    assert found == Selection("", "AWS_ACCESS_KEY_ID", "us-west-2", "an earlier connection")
     assert "AKID" not in repr(found)
     found = choose(settings(default_region="eu-west-1", search=("a", "b")), env, named=BARE)
-    assert found == Choice("", "AWS_ACCESS_KEY_ID", fallback="eu-west-1", fallback_from=FILE)
+    assert found == Selection("", "AWS_ACCESS_KEY_ID", fallback="eu-west-1", fallback_from=FILE)
 
 
 def test_memory_of_a_profile_that_is_gone_still_knows_the_region() -> None:
@@ -103,7 +103,7 @@ def test_the_region_is_the_instances_whoever_asks() -> None:
 
 
 def test_memory_is_not_asked_without_need() -> None:
-    def never() -> Learned:
+    def never() -> KnownInstance:
         raise AssertionError
 
     choose(settings(), {"AWS_PROFILE": "a", "AWS_REGION": "us-east-1"}, named=BARE, recall=never)
@@ -127,7 +127,7 @@ SEARCH = ("prod:eu-west-1,us-east-1", "dev")
 
 
 @pytest.mark.parametrize(
-    ("values", "env", "named", "spots"),
+    ("values", "env", "named", "scopes"),
     [
         ({}, {}, BARE, [("prod", "eu-west-1"), ("prod", "us-east-1"), ("dev", "")]),
         # The default is the first place to look.
@@ -153,10 +153,10 @@ SEARCH = ("prod:eu-west-1,us-east-1", "dev")
     ],
 )
 def test_where_an_unknown_instance_is_looked_for(
-    values: dict[str, str], env: dict[str, str], named: tuple[str, str], spots: list[tuple[str, str]]
+    values: dict[str, str], env: dict[str, str], named: tuple[str, str], scopes: list[tuple[str, str]]
 ) -> None:
     found = choose(settings(search=SEARCH, **values), env, named=named)
-    assert found.search == tuple(Spot(*one) for one in spots)
+    assert found.search == tuple(Scope(*one) for one in scopes)
 
 
 def test_a_known_instance_is_not_looked_for() -> None:
@@ -168,9 +168,9 @@ def test_a_known_instance_is_not_looked_for() -> None:
 
 def test_one_place_needs_no_search() -> None:
     found = choose(settings(search=("prod:eu-west-1",)), {}, named=BARE)
-    assert found == Choice("prod", "search", "eu-west-1", "search")
+    assert found == Selection("prod", "search", "eu-west-1", "search")
     found = choose(settings(search=SEARCH), {"AWS_PROFILE": "dev"}, named=BARE)
-    assert found == Choice("dev", "AWS_PROFILE")
+    assert found == Selection("dev", "AWS_PROFILE")
 
 
 pairs = st.tuples(st.sampled_from(["", "a", "b"]), st.sampled_from(["", "us-east-1", "eu-west-1"]))
@@ -211,7 +211,7 @@ def test_credentials_that_the_shell_was_given_come_before_defaults_memory_and_se
         settings(default_profile="prod", default_region="eu-west-1", search=SEARCH),
         {variable: "x"},
         named=("", ""),
-        recall=lambda: Learned(WEB, "prod", "us-east-1"),
+        recall=lambda: KnownInstance(WEB, "prod", "us-east-1"),
         configured=lambda: ("prod", "default"),
     )
     assert (found.profile, found.profile_from, found.search) == ("", variable, ())
@@ -227,7 +227,7 @@ ALL = [("prod", "eu-west-1"), ("prod", "us-east-1"), ("dev", "")]
 
 
 @pytest.mark.parametrize(
-    ("values", "env", "spots"),
+    ("values", "env", "scopes"),
     [
         ({}, {}, []),
         ({}, {"AWS_PROFILE": "dev"}, []),
@@ -241,6 +241,6 @@ ALL = [("prod", "eu-west-1"), ("prod", "us-east-1"), ("dev", "")]
     ],
 )
 def test_the_environment_narrows_where_to_look_for_everything(
-    values: dict[str, str | tuple[str, ...]], env: dict[str, str], spots: list[tuple[str, str]]
+    values: dict[str, str | tuple[str, ...]], env: dict[str, str], scopes: list[tuple[str, str]]
 ) -> None:
-    assert narrow(settings(**values), env) == tuple(Spot(*spot) for spot in spots)
+    assert narrow(settings(**values), env) == tuple(Scope(*scope) for scope in scopes)
