@@ -111,7 +111,7 @@ def check(server: Server, key: HostKey, sources: Sources, *, require: bool, judg
             HostFile(REFUSED).record(server.names, {key}, provenance("refused", server.origin))
         except StateError as error:  # a full disk must not hide why the key is refused
             log.info(f"the refused host key is not recorded: {error.sentence()}")
-    hint = f"If you know that the key is right, run: ssm-ssh host-keys accept {server.instance_id} {key.fingerprint}"
+    hint = f"If you are sure, run: ssm-ssh host-keys accept {server.instance_id} {key.fingerprint}"
     described, why = _describe(server, key), reasons(reports)
     if verdict == NOT_NOW:
         raise HostKeyRefused(f"{described} could not be verified: {why}", f"Try again. {hint}")
