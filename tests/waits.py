@@ -27,7 +27,7 @@ def _s(*seconds: float) -> str:
 
 PEERS, UNIT = "tests/e2e/test_hostile_peers.py", "tests/tunnel/test_login_wait.py"
 OPEN = "tests/relay/test_unanswered.py"
-STEP = "gives up and names the culprit, inside SSH"
+STEP = "gives up, and reports it inside SSH"
 
 BEFORE_LOGIN = (
     Wait("anything, before the login", _s(login_wait.TELL_AFTER), "says what is awaited, once", UNIT),
@@ -60,20 +60,20 @@ BEFORE_LOGIN = (
     Wait("send-command", _s(push._COMMAND_LIMIT), "`the command on … has not ended within …`", "tests/aws/services"),
     Wait("any other API call, retries and all", _s(client.CALL_LIMIT), "`… did not answer in time`", "tests/aws/api"),
     Wait(
-        "credentials that no person is asked for",
+        "credentials without a question to the user",
         _s(helper_process._UNATTENDED),
         "`… has failed`",
         "tests/aws/credentials",
     ),
-    Wait("a person's MFA code", _s(mfa._TIMEOUT), "the error asks to connect again", "tests/aws/credentials"),
+    Wait("an MFA code from the user", _s(mfa._TIMEOUT), "the error asks to connect again", "tests/aws/credentials"),
     Wait(
-        "a person's answer, whether to log in now",
+        "the user's answer whether to log in now",
         _s(relogin._QUESTION_SECONDS),
         "`… Run: ssm-ssh login …`",
         "tests/aws/credentials/test_relogin.py",
     ),
     Wait(
-        "a person's login in the browser",
+        "the user's login in the browser",
         _s(relogin._LOGIN_SECONDS),
         "`… Run: ssm-ssh login …`",
         "tests/aws/credentials/test_relogin.py",
@@ -109,7 +109,7 @@ OPEN_SESSION = (
     Wait(
         "a lost connection",
         _s(outage_notice.TELL_AFTER),
-        "says so and how to leave, to a terminal",
+        "says so and how to leave, on a terminal",
         "tests/e2e/test_outage_told.py",
     ),
     Wait(
@@ -125,13 +125,13 @@ OPEN_SESSION = (
         "leaves it to AWS's idle timeout",
         "tests/e2e/test_endings.py",
     ),
-    Wait("an idle session", "", "no deadline of ours", "tests/relay/test_link.py"),
+    Wait("an idle session", "", "no limit", "tests/relay/test_link.py"),
 )
 BACK_PRESSURE = (
     Wait(
         "a reader that is slow, in shells, commands and forwards",
         _s(unanswered.FIRST),
-        "says how things stand and how to leave",
+        "describes the situation and how to leave",
         OPEN,
     ),
     Wait("GetConnectionStatus, then", _s(unanswered.ASK_AGAIN), "asks again; ends when AWS says `notconnected`", OPEN),
@@ -141,4 +141,4 @@ BACK_PRESSURE = (
 def table(waits: tuple[Wait, ...]) -> list[str]:
     """A table, as Markdown lines."""
     rows = [f"| {one.what} | {one.seconds or '-'} | {one.then} | {one.seen} |" for one in waits]
-    return ["| what is awaited | seconds | then | seen in |", "|---|---|---|---|", *rows]
+    return ["| waits for | seconds | then | seen in |", "|---|---|---|---|", *rows]

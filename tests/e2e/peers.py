@@ -27,12 +27,12 @@ RESUMES, PROBES = "resumes, ends", "probes, resumes, ends"
 
 PEERS = (
     Peer("no_handshake", "agent", "joins the session and never begins the handshake", "ends", BEFORE, NO_HANDSHAKE),
-    Peer("far_ahead", "agent", "begins with a sequence number far ahead", "ends", BEFORE, GAP),
+    Peer("far_ahead", "agent", "begins with a far too high sequence number", "ends", BEFORE, GAP),
     Peer("no_banner", "agent", "acknowledges all input, never reaches the port", "ends", BEFORE, NO_BANNER),
     Peer("empty", "agent", "sends empty messages instead of sshd's banner", "ends", BEFORE, NO_BANNER),
-    Peer("mute", "agent", "says and acknowledges nothing after the handshake", "ends", BEFORE, CLOSED),
+    Peer("mute", "agent", "sends and acknowledges nothing after the handshake", "ends", BEFORE, CLOSED),
     Peer("silent_port", "sshd", "accepts the connection and sends no banner", "ends", BEFORE, NO_BANNER),
-    Peer("dripping_preface", "sshd", "sends lines before its banner, for ever", "ends", BEFORE, NO_BANNER),
+    Peer("dripping_preface", "sshd", "sends lines before its banner forever", "ends", BEFORE, NO_BANNER),
     Peer("banner_only", "sshd", "sends its banner and nothing else", "ends", BEFORE, HALFWAY),
     Peer("hung", "agent", "hangs under an open session; AWS answers pings", RESUMES, OPEN, NOTHING),
     Peer("no_acks", "agent", "takes an upload and acknowledges nothing", RESUMES, OPEN, NOTHING),
