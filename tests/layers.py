@@ -71,7 +71,7 @@ LAYERS: tuple[dict[str, str], ...] = (
         "remote": "the script that Run Command runs",
     },
     {
-        "target": "PURE: an instance, a port and a user",
+        "target": "PURE: the instance that a session goes to",
         "values": "PURE: values from outside, read with the type that is wanted",
         "names": "PURE: what names of instances, users, regions and documents look like",
         "installation": "how this program is started by others",

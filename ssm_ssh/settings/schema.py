@@ -1,6 +1,6 @@
 """What can be set, and where a value comes from: a flag, else SSM_SSH_*, else the settings file, else the default.
 
-The file is TOML without tables, `config.toml` in the platform's configuration folder; see `settingsfile`. A setting
+The file is TOML without tables, `config.toml` in the platform's configuration folder; see `toml_file`. The setting
 `resume_limit` is `SSM_SSH_RESUME_LIMIT` in the environment and `--resume-limit` on the command line.
 """
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     # What a setting may be, once checked.
     Value = str | float | tuple[str, ...]
 
-# Text behind a colon that looks like this is a region; profiles may have colons in their names. Compiled when needed.
+# Text after a colon that looks like this is a region; profiles may have colons in their names. Compiled when needed.
 _LIKE_REGION = r"(?:fips-)?[a-z]{2,4}(?:-[a-z0-9]+)+-[0-9]"
 _LONGEST = 1024
-# A day. What is away for longer does not come back: credentials have ended by then.
+# A day: by then credentials have expired, so nothing that takes longer can succeed.
 _LONGEST_SECONDS = 86400.0
-# A login takes a while, and a command is heard of late; remote.script.LONGEST_LIFETIME.
+# A login takes a while, and the result of a command arrives late; remote.script.LONGEST_LIFETIME.
 _SHORTEST_PUSH, _LONGEST_PUSH = 15.0, 600.0
 
 
 class Place(NamedTuple):
-    """Where to look: a profile and regions; none: the region that the profile itself names."""
+    """Where to look: a profile and regions; no regions: the one that the profile itself names."""
 
     profile: str
     regions: tuple[str, ...]
@@ -49,12 +49,12 @@ class Setting(NamedTuple):
 
     @property
     def variable(self) -> str:
-        """The environment variable that stands in for it."""
+        """The environment variable that sets it."""
         return f"SSM_SSH_{self.name.upper()}"
 
     @property
     def flag(self) -> str:
-        """The option that stands in for it, on the commands that have it."""
+        """The option that sets it, on the commands that have it."""
         return f"--{self.name.replace('_', '-')}"
 
 
@@ -100,13 +100,13 @@ class Settings:
 
     def places(self, name: str) -> tuple[Place, ...]:
         """Return a setting that is a list of places."""
-        return tuple(parse_place(one) for one in self.words(name))
+        return tuple(parse_place(word) for word in self.words(name))
 
 
 def parse_place(text: str) -> Place:
     """Return the place that `PROFILE` or `PROFILE:REGION,REGION` names. Raises ValueError.
 
-    A colon belongs to the profile's name where no region is behind it: `team:prod` is a profile.
+    A colon that no region follows belongs to the profile's name: `team:prod` is a profile.
     """
     profile, colon, regions = text.rpartition(":")
     if not colon or (regions and not any("," in word or re.match(_LIKE_REGION, word) for word in regions.split())):
@@ -138,7 +138,7 @@ def _text(allowed: Callable[[str], object]) -> Callable[[Any], Value]:
 def _plain(value: object) -> str:
     """Return text as it is, and a TOML integer as its digits: an account number may be a profile's name."""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(value)  # noqa: TRY004 - the one error of a check
+        raise ValueError(value)  # noqa: TRY004 - the only error of a check
     return str(value)
 
 
@@ -162,7 +162,7 @@ def _yes_or_no(value: Any) -> Value:  # noqa: ANN401
 
 def _seconds(value: Any) -> Value:  # noqa: ANN401
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(value)  # noqa: TRY004 - the one error of a check
+        raise ValueError(value)  # noqa: TRY004 - the only error of a check
     number = float(value)
     if not 0 <= number <= _LONGEST_SECONDS:
         raise ValueError(value)
@@ -180,7 +180,7 @@ def _words(parse: Callable[[str], object]) -> Callable[[Any], Value]:
     def check(value: Any) -> Value:  # noqa: ANN401
         words = value.split() if isinstance(value, str) else value
         if not isinstance(words, list | tuple):
-            raise ValueError(value)  # noqa: TRY004 - the one error of a check
+            raise ValueError(value)  # noqa: TRY004 - the only error of a check
         texts = tuple(map(_plain, words))
         for text in texts:
             parse(text)
@@ -283,14 +283,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )
 
-_BY_NAME = {one.name: one for one in SETTINGS}
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
 def load(flags: Mapping[str, object] | None = None, env: Mapping[str, str] | None = None) -> Settings:
     """Return the values in force. `flags`: what was given on the command line, by name; None: not given.
 
-    Raises UsageError for a value that cannot be: which, where (file and line), and what is allowed. Names in `flags`
-    that are no settings are left alone.
+    Raises UsageError for a value that is not allowed, with its file and line. Names in `flags` that are no settings
+    are ignored.
     """
     from ssm_ssh.settings.toml_file import NAME, read
     from ssm_ssh.storage.paths import config_folder
@@ -307,21 +307,21 @@ def load(flags: Mapping[str, object] | None = None, env: Mapping[str, str] | Non
                 did_you_mean(name, _BY_NAME) or f"Settings: {', '.join(_BY_NAME)}",
             )
     values = {}
-    for one in SETTINGS:
-        given = flags.get(one.name) if flags else None
+    for setting in SETTINGS:
+        given = flags.get(setting.name) if flags else None
         if given is not None:
-            values[one.name] = _checked(one, given, one.flag)
-        elif env.get(one.variable):
-            values[one.name] = _checked(one, env[one.variable], one.variable)
-        elif one.name in stored:
-            values[one.name] = _checked(one, *stored[one.name])
+            values[setting.name] = _checked(setting, given, setting.flag)
+        elif env.get(setting.variable):
+            values[setting.name] = _checked(setting, env[setting.variable], setting.variable)
+        elif setting.name in stored:
+            values[setting.name] = _checked(setting, *stored[setting.name])
         else:
-            values[one.name] = Origin(one.default, "default")
+            values[setting.name] = Origin(setting.default, "default")
     return Settings(values, path)
 
 
 def store(changes: Mapping[str, str | float | list[str] | None]) -> bool:
-    """Set `changes` in the settings file, None: take it out; comments and everything else stay.
+    """Write `changes` to the settings file; None removes a setting. Comments and everything else stay.
 
     Returns whether the file changed. Raises UsageError for a bad value and for a file that cannot be edited safely.
     """
