@@ -219,3 +219,24 @@ def test_a_session_that_is_not_wanted_any_more_is_known_and_not_connected(connec
     assert connection.link.collect(connection.world.now, stopping=True) is None
     assert connection.link.session is not None
     assert not connection.link.busy
+
+
+def test_an_attempt_that_fails_when_it_is_not_wanted_any_more_is_no_error(connection: Connection) -> None:
+    connection.run(0.05)
+    connection.gateway.unreachable = True
+    connection.world.wait(0.5)
+    assert connection.link.collect(connection.world.now, stopping=True) is None
+    assert not connection.link.busy
+
+
+def test_without_a_session_there_is_none_to_end(connection: Connection) -> None:
+    connection.gateway.errors = [NetworkError("no route")]
+    connection.run(10)
+    connection.final = None
+    connection.link.renew(connection.world.now, b"", connection.world.now)
+    connection.run(5)
+    assert connection.gateway.running == ["session-1"]
+
+
+def test_without_a_connection_nothing_is_read(connection: Connection) -> None:
+    assert connection.link.receive(connection.world.now) == (b"", [])

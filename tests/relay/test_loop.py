@@ -13,15 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_ssh.channel.events import Established, Event
-from ssm_ssh.errors import NetworkError, SessionEnded, SsmSshError
+from ssm_ssh.channel.limits import BROKEN_FRAMES
+from ssm_ssh.channel.message import STDERR
+from ssm_ssh.errors import NetworkError, ProtocolError, SessionEnded, SsmSshError
+from ssm_ssh.relay import link as link_module
 from ssm_ssh.relay.environment import SystemClock
 from ssm_ssh.relay.link import Link
-from ssm_ssh.relay.loop import MOST_BACKLOG, Relay
+from ssm_ssh.relay.loop import LINGER, MOST_BACKLOG, Relay
 from ssm_ssh.relay.poller import READ, WRITE, Poller
 from ssm_ssh.relay.states import ENDED, LINGERING, OVER
 from ssm_ssh.relay.tasks import TaskRunner
+from tests.channel import simulation
 from tests.channel.simulation import BANNER, Agent
-from tests.relay.virtual import Gateway, QuietLog, VirtualWorld, make_channel
+from tests.relay.virtual import Gateway, QuietLog, VirtualSocket, VirtualWorld, make_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,6 +101,9 @@ class Caller:
     def on_time(self, now: float) -> None:
         if self.relay.state is ENDED and not self.waiting_out:
             assert self.relay.ended is not None
+            if self.relay.ended[0] == "again":
+                self.relay.renew(now + 1.0, b"again", now)
+                return
             self.relay.fail(SessionEnded(f"the session has ended: {self.relay.ended[0]}"), now)
 
     def timer(self, now: float) -> float | None:
@@ -234,6 +241,16 @@ def test_a_session_that_the_gateway_closes_is_read_to_its_end() -> None:
     assert len(stage.gateway.sessions) == 1
 
 
+def test_another_session_takes_the_place_of_the_first() -> None:
+    stage = Stage()
+    stage.after(5, lambda: stage.gateway.sessions[0].end("again"))
+    stage.after(15, setattr, stage.caller, "closed", True)
+    assert stage.run() == 0
+    assert stage.caller.received == BANNER + BANNER
+    assert [bytes(session.agent.received) for session in stage.gateway.sessions] == [b"", b"again"]
+    assert stage.gateway.running == []
+
+
 def test_reading_stops_while_the_local_side_takes_nothing() -> None:
     stage = Stage()
     stage.after(5, setattr, stage.caller, "reading", False)
@@ -283,19 +300,120 @@ def test_signals_reach_the_handler() -> None:
     assert stage.caller.signals == [28]
 
 
-def test_a_mistake_of_the_program_leaves_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_that_poll_does_not_announce_are_read() -> None:
     stage = Stage()
 
-    def mistaken(error: SsmSshError) -> None:
+    def early() -> None:
+        assert stage.gateway.socket is not None
+        stage.gateway.socket.early = True
+        stage.agent.output(b"more")
+
+    stage.after(5, early)
+    stage.after(6, setattr, stage.caller, "closed", True)
+    assert stage.run() == 0
+    assert stage.caller.received == BANNER + b"more"
+
+
+def test_what_the_transport_does_not_take_waits_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+    data = Random(1).randbytes(600_000)
+    monkeypatch.setattr(link_module, "MOST_UNSENT", 4000)
+
+    def slow() -> None:
+        assert stage.gateway.socket is not None
+        stage.gateway.socket.rate = 1  # a message with every flush
+        stage.caller.put(data)
+
+    stage.after(5, slow)
+    most: list[int] = []
+    send = VirtualSocket.send
+
+    def watched(socket: VirtualSocket, messages: list[bytes]) -> None:
+        send(socket, messages)
+        most.append(socket.backlog)
+
+    monkeypatch.setattr(VirtualSocket, "send", watched)
+    stage.after(90, setattr, stage.caller, "closed", True)
+    assert stage.run() == 0
+    assert bytes(stage.agent.received) == data
+    assert 4000 <= max(most) < 8000
+
+
+def test_a_handshake_that_cannot_be_met_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = {"AgentVersion": "3.3.0.0", "RequestedClientActions": [{"ActionType": "KMSEncryption"}]}
+    monkeypatch.setattr(simulation, "REQUEST", request)
+    stage = Stage()
+    assert stage.run() == 1
+    assert stage.caller.error is not None
+    assert stage.gateway.running == []
+
+
+@pytest.mark.parametrize("lingers", [False, True])
+def test_a_gateway_that_breaks_the_protocol_ends_it_once(lingers: bool) -> None:
+    stage = Stage()
+    stage.caller.lingers = lingers
+    session = stage.gateway.sessions
+
+    def junk() -> None:
+        down = session[0].down
+        assert down is not None
+        down.send([b"junk"] * (BROKEN_FRAMES + 3))
+
+    stage.after(5, junk)
+    stage.after(6, junk)
+    assert stage.run() == 1
+    assert stage.caller.error is not None
+    assert isinstance(stage.caller.error, ProtocolError)
+    assert stage.gateway.running == []
+    assert stage.seconds < 5 + LINGER + 3
+
+
+def test_a_connection_that_breaks_while_an_error_is_read_is_let_go() -> None:
+    stage = Stage()
+    stage.caller.lingers = True
+    stage.after(5, lambda: stage.relay.fail(SsmSshError("over"), stage.world.now))
+    stage.after(5.2, lambda: stage.agent.write(b"too late", STDERR))
+    stage.after(5.5, stage.gateway.cut)
+    assert stage.run() == 1
+    assert stage.relay.link.socket is None
+    assert stage.gateway.running == []
+
+
+def test_a_peer_that_acknowledges_nothing_is_the_handlers_decision() -> None:
+    stage = Stage()
+    stage.after(5, lambda: setattr(stage.agent, "acknowledging", False))
+    stage.after(6, stage.caller.put, b"x")
+    assert stage.run() == 1
+    assert stage.caller.error is not None
+    assert stage.caller.error.message.startswith("end after ")
+    assert stage.seconds < 6 + 90
+
+
+def test_a_gateway_that_is_away_for_too_long_is_given_up() -> None:
+    stage = Stage()
+    stage.after(5, lambda: (setattr(stage.gateway, "unreachable", True), stage.gateway.cut()))
+    assert stage.run() == 1
+    assert isinstance(stage.caller.error, NetworkError)
+    assert 125 <= stage.seconds < 130
+
+
+@pytest.mark.parametrize("when", ["before", "during", "unreachable"])
+def test_a_mistake_of_the_program_is_told(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage((6.0,) if when == "before" else (0.05,))
+
+    def mistaken(now: float) -> None:
         raise ZeroDivisionError("no")
 
     monkeypatch.setattr(stage.log, "failure", lambda error: stage.log.info(str(error)))
-    stage.after(5, monkeypatch.setattr, stage.caller, "on_time", mistaken)
+    if when == "unreachable":
+        stage.after(5, setattr, stage.gateway, "unreachable", True)
+    stage.after(0.01 if when == "before" else 5, monkeypatch.setattr, stage.caller, "on_time", mistaken)
     assert stage.relay.run() == 1
     assert stage.caller.error is not None
     assert stage.caller.error.sentence() == "unexpected error: ZeroDivisionError: no. The log has more"
     assert stage.caller.detached
-    assert stage.gateway.running == []
+    assert stage.gateway.running == (["session-1"] if when == "unreachable" else [])
+    assert ("not terminated: no route to AWS" in stage.log.lines) == (when == "unreachable")
 
 
 def test_the_signal_source_holds_for_the_whole_run() -> None:

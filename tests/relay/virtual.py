@@ -127,15 +127,30 @@ class VirtualSocket:
         self.closed = False
         self.silent = False
         self.incomplete = False
-        self.backlog = 0
-        self.wants_write = False
-        world.ready[fd] = lambda: WRITE | (READ if self.inbox or self.pongs or self.broken else 0)
+        self.early = False
+        """Whether what has arrived waits above the descriptor, so that poll() does not announce it."""
+        self.rate: int | None = None
+        """Bytes that one flush takes, None for all at once."""
+        self._unsent: list[bytes] = []
+        world.ready[fd] = self._mask
+
+    def _mask(self) -> int:
+        arrived = (self.inbox and not self.early) or self.pongs or self.broken
+        return WRITE | (READ if arrived else 0)
+
+    @property
+    def backlog(self) -> int:
+        return sum(map(len, self._unsent))
+
+    @property
+    def wants_write(self) -> bool:
+        return bool(self._unsent)
 
     def fileno(self) -> int:
         return self.fd
 
     def has_pending(self) -> bool:
-        return False
+        return self.early and bool(self.inbox)
 
     def deliver(self, frame: bytes) -> None:
         if not (self.closed or self.broken or self.silent):
@@ -150,8 +165,8 @@ class VirtualSocket:
 
     def send(self, messages: Iterable[bytes]) -> None:
         assert not self.closed
-        if not self.broken:
-            self.up.send(list(messages))
+        self._unsent += messages
+        self.flush()
 
     def ping(self, payload: bytes) -> None:
         if not (self.broken or self.silent):
@@ -161,7 +176,12 @@ class VirtualSocket:
         self.pongs += 1
 
     def flush(self) -> None:
-        pass
+        taken = 0
+        while self._unsent and (self.rate is None or taken < self.rate):
+            message = self._unsent.pop(0)
+            taken += len(message)
+            if not self.broken:
+                self.up.send([message])
 
     def close(self) -> None:
         self.closed = True
