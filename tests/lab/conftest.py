@@ -106,7 +106,7 @@ class Fleet:
         return instances
 
     async def _relay(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A task that waits for a stream is held by nobody else once the other stream has ended.
+        # A task that waits for a stream has no other owner once the other stream has ended.
         task = asyncio.current_task()
         self.relays.add(task)
         task.add_done_callback(self.relays.discard)

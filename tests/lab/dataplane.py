@@ -162,7 +162,7 @@ class World:
         )
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until something has come about. The test's own bound ends a wait in vain."""
+        """Wait until something has come about. The test's own time limit bounds the wait."""
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -205,7 +205,7 @@ class RawClient:
         self.client_id = am.new_id()
         self.socket: ClientConnection
         self.queue: deque[am.Message] = deque()  # passed over while something else was waited for
-        self.ahead: dict[int, am.Message] = {}
+        self.early: dict[int, am.Message] = {}
         self.sent = 0
         self.received = bytearray()
         self.expected = 0
@@ -296,13 +296,13 @@ class RawClient:
 
     async def in_order(self) -> am.Message:
         """Return the next stream message in order; all that come are acknowledged, repeated ones too."""
-        while self.expected not in self.ahead:
+        while self.expected not in self.early:
             message = await self.stream()
             await self.acknowledge(message)
             if message.sequence >= self.expected:
-                self.ahead[message.sequence] = message
+                self.early[message.sequence] = message
         self.expected += 1
-        return self.ahead.pop(self.expected - 1)
+        return self.early.pop(self.expected - 1)
 
     async def output(self, size: int) -> bytes:
         """Return the next `size` bytes of output, acknowledged as they come."""

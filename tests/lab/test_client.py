@@ -43,7 +43,7 @@ def processes_of(folder: Path) -> list[int]:
 
 
 def until(done: Callable[[], bool]) -> None:
-    """Wait for what must come; the test's own time limit ends a wait in vain."""
+    """Wait for what must come; the test's own time limit bounds the wait."""
     while not done():
         time.sleep(0.01)
 

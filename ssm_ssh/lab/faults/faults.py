@@ -89,7 +89,7 @@ class Faults:
         ]
 
     def listen(self, listener: Callable[[Rule], None]) -> None:
-        """Call `listener` with each fault that is set; what happens at once (cut now, stall) is its to carry out."""
+        """Call `listener` with each fault that is set; it carries out what happens at once (cut now, stall)."""
         self._listeners.append(listener)
 
     def _tell(self, rule: Rule) -> None:
@@ -144,12 +144,12 @@ class Faults:
     def delay(
         self, *, seconds: float, jitter: float = 0.0, direction: str = "both", session: str = "", instance: str = ""
     ) -> int:
-        """Keep each frame for `seconds` plus up to `jitter`; the order stays."""
+        """Delay each frame by `seconds` plus up to `jitter`; the order stays."""
         check_choice("direction", direction, DIRECTIONS)
         return self._add("delay", {key: value for key, value in locals().items() if key != "self"})
 
     def limit(self, *, bytes_per_second: int, direction: str = "both", session: str = "", instance: str = "") -> int:
-        """Let no more than so many frame bytes a second through, for each session and direction."""
+        """Limit the frame bytes per second, for each session and direction."""
         check_choice("direction", direction, DIRECTIONS)
         if bytes_per_second <= 0:
             raise UsageError("bytes_per_second must be positive")
@@ -247,7 +247,7 @@ class Faults:
         return self._add("refuse", values, count=count)
 
     def expire_tokens(self) -> int:
-        """Make every token that was given out and not used yet worthless, once."""
+        """Invalidate every issued token that has not been used, once."""
         number = self._add("expire_tokens", {}, count=1)
         self._rules[-1].hit()
         return number
@@ -288,7 +288,7 @@ class Faults:
         return self._add("unreachable", {"service": service, "how": how})
 
     def deny(self, *, action: str, policy: str = "session policy", explicit: bool = False, count: int = 0) -> int:
-        """Deny `action` (ssm:SendCommand) to everybody, in AWS's words for that kind of policy.
+        """Deny `action` (ssm:SendCommand) to every identity, in AWS's wording for that kind of policy.
 
         policy: "identity-based policy", "session policy", "permissions boundary", "VPC endpoint policy", "service
         control policy", "resource control policy" or "resource-based policy"; `explicit` or because none allows it.

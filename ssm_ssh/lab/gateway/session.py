@@ -253,7 +253,7 @@ class Session:
     def _hold(self, side: str, held: bool) -> None:
         socket = self.client if side == "client" else self.agent
         if socket is not None:
-            socket.hold("direction", held)
+            socket.hold("queue", held)
 
     # The end
 

@@ -56,8 +56,8 @@ def forged(kind: str, host_keys: Sequence[str]) -> str:
     """Return what a hostile user of the instance adds to the console to have `host_keys` believed.
 
     "kmsg": a block through /dev/kmsg, each line behind the kernel's time stamp. "separators": one such line in which
-    characters stand that str.splitlines takes for line ends. "block": whole lines without any prefix, as somebody
-    with access to the serial port writes them; nobody can tell them from cloud-init's own.
+    characters stand that str.splitlines takes for line ends. "block": whole lines without any prefix, as a user
+    with access to the serial port writes them, indistinguishable from cloud-init's own.
     """
     block = [BEGIN, *host_keys, END]
     if kind == "kmsg":

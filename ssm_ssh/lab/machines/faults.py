@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Each takes `instance_id`. The agent and the instance stay away until they are started again; the rest lasts until
-# the fault is cleared or, for the host key, for good.
+# the fault is cleared or, for the host key, permanently.
 FAULTS: frozenset[str] = frozenset(
     {
         "kill_agent",  # the agent dies: no close frame, no last message

@@ -43,10 +43,10 @@ class Clock:
         import time
 
         self._time = time.time
-        self.ahead = 0.0
+        self.offset = 0.0
 
     def __call__(self) -> float:
-        return self._time() + self.ahead
+        return self._time() + self.offset
 
 
 class Gateway:

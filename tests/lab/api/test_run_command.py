@@ -21,7 +21,7 @@ def send(service: Service, *instances: str, **more: Any) -> str:  # noqa: ANN401
 
 
 def finished(service: Service, command_id: str, instance: str = WEB) -> dict[str, Any]:
-    service.clock.ahead += 6.0
+    service.clock.offset += 6.0
     client = service.client("ssm")
     while True:
         answer: dict[str, Any] = client.get_command_invocation(CommandId=command_id, InstanceId=instance)
@@ -52,7 +52,7 @@ def test_an_invocation_does_not_exist_at_first(service: Service) -> None:
 def test_a_command_in_progress(service: Service) -> None:
     service.instances.gate.clear()
     command_id = send(service)
-    service.clock.ahead += 6.0
+    service.clock.offset += 6.0
     answer = service.client("ssm").get_command_invocation(CommandId=command_id, InstanceId=WEB)
     assert (answer["Status"], answer["ResponseCode"], answer["ExecutionEndDateTime"]) == ("InProgress", -1, "")
 

@@ -69,7 +69,7 @@ def test_another_region(service: Service) -> None:
 
 
 def test_a_clock_that_is_off(service: Service) -> None:
-    service.clock.ahead = 600.0
+    service.clock.offset = 600.0
     with pytest.raises(ClientError) as error:
         service.client("ssm").describe_instance_information()
     assert code(error) == "InvalidSignatureException"

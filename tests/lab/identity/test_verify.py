@@ -46,13 +46,13 @@ def sign(
     return Request(method, request.url.removeprefix("https://localhost"), list(request.headers.items()), body)
 
 
-def check(request: Request, *, service: str = "ssm", region: str = "eu-central-1", ahead: float = 0.0) -> Identity:
-    return verify(request, service=service, region=region, lookup=PEOPLE.get, now=time.time() + ahead)
+def check(request: Request, *, service: str = "ssm", region: str = "eu-central-1", offset: float = 0.0) -> Identity:
+    return verify(request, service=service, region=region, lookup=PEOPLE.get, now=time.time() + offset)
 
 
 def refused(request: Request, **how: float) -> str:
     with pytest.raises(SignatureRefused) as caught:
-        check(request, ahead=how.get("ahead", 0.0))
+        check(request, offset=how.get("offset", 0.0))
     return caught.value.code
 
 
@@ -79,7 +79,7 @@ def test_a_session_token_is_taken_with_its_key() -> None:
 def test_a_presigned_request_is_taken_for_its_time() -> None:
     request = sign(GUEST, method="GET", target="/v1/data-channel/a?role=publish_subscribe", body=b"", presigned=60)
     assert check(request) == GUEST
-    assert refused(request, ahead=61) == "InvalidSignatureException"
+    assert refused(request, offset=61) == "InvalidSignatureException"
     assert refused(request._replace(target=request.target.replace("/a?", "/b?"))) == "InvalidSignatureException"
 
 
@@ -157,19 +157,19 @@ def test_the_host_must_be_signed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ahead", "words"), [(301, "Signature expired: "), (-301, "Signature not yet current: ")], ids=["old", "early"]
+    ("offset", "words"), [(301, "Signature expired: "), (-301, "Signature not yet current: ")], ids=["old", "early"]
 )
-def test_a_clock_that_is_off_by_more_than_five_minutes_is_told_so(ahead: float, words: str) -> None:
+def test_a_clock_that_is_off_by_more_than_five_minutes_is_told_so(offset: float, words: str) -> None:
     request = sign()
     with pytest.raises(SignatureRefused) as caught:
-        check(request, ahead=ahead)
+        check(request, offset=offset)
     assert caught.value.code == "InvalidSignatureException"
     assert caught.value.message.startswith(words + request.value("x-amz-date"))
 
 
-@pytest.mark.parametrize("ahead", [290, -290])
-def test_a_clock_that_is_off_by_less_is_fine(ahead: float) -> None:
-    assert check(sign(), ahead=ahead) == ALICE
+@pytest.mark.parametrize("offset", [290, -290])
+def test_a_clock_that_is_off_by_less_is_fine(offset: float) -> None:
+    assert check(sign(), offset=offset) == ALICE
 
 
 def test_the_service_and_the_region_are_part_of_the_signature() -> None:

@@ -17,7 +17,7 @@ RCP = [sys.executable, "-I", "-S", str(Path(rcp.__file__))]
 
 
 class Scp:
-    """scp -O whose ssh runs the command in a shell of this machine, with a `scp` of ours at the head of PATH."""
+    """scp -O whose ssh runs the command in a shell of this machine, with the lab's `scp` first in PATH."""
 
     def __init__(self, folder: Path) -> None:
         tools = folder / "tools"
