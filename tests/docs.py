@@ -1,4 +1,4 @@
-"""The parts of the documentation that are made from the code: `python -m tests.docs` writes all of them anew.
+"""The parts of the documentation that are generated from the code: `python -m tests.docs` updates all of them.
 
 A part stands between two comments that name it. docs/commands.md and docs/messages.md are made as a whole.
 """
@@ -153,7 +153,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], list[str]]] = {
 
 
 def with_section(text: str, name: str, lines: list[str]) -> str:
-    """Return a page with the part `name` made anew."""
+    """Return a page with the part `name` made from the code."""
     begin, end = f"<!-- {name}: {MADE} -->", f"<!-- end of {name} -->"
     before, rest = text.split(begin)
     return before + begin + "\n".join(["", *lines, ""]) + end + rest.split(end)[1]

@@ -1,7 +1,7 @@
-"""The layers of the package, top to bottom: one table for the architecture test and for the picture in ARCHITECTURE.md.
+"""The layers of the package, top to bottom: one table for the architecture test and the picture in ARCHITECTURE.md.
 
 A unit is a package or module right below ssm_ssh, or right below its packages aws and lab. It may import from units of
-its own layer, without a cycle, and from layers below. `python -m tests.layers` writes the picture anew.
+its own layer, without a cycle, and from layers below. `python -m tests.layers` updates the picture.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ BEGIN, END = "<!-- layers: begin -->", "<!-- layers: end -->"
 
 LAYERS: tuple[dict[str, str], ...] = (
     {"__main__": "`python -m ssm_ssh`"},
-    {"cli": "one module a command; the only place that prints or exits"},
+    {"cli": "one module per command; the only package that prints or exits"},
     {
-        "lab": "an AWS on loopback: what tests and the demonstration start",
-        "lab.client": "start a lab, use it, stop it",
+        "lab": "a simulated AWS on loopback, for tests and demonstrations",
+        "lab.client": "starts, uses and stops a lab",
         "lab.demo": "`ssm-ssh lab --demo`",
     },
     {"lab.__main__": "the server process"},
@@ -24,7 +24,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     {
         "lab.api": "AWS's APIs, one module a service",
         "lab.gateway": "the message gateway: data and control channels",
-        "lab.machines": "the instances and what is done to them",
+        "lab.machines": "instances, and operations on them",
     },
     {"lab.folder": "the files of a lab's folder", "lab.environment": "the environment variables of a lab"},
     {
@@ -32,37 +32,37 @@ LAYERS: tuple[dict[str, str], ...] = (
         "lab.login": "IAM Identity Center and console sign-in",
         "lab.sshd": "OpenSSH's server, or one embedded",
     },
-    {"lab.faults": "what goes wrong on request"},
+    {"lab.faults": "faults on request"},
     {"lab.wire": "formats that several parts share"},
     {
-        "lab.process": "no process outlives its lab",
+        "lab.process": "ends all processes with their lab",
         "lab.accounts": "the users of instances",
     },
-    {"lab.state": "what a lab knows"},
+    {"lab.state": "the state of a lab"},
     {
         "lab.identity": "credentials, signatures and the certificate authority",
-        "lab.options": "what a lab is made of",
-        "lab.hidden_programs": "programs that a lab does without",
+        "lab.options": "the configuration of a lab",
+        "lab.hidden_programs": "programs hidden from a lab",
     },
     {"doctor": "checks that return findings: what `status` prints"},
     {
-        "tunnel": "one SSH connection: its story, its admission, its end",
-        "sshconfig": "the user's ssh configuration, and proof that only ours has changed",
+        "tunnel": "one SSH connection on a session",
+        "sshconfig": "the user's ssh configuration, changed safely",
     },
     {
         "session": "a Session Manager session, from StartSession to an open data channel",
-        "auth": "how the instance comes to accept our public key",
+        "auth": "gets our public key accepted by the instance",
     },
     {
-        "hostkeys": "whether the server is the one we mean",
+        "hostkeys": "verifies the server's host key",
         "locate": "which instance, account and region a name means",
     },
     {"aws.services": "one module for each task of an AWS service", "aws.login": "SSO and sign-in"},
     {"aws.api": "signed calls with deadlines, retries and clear errors"},
-    {"aws.credentials": "where credentials come from"},
+    {"aws.credentials": "providers of credentials"},
     {"aws": "the only package that knows AWS", "aws.config": "the shared files, profiles, regions and endpoints"},
     {"relay": "the loop between local descriptors and a session, whatever the session is for"},
-    {"settings": "what can be set, and where each value comes from", "log": "one printable line an event"},
+    {"settings": "settings and their origins", "log": "one printable line per event"},
     {"storage": "private files and folders"},
     {
         "channel": "PURE: AgentMessage, handshake, sequence, retransmission",
@@ -76,9 +76,9 @@ LAYERS: tuple[dict[str, str], ...] = (
         "names": "PURE: what names of instances, users, regions and documents look like",
         "installation": "how this program is started by others",
         "install_hints": "how it was installed, for hints",
-        "errors": "every error a user can meet",
-        "suggest": "PURE: did you mean",
-        "text": "PURE: what untrusted text passes before it is shown",
+        "errors": "every error that a user can see",
+        "suggest": "PURE: suggestions for mistyped words",
+        "text": "PURE: makes untrusted text printable",
         "__init__": "the version",
     },
 )
