@@ -159,3 +159,14 @@ def test_the_modules_of_the_architecture_exist() -> None:
     text = prose("ARCHITECTURE.md")
     for name in re.findall(r"`((?:\w+/)*\w+(?:\.py|/))`", text):
         assert (PACKAGE / name).exists() or (ROOT / name).exists(), name
+
+
+def test_the_variables_that_are_named_are_read() -> None:
+    files = [*PACKAGE.rglob("*.py"), ROOT / "install.sh"]
+    source = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    section = text_of("docs/configuration.md").partition("## Environment variables")[2].partition("\n## ")[0]
+    names = set(re.findall(r"`([A-Z][A-Z_]{3,})`", section + prose("docs/aws-settings.md")))
+    by_libraries = {"XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"} | {"BROWSER"}
+    by_botocore = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}
+    assert names
+    assert {name for name in names if name not in source} <= by_libraries | by_botocore
