@@ -301,8 +301,7 @@ class Channel:
         elif kind in (wire.STDERR, wire.ERROR):
             events.append(StdErr(payload))
         elif kind == wire.EXIT_CODE:
-            code = handshake.exit_code(payload)
-            if code is not None:
+            if (code := handshake.exit_code(payload)) is not None:
                 events.append(ExitCode(code))
         elif kind == wire.FLAG and payload == wire.CONNECT_TO_PORT_ERROR and not self._port_closed:
             self._port_closed = True  # a repeated report must not print the notice again
