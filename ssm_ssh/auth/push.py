@@ -126,7 +126,7 @@ class _Push:
         if self._policy.method == EIC:
             return self._by_eic()
         if self._target.hybrid:
-            self._log.info("EC2 Instance Connect does not know managed nodes (mi-): send-command")
+            self._log.info("EC2 Instance Connect does not support managed nodes (mi-): using send-command")
             return self._by_command("")
         known = self._known
         if known is not None:
@@ -216,7 +216,9 @@ class _Push:
         except AccessDenied as error:
             # Before whom to ask: the user may not need help, and a line that is too long is cut at its end.
             setting = 'push = "send-command"' + (' or push_after_denied = "yes"' if self._policy.method == AUTO else "")
-            hint = f"Run Command instead, if you may: {setting} in ssm-ssh's settings. Else: {error.hint}"
+            hint = (
+                f"Use Run Command instead, if you are allowed to: {setting} in ssm-ssh's settings. Else: {error.hint}"
+            )
             raise AccessDenied(
                 error.message, hint, code=error.code, operation=error.operation, status=error.status
             ) from error

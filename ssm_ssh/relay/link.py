@@ -228,7 +228,7 @@ class Link:
                 away=channel.away,
             )
             if verdict == unanswered.RESUME:
-                raise NetworkError("nothing is acknowledged any more")
+                raise NetworkError("nothing is being acknowledged")
             if verdict == unanswered.PROBE:
                 channel.probe()
                 self.pump(now)
@@ -274,6 +274,6 @@ class Link:
         if not listening:
             keepalive.heard(now)
         elif keepalive.dead(now):
-            raise NetworkError("the gateway does not answer any more")
+            raise NetworkError("the gateway no longer answers")
         elif keepalive.ping_due(now, self._waiting):
             socket.ping(b"")

@@ -138,7 +138,7 @@ def test_a_silent_gateway_is_noticed_and_left(opened: Connection) -> None:
     assert opened.gateway.socket is not None
     opened.gateway.socket.silent = True
     opened.run(40)
-    assert opened.lost == ["the gateway does not answer any more"]
+    assert opened.lost == ["the gateway no longer answers"]
     assert opened.link.socket is opened.gateway.socket
 
 
@@ -154,7 +154,7 @@ def test_an_open_session_whose_input_is_not_taken_ends_in_time(opened: Connectio
     agent.acknowledging = False
     opened.link.channel.send(b"x", opened.world.now)
     assert opened.run(90) <= 90
-    assert opened.lost == ["nothing is acknowledged any more"]
+    assert opened.lost == ["nothing is being acknowledged"]
     assert opened.verdicts == [unanswered.END]
     assert not opened.link.unanswered.unfinished
 

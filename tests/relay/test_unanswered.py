@@ -1,4 +1,4 @@
-"""What is decided when nothing is acknowledged any more, in virtual time."""
+"""What is decided while nothing is acknowledged, in virtual time."""
 
 from __future__ import annotations
 
