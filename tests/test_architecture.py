@@ -147,7 +147,7 @@ def test_the_lab_takes_little_from_the_product() -> None:
 def test_the_relay_knows_nothing_of_what_a_session_is_for() -> None:
     """Neither AWS nor SSH; and clocks, signals and standard descriptors in one module each."""
     allowed = {"relay", "channel", "transport", "errors", "log", "text"}
-    places = {"time": "environment", "signal": "signals", "os": "stdio", "threading": "tasks"}
+    places = {"time": "clock", "signal": "signals", "os": "stdio", "threading": "tasks"}
     for module in sources():
         if unit_of(module) != "relay":
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ssm_ssh.relay.environment import SystemClock
+from ssm_ssh.relay.clock import SystemClock
 from ssm_ssh.relay.link import Link
 from ssm_ssh.relay.loop import Relay
 from ssm_ssh.relay.poller import Poller

@@ -17,7 +17,7 @@ from ssm_ssh.channel.limits import BROKEN_FRAMES
 from ssm_ssh.channel.message import STDERR
 from ssm_ssh.errors import NetworkError, ProtocolError, SessionEnded, SsmSshError
 from ssm_ssh.relay import link as link_module
-from ssm_ssh.relay.environment import SystemClock
+from ssm_ssh.relay.clock import SystemClock
 from ssm_ssh.relay.link import Link
 from ssm_ssh.relay.loop import LINGER, MOST_BACKLOG, Relay
 from ssm_ssh.relay.poller import READ, WRITE, Poller
