@@ -15,6 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+MACHINE_FILE = Path("/etc/pip.conf")
+"""What pip reads on every system, whatever the XDG folders are."""
+
+
 DEFAULT_INDEX = "https://pypi.org/simple"
 
 
@@ -76,12 +80,12 @@ def _files(env: Mapping[str, str]) -> list[Path]:
         return []
     home = Path(env.get("HOME", "/"))
     if sys.platform == "darwin":
-        machine = [Path("/Library/Application Support/pip/pip.conf"), Path("/etc/pip.conf")]
+        machine = [Path("/Library/Application Support/pip/pip.conf"), MACHINE_FILE]
         support = home / "Library/Application Support/pip"
         user = (support if support.is_dir() else home / ".config/pip") / "pip.conf"
     else:
         folders = env.get("XDG_CONFIG_DIRS") or "/etc/xdg"
-        machine = [*(Path(folder, "pip/pip.conf") for folder in folders.split(":")), Path("/etc/pip.conf")]
+        machine = [*(Path(folder, "pip/pip.conf") for folder in folders.split(":")), MACHINE_FILE]
         user = Path(env.get("XDG_CONFIG_HOME") or home / ".config", "pip/pip.conf")
     return [*machine, home / ".pip/pip.conf", user, *([Path(chosen)] if chosen else [])]
 

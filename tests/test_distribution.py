@@ -73,6 +73,8 @@ def test_the_sdist_has_all_that_the_tests_and_the_installer_need(dist: Path) -> 
 
 def test_the_sdist_builds_the_same_wheel(dist: Path, tmp_path: Path) -> None:
     with tarfile.open(dist / SDIST) as sdist:
-        sdist.extractall(tmp_path, filter="data")
+        if hasattr(tarfile, "data_filter"):  # Python 3.11.4, PEP 706
+            sdist.extraction_filter = tarfile.data_filter
+        sdist.extractall(tmp_path)
     build(tmp_path / f"ssm_ssh-{__version__}", tmp_path / "again", "wheel")
     assert (tmp_path / "again" / WHEEL).read_bytes() == (dist / WHEEL).read_bytes()

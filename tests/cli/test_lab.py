@@ -13,6 +13,7 @@ import pytest
 
 from ssm_ssh.cli import lab
 from ssm_ssh.errors import UsageError
+from tests.processes import command_line
 
 SMALL = ["--instances", "1", "--sshd", "embedded"]
 
@@ -53,9 +54,9 @@ def test_a_command_that_is_not_there(data: Path) -> None:
 
 def test_what_a_command_leaves_behind_ends(data: Path) -> None:
     done = run(data, *SMALL, "--", "sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!")
-    alive = subprocess.run(["ps", "-o", "args=", "-p", done.stdout.strip()], capture_output=True, text=True)
+    alive = command_line(done.stdout.strip())
     if sys.platform == "linux":
-        assert "sleep" not in alive.stdout
+        assert "sleep" not in alive
     else:
         subprocess.run(["kill", done.stdout.strip()], check=True)
 

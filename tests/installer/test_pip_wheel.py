@@ -22,6 +22,8 @@ WHEEL = b"a wheel"
 class Index(http.server.ThreadingHTTPServer):
     """Serves pages by path; `seen` has each request's path and Authorization."""
 
+    daemon_threads = False  # so that server_close() waits for the last answer's socket to be closed
+
     def __init__(self) -> None:
         self.pages: dict[str, tuple[int, bytes, dict[str, str]]] = {}
         self.seen: list[tuple[str, str]] = []
@@ -157,7 +159,8 @@ def test_an_index_without_it_is_named(index: Index, pins: Path, tmp_path: Path) 
         pip_wheel.fetch(pins, tmp_path, settings(PIP_INDEX_URL=f"{index.url}/simple"))
 
 
-def test_pips_files_are_read_in_pips_order(tmp_path: Path) -> None:
+def test_pips_files_are_read_in_pips_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pip_settings, "MACHINE_FILE", tmp_path / "etc/pip.conf")  # this machine's is not the test's
     home = tmp_path / "home"
     machine = tmp_path / "xdg/pip/pip.conf"
     for file in (machine, home / ".pip/pip.conf", home / ".config/pip/pip.conf", tmp_path / "chosen"):

@@ -19,6 +19,7 @@ import pytest
 
 from ssm_ssh.errors import StateError, UsageError
 from ssm_ssh.lab import InstanceOptions, Lab, LabOptions
+from tests.processes import command_line
 
 SMALL = LabOptions(instances=1, sshd="embedded")
 
@@ -248,9 +249,9 @@ def test_what_a_command_leaves_on_an_instance_goes_too(tmp_path: Path) -> None:
         assert aws(lab, "ssm", "send_command", json.dumps(values)).returncode == 0
         until(lambda: (home / "child").exists() and (home / "child").read_text().endswith("\n"))
         child = (home / "child").read_text().strip()
-    alive = subprocess.run(["ps", "-o", "args=", "-p", child], capture_output=True, text=True)
+    alive = command_line(child)
     if sys.platform == "linux":
-        assert "sleep" not in alive.stdout
+        assert "sleep" not in alive
     assert not home.exists()
 
 

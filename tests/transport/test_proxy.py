@@ -170,9 +170,9 @@ def test_no_representation_shows_the_password() -> None:
 
 
 HOSTS = ("ssm.eu-west-1.amazonaws.com", "ssmmessages.eu-west-1.amazonaws.com", "localhost", "127.0.0.1", "10.1.2.3")
-PLAIN = (".amazonaws.com", "amazonaws.com", *HOSTS, HOSTS[0].upper(), HOSTS[0] + ":443", "eu-west-1", "zonaws.com", "")
+PLAIN = (".amazonaws.com", "amazonaws.com", *HOSTS, HOSTS[0].upper(), "eu-west-1", "zonaws.com", "")
 # What curl and Go understand, and botocore does not.
-MORE = ("*", "*.amazonaws.com", "10.0.0.0/8", "10.1.2.3:443", HOSTS[0] + ":8443")
+MORE = ("*", "*.amazonaws.com", "10.0.0.0/8", "10.1.2.3:443", HOSTS[0] + ":443", HOSTS[0] + ":8443")
 VALUE = st.sampled_from(["http://a:1", "https://b", "https://b:2", "c:3", "//d:4", ""])
 
 

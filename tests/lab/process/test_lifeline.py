@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.processes import command_line
+
 _TREE = """
 import subprocess, sys
 from ssm_ssh.lab.process import lifeline
@@ -24,9 +26,9 @@ lifeline.end_descendants()
 def test_orphans_are_adopted_and_ended() -> None:
     done = subprocess.run([sys.executable, "-c", _TREE], capture_output=True, text=True, check=True, timeout=60)
     orphan = done.stdout.strip()
-    alive = subprocess.run(["ps", "-o", "args=", "-p", orphan], capture_output=True, text=True)
+    alive = command_line(orphan)
     if sys.platform == "linux":
-        assert "sleep" not in alive.stdout
+        assert "sleep" not in alive
     else:
         subprocess.run(["kill", orphan], check=True)
 
