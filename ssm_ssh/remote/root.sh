@@ -1,14 +1,14 @@
-# Lets a key in for a minute: runs as root on the instance, and does as the user whatever the user could tamper with.
+# Authorizes a key for a minute. Runs as root on the instance, and as the user where the user could tamper with files.
 #
-# `data` is base64 of words: ACTION (push, sweep) USER KEY-TYPE KEY-BLOB ID LIFETIME FLAGS, or: host-keys MARK. It may come
-# from somebody who is allowed no more than to run this very script, so nothing in it is believed. `user_part` is user.sh.
+# `data` is base64 of words: ACTION (push, sweep) USER KEY-TYPE KEY-BLOB ID LIFETIME FLAGS, or: host-keys MARK. Its sender
+# may have no right but to run this script, so all of it is checked. `user_part` is user.sh.
 # Each line of the output is `ssm-ssh WORD ...`: note, done, or error with a code and a sentence.
 LC_ALL=C
 umask 077
 set -f
 
-# The agent's own folders stay in front, for on NixOS, Guix and their like there is next to nothing in the usual ones, and
-# who set its PATH is root anyway. But an empty part or a relative one is whatever folder is the current one: they go.
+# The agent's folders stay first: NixOS, Guix and similar systems have next to nothing in the usual folders, and only root
+# can have set its PATH. Empty and relative parts mean the current folder, so they are removed.
 left=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin PATH='' IFS=:
 for part in $left; do
     case $part in (/*) PATH=${PATH:+$PATH:}$part;; esac
@@ -29,7 +29,7 @@ decode() {
 
 is_number() { case $1 in (''|*[!0-9]*) return 1;; esac; [ "${#1}" -le "$2" ]; }
 
-# --- what is asked for ---------------------------------------------------------------------------------------------
+# --- the request ---------------------------------------------------------------------------------------------------
 
 read_data() {
     decoded=$(decode "$data") || die 'data the request cannot be decoded: is base64 or openssl installed?'
@@ -51,7 +51,7 @@ read_data() {
     case $flags in (-|expiry) ;; (*) die 'data the request is not understood';; esac
 }
 
-# Each file stands between two lines that nobody who wrote it could foresee, and a last one says that all is there.
+# Each file is printed between two lines that its author could not foresee; a last line says that the output is complete.
 tell_host_keys() {
     [ $# -eq 2 ] || die 'data the request is not understood'
     case $2 in (*[!0-9a-f]*) die 'data the mark is not one';; esac
@@ -76,7 +76,7 @@ account() {
     fi
 }
 
-# Names that somebody may have meant: accounts of people, with a shell.
+# Names that may have been meant: accounts of people, with a shell.
 likely_users() {
     accounts | while IFS=: read -r name _ number _ _ _ shell; do
         is_number "$number" 10 || continue
@@ -89,7 +89,7 @@ likely_users() {
 
 read_user() {
     line=$(account "$user")
-    # getent takes 0 and +0 for root's uid, where sshd takes them for names; and some directories know an account by several.
+    # getent takes 0 and +0 for root's uid, sshd takes them for names; and some directories give an account several names.
     case $line in ("$user":*|'') ;; (*) die "no-user there is no user $user; that account is named ${line%%:*}";; esac
     [ -n "$line" ] || die "no-user there is no user $user; users there:$(likely_users)"
     rest=${line#*:*:}
@@ -101,7 +101,7 @@ read_user() {
     while [ "$home" != "${home%/}" ] && [ "$home" != / ]; do home=${home%/}; done
 }
 
-# --- what sshd makes of it -----------------------------------------------------------------------------------------
+# --- the configuration of sshd -------------------------------------------------------------------------------------
 
 configured() { printf '%s\n' "$config" | sed -n "s/^$1 //p" | head -n 1; }
 
@@ -110,17 +110,17 @@ read_sshd() {
     version=$( { "$sshd" -V </dev/null; ssh -V; } 2>&1 |
         sed -n 's/.*OpenSSH_\([0-9]\{1,2\}\)\.\([0-9]\{1,2\}\).*/\1 \2/p' | head -n 1)
     major=${version% *} minor=${version#* }
-    # 907 is 9.7; 0 is a server of which nothing is known, to which no option is given that an old one would not know.
+    # 907 is 9.7; 0 is an unknown server, which gets no option that an old server would not know.
     if [ -n "$version" ]; then number=$((major * 100 + minor)); else number=0; fi
     config=$(sshd_config 2>&1) || {
-        # It is made when the first connection comes where systemd listens for sshd.
+        # Where systemd listens for sshd, the first connection creates it.
         missing=$(printf '%s\n' "$config" | sed -n 's/^Missing privilege separation directory: //p' | head -n 1)
         case $missing in (/run/?*|/var/run/?*) mkdir -m 755 "$missing" 2>/dev/null;; esac
         config=$(sshd_config 2>&1) || config=
     }
 }
 
-# Asked only of a key that comes: one that lets nobody in any more has to go all the same.
+# Checked only for a push: a key that sshd does not accept must still be removed.
 check_use() {
     [ "$(configured pubkeyauthentication)" != no ] || die 'no-pubkey sshd does not take public keys (PubkeyAuthentication no)'
     case $type in
@@ -130,7 +130,7 @@ check_use() {
 
 sshd_config() { "$sshd" -T -C "user=$user,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22" </dev/null; }
 
-# Sets `path` to what a word of AuthorizedKeysFile means for the user.
+# Sets `path` to the path that a word of AuthorizedKeysFile names for the user.
 expand() {
     left=$1 path='' personal=
     while :; do
@@ -150,7 +150,7 @@ expand() {
     case $path in ("$home"/*) personal=1;; esac
 }
 
-# Only root can change anything on the way to $1, whose last part may be missing.
+# True if only root can change the path to $1, whose last part may be missing.
 only_roots() {
     way='' left=$1
     while [ -n "$left" ]; do
@@ -170,7 +170,7 @@ is_roots() {
     [ "$3" = 0 ]
 }
 
-# Sets `file`, and `by` to who changes it: user or root. A file below the home is preferred.
+# Sets `file`, and `by` to the account that changes it: user or root. Prefers a file in the home folder.
 choose_file() {
     words=$(configured authorizedkeysfile)
     [ -n "$words" ] || words='.ssh/authorized_keys'
@@ -197,13 +197,13 @@ choose_file() {
     fi
 }
 
-# Root's own .ssh need not be there yet.
+# Root's .ssh need not exist yet.
 roots_folder() { [ ! -e "${file%/*}" ] && [ ! -L "${file%/*}" ] && only_roots "${file%/*}"; }
 
 # --- the entry -----------------------------------------------------------------------------------------------------
 
-# sshd takes a time without Z for its own time zone, which is the system's unless its environment names another. From 8.2
-# on its title overwrites that environment, and what started it has to be asked.
+# sshd reads a time without Z in its time zone, which is the system's unless its environment names another. From 8.2 on,
+# its process title overwrites that environment, so the settings of its service are read.
 local_time() {
     zone=
     pid=$(cat "$(configured pidfile)" 2>/dev/null)
@@ -259,9 +259,9 @@ choose_switch() {
     fi
 }
 
-# Runs user.sh with nothing of root's: an environment of its own, no descriptor, and twenty seconds, for the user could
-# stop it and keep the lock. Nor is the output waited for longer, which a process that it left behind may hold open; and
-# of what is in it that has no end, tail keeps no more in memory than user.sh may take.
+# Runs user.sh with an environment of its own, without descriptors of root, and for at most twenty seconds, because the
+# user could stop it and keep the lock. A process that it left behind may hold its output open, which is not waited for
+# longer either; tail keeps no more of endless output in memory than user.sh may use.
 edit() {
     set -- env -i "PATH=$PATH" HOME=/ "SSM_SSH_ACTION=$1" "SSM_SSH_FILE=$file" "SSM_SSH_HOME=$home" \
         "SSM_SSH_ENTRY=$entry" "SSM_SSH_ID=$id" "SSM_SSH_NOW=$(date +%s)" "SSM_SSH_MODE=$mode"
@@ -288,14 +288,14 @@ edit() {
 
 pause() { sleep 0.2 2>/dev/null || sleep 1; }
 
-# Tells a process that lives by its pid and, where there is /proc, when it began: a pid is given again.
+# Identifies a running process by its pid and, where /proc exists, its start time, because pids are reused.
 identity() {
     kill -0 "$1" 2>/dev/null && echo "$1" $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20)
 }
 
 held_by() { cat "$locks/$uid.held/pid" 2>/dev/null; }
 
-# Nobody but root can put anything into this folder, so nothing is planted there.
+# Only root can create files in this folder, so nothing in it is planted.
 lock() {
     [ -d /run ] && locks=/run/ssm-ssh || locks=/var/run/ssm-ssh
     mkdir -m 700 "$locks" 2>/dev/null
@@ -307,8 +307,7 @@ lock() {
     else
         until mkdir "$locks/$uid.held" 2>/dev/null; do
             holder=$(held_by)
-            # Its holder has died, or had not told its pid within the time limit. While that is found out the lock may
-            # have become another's.
+            # Its holder has died, or did not write its pid in time. Another process may take the lock during this check.
             if [ -n "$holder" ] && [ "$(identity "${holder%% *}")" != "$holder" ] && [ "$(held_by)" = "$holder" ]; then
                 rm -rf "$locks/$uid.held"
                 continue
@@ -330,10 +329,10 @@ unlock() {
     if has flock; then exec 9>&-; else rm -rf "$locks/$uid.held"; trap - EXIT; fi
 }
 
-# --- the story -----------------------------------------------------------------------------------------------------
+# --- the main part --------------------------------------------------------------------------------------------------
 
-# A process of its own, which outlives the command, its agent and whoever asked for it. It is told what was found out: in a
-# minute sshd may be between two versions, its settings others, or the directory of accounts out of reach.
+# A separate process that outlives the command, its agent and the caller. It gets the results of the checks above: a minute
+# later sshd may be in the middle of an upgrade, its settings may differ, or the directory of accounts may be unreachable.
 remove_later() {
     set -- "$shell" -c "$root_part" ssm-ssh-remove
     if has setsid; then set -- setsid "$@"; elif has nohup; then set -- nohup "$@"; fi
@@ -354,7 +353,7 @@ take_out() {
 entry='' mode=600
 if [ "${SSM_SSH_STAGE:-}" = remove ]; then
     sleep "$((lifetime + 1))"
-    # A quarter of an hour in all, for a home that comes back or an upgrade; in a subshell, for what dies is the attempt.
+    # A quarter of an hour in all, for a home that returns or an upgrade; in a subshell, because an attempt may die.
     for seconds in 5 10 20 40 80 160 300 300; do
         (take_out) && exit 0
         sleep "$seconds"

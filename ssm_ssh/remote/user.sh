@@ -1,16 +1,16 @@
-# Puts one line into an authorized_keys file, or takes it out again; lines of ours that have expired go with it.
+# Adds a line to an authorized_keys file or removes it; removes expired lines of ssm-ssh too.
 #
-# Runs as the user whose file it is: a link that this user planted leads nowhere that the user could not go alone.
-# (As root only for a file on whose path nobody but root can change anything; root.sh has made sure of that.)
-# The environment is the argument: SSM_SSH_ACTION (push, sweep, or remove: sweep a file that has to be there),
-# SSM_SSH_FILE, SSM_SSH_HOME, SSM_SSH_ENTRY, SSM_SSH_ID, SSM_SSH_NOW, SSM_SSH_MODE (of a file that is new). The last line
+# Runs as the owner of the file, so that a planted link leads only to files that the owner can change anyway. It runs as
+# root only for a file on whose path only root can change anything, which root.sh has checked.
+# The environment is the argument: SSM_SSH_ACTION (push, sweep, or remove: sweep a file that must exist),
+# SSM_SSH_FILE, SSM_SSH_HOME, SSM_SSH_ENTRY, SSM_SSH_ID, SSM_SSH_NOW, SSM_SSH_MODE (of a new file). The last line
 # of the output is the result.
 LC_ALL=C
 export LC_ALL
 umask 077
 set -f
-# The user can make the file grow at any moment, and sed keeps a whole line: some 150 MB for the longest that is let pass.
-# Here, and not only in root.sh, for su and runuser may undo limits (pam_limits).
+# The user can make the file grow at any moment, and sed keeps a whole line in memory: some 150 MB for the longest line
+# that passes. The limit is set here, and not only in root.sh, because su and runuser may undo it (pam_limits).
 ulimit -v 262144 2>/dev/null
 
 file=$SSM_SSH_FILE
@@ -22,10 +22,10 @@ die() {
     exit 1
 }
 
-# An entry of ours, whole: only such a line is ever removed. \1 is its mark: when it expires, and its id.
+# A complete line of ssm-ssh: only such lines are ever removed. \1 is its mark: its expiry and its id.
 ours='from="127\.0\.0\.1,::1"[^ ]* [a-z0-9@.-]* [A-Za-z0-9+/=]* ssm-ssh-\([0-9]\{10,12\}-[0-9a-f]\{16\}\)'
 
-# What changes when somebody else writes the file.
+# Changes when another process writes the file.
 stamp() { stat -c '%d %i %s %y %z' "$file" 2>/dev/null || ls -lidn "$file" 2>/dev/null; }
 
 relabel() {
@@ -33,13 +33,13 @@ relabel() {
     return 0
 }
 
-# Writable by group or others: then sshd (StrictModes) trusts nothing in it.
+# Writable by group or others: sshd (StrictModes) then ignores the file.
 loose() { case $(ls -ldL "$1") in (?????w*|????????w*) return 0;; esac; return 1; }
 
 # Tens of thousands of keys are some megabytes.
 is_small() { set -- $(ls -ldnL "$file"); [ "$5" -le 16777216 ]; }
 
-# Sets `marks` to the marks of the lines that have to go.
+# Sets `marks` to the marks of the lines to remove.
 find_marks() {
     marks=
     [ -f "$file" ] || return 0
@@ -48,7 +48,7 @@ find_marks() {
     found=$(sed -n "s|^$ours\$|\\1|p" "$file") || die "file $file cannot be read to its end"
     for mark in $found; do
         expires=${mark%-*}
-        # One hour ahead: no entry lives that long, so the clock was wrong when it was made.
+        # One hour in the future: no entry lasts so long, so the clock was wrong when it was made.
         if [ "$expires" -le "$SSM_SSH_NOW" ] || [ "$expires" -gt $((SSM_SSH_NOW + 3600)) ] ||
             [ "${mark#*-}" = "$SSM_SSH_ID" ]; then
             marks="$marks $mark"
@@ -74,9 +74,9 @@ new_file() {
     [ -n "$temporary" ] || die "file no new file can be made in $folder"
 }
 
-# Never the home: this may be root.
+# Never creates the home folder: this may be root.
 cd / || exit 1
-# There was one when the key came, so a home that is not mounted just now is not a home without the key.
+# The file existed at the push, so a home that is not mounted now may still hold the key.
 [ "$SSM_SSH_ACTION" != remove ] || [ -f "$file" ] || die "file $file is not there"
 folder=${file%/*}
 if [ ! -d "$folder" ]; then
@@ -87,7 +87,7 @@ fi
 case $folder in
 ("$SSM_SSH_HOME"/*) if [ "$SSM_SSH_ACTION" = push ] && loose "$folder"; then chmod go-w "$folder" 2>/dev/null; fi;;
 esac
-# Dotfiles are often links; what is behind one is changed, and the link stays.
+# Dotfiles are often links: the target is changed, and the link stays.
 if [ -L "$file" ]; then
     file=$(readlink -f "$file") || die "file $SSM_SSH_FILE is a link to nowhere"
     folder=${file%/*}
@@ -99,7 +99,7 @@ attempt=0
 while :; do
     before=$(stamp)
     find_marks
-    # GNU sed takes the end of its memory for the end of the file, so only a file that stayed as it is has been read.
+    # GNU sed treats the end of its memory as the end of the file, so only an unchanged file has been read completely.
     [ "$SSM_SSH_ACTION" = push ] || [ -n "$marks" ] || [ "$(stamp)" != "$before" ] || break
     new_file
     readonly=
