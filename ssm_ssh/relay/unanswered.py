@@ -29,7 +29,7 @@ FIRST, SECOND = 30.0, 25.0
 SLOWED = 2 / 3
 _STILL_COMING = 5.0
 # Seconds without anything after which it is asked whether the agent is there, once: when a transfer has stopped, or
-# when the gateway has said that the agent is away. Not otherwise, for input resets the session's idle timeout.
+# when the gateway has reported that the agent is away. Not otherwise, for input resets the session's idle timeout.
 PROBE_AFTER = 15.0
 # Messages that make a transfer: ssh itself sends window adjustments then, so a probe keeps no session longer alive.
 TRANSFER = 64
@@ -82,8 +82,8 @@ class Unanswered:
         """Return the verdict.
 
         `online`: there is a connection; `acknowledged`, `received`: messages so far; `waiting`: something is not
-        acknowledged; `incomplete`: a message has begun and not ended; `away`: the gateway has said that the agent
-        is.
+        acknowledged; `incomplete`: a message has begun and not ended; `away`: the gateway has reported
+        that the agent is.
         """
         passed = now - self._looked
         self._looked = now

@@ -1,4 +1,4 @@
-"""The loop with a channel, a connection and a way to the instance that do as they are told."""
+"""The whole relay with real threads and pipes, and with a fake channel, connection and service."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def fail(error: BaseException) -> Callable[[], Any]:
     return raising
 
 
-def test_a_surprise_in_the_loop_is_said_and_leaves_no_session(world: FakeWorld) -> None:
+def test_an_unexpected_error_in_the_loop_is_told_and_leaves_no_session(world: FakeWorld) -> None:
     world.opening = [lambda: world.connection(KeyError("surprise"))]
     assert world.run() == 1
     assert world.said.startswith(BANNER)
@@ -259,13 +259,13 @@ def test_a_surprise_in_the_loop_is_said_and_leaves_no_session(world: FakeWorld) 
     assert world.terminated == ["session-1"]
 
 
-def test_a_surprise_in_a_task_is_said_too(world: FakeWorld) -> None:
+def test_an_unexpected_error_in_a_task_is_told_too(world: FakeWorld) -> None:
     world.opening = [fail(ZeroDivisionError("no"))]
     assert world.run() == 1
     assert b"unexpected error: ZeroDivisionError: no" in world.said
 
 
-def test_of_two_errors_the_one_that_knows_better_is_said(world: FakeWorld) -> None:
+def test_of_two_errors_the_more_precise_is_told(world: FakeWorld) -> None:
     world.opening = [fail(TargetNotConnected("not connected"))]
     world.authorizing = fail(TargetMissing("there is no such instance"))
     world.run()
@@ -274,7 +274,7 @@ def test_of_two_errors_the_one_that_knows_better_is_said(world: FakeWorld) -> No
 
 
 @pytest.mark.parametrize("error", [AccessDenied("denied"), ProtocolError("a wrong stream URL")])
-def test_what_will_not_change_is_said_at_once(world: FakeWorld, error: SsmSshError) -> None:
+def test_a_final_error_is_told_at_once(world: FakeWorld, error: SsmSshError) -> None:
     world.opening = [fail(error)]
     assert world.run() == 1
     assert error.message.encode() in world.said
