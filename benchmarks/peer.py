@@ -1,3 +1,4 @@
+# Over 350 lines: the gateway and the agent share one process and its buffers.
 """A minimal peer of the data channel, gateway and agent in one process, fast enough not to distort the results.
 
     peer.py FOLDER

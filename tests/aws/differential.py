@@ -1,3 +1,4 @@
+# Over 350 lines: the generated files and what botocore makes of them belong together.
 """Environments and ~/.aws files at random, and what botocore makes of them, with nothing of the network.
 
 Edges are replaced, not rules: a role that is assumed, a token that is exchanged, a container and a process give keys

@@ -1,3 +1,4 @@
+# Over 350 lines: agent, network and driver of one simulation share its clock.
 """A data channel in simulated time: an honest agent, a faulty network, and a driver in the place of the relay."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 350 lines: one scripted agent serves every rule of the state machine.
 from __future__ import annotations
 
 import json

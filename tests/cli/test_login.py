@@ -1,3 +1,4 @@
+# Over 350 lines: one lab with SSO and sign-in serves every kind of login.
 """`ssm-ssh login` against the lab's services, and the AWS SDK on the caches that each of the two writes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 350 lines: one lab with real sshd serves every case of a changed or unknown key.
 """Host keys with the real ssh, the real sshd, and all that can be said of them by a console and by send-command."""
 
 from __future__ import annotations

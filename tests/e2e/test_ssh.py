@@ -1,3 +1,4 @@
+# Over 350 lines: one lab serves every use of ssh.
 """The real ssh through the tunnel: statuses, streams, terminals, forwarding, jumps and shared connections."""
 
 from __future__ import annotations

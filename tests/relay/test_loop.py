@@ -1,3 +1,4 @@
+# Over 350 lines: one handler in virtual time serves every event of the loop.
 """The loop with a handler that is about nothing: it passes bytes on, as an API tunnel would, in virtual time."""
 
 from __future__ import annotations

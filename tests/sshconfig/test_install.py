@@ -1,3 +1,4 @@
+# Over 350 lines: one home folder serves every kind of configuration.
 """setup and --remove on configurations of every kind, with the real ssh."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 350 lines: one agent behind one gateway serves every rule of the official agent.
 """The lab's agent keeps the official agent's rules, also the inconvenient ones."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 350 lines: one lab serves every fault in turn.
 """The lab's faults: what each does to a session, and to nothing else."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 350 lines: one gateway and one raw client serve every rule.
 """The gateway: tokens and signatures, relaying, presence of the other side, resuming, ends."""
 
 from __future__ import annotations

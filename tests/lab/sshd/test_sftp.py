@@ -1,3 +1,4 @@
+# Over 350 lines: each request is sent to both servers by one client.
 """The embedded server's SFTP against OpenSSH's sftp-server, request by request, and against the clients there are."""
 
 from __future__ import annotations
