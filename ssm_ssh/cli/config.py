@@ -56,7 +56,7 @@ def run(argv: list[str]) -> int:
 def _parser() -> Arguments:
     from ssm_ssh.settings.schema import SETTINGS
 
-    lines = [f"  {one.name}\n      {one.help}\n      allowed: {one.allowed}" for one in SETTINGS]
+    lines = [f"  {known.name}\n      {known.help}\n      allowed: {known.allowed}" for known in SETTINGS]
     parser = command_parser("config", _DESCRIPTION, epilog=_EPILOG + "\n".join(lines))
     parser.add_argument("host", metavar="HOST", nargs="?", help="instance id to choose profile and region for")
     parser.add_argument("--json", action="store_true", help="for programs: one object")

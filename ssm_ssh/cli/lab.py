@@ -1,4 +1,4 @@
-"""`ssm-ssh lab`: keep an AWS of one's own up until Ctrl-C, or for as long as one command runs."""
+"""`ssm-ssh lab`: run a local AWS lab until Ctrl-C, or while one command runs."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ def _ignore(number: int, _: FrameType | None) -> None:
 
 def _stop(number: int, _: FrameType | None) -> None:
     # Once is enough: what follows is the teardown, which must not be cut short.
-    for one in _SIGNALS:
-        signal.signal(one, _ignore)
+    for signal_number in _SIGNALS:
+        signal.signal(signal_number, _ignore)
     raise _Stopped(number)
 
 
@@ -150,7 +150,7 @@ def _keep_up(lab: Lab, *, quiet: bool) -> int:
 
 def _text(lab: Lab) -> str:
     rows = [("NAME", "INSTANCE", "USER", "SYSTEM", "SSH SERVER")]
-    rows += [(one.name, one.instance_id, one.users[0], one.platform, one.sshd) for one in lab.instances]
+    rows += [(host.name, host.instance_id, host.users[0], host.platform, host.sshd) for host in lab.instances]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     table = "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     first = lab.instances[0].destination

@@ -39,7 +39,7 @@ def run(argv: list[str]) -> int:
 
     where, ssh = locations.find_place(), effective.find_ssh()
     if options.remove:
-        done = install.take_away(where, ssh, dry_run=options.dry_run)
+        done = install.uninstall(where, ssh, dry_run=options.dry_run)
         _tell(done, "Nothing to remove: ssh's configuration does not use ssm-ssh.", dry_run=options.dry_run)
         return 0
     _check_choice(options)

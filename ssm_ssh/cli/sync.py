@@ -45,7 +45,7 @@ _SHOWN = 10
 
 
 class Change(NamedTuple):
-    """What becomes of the aliases, and which instances get none (name, id, reason)."""
+    """The aliases before and after, and the instances that get none (name, id, reason)."""
 
     before: dict[str, Alias]
     after: dict[str, Alias]
@@ -54,7 +54,7 @@ class Change(NamedTuple):
     @property
     def rebound(self) -> list[tuple[Alias, Alias]]:
         """The aliases that lead to another instance than before."""
-        both = [(self.before[name], one) for name, one in self.after.items() if name in self.before]
+        both = [(self.before[name], alias) for name, alias in self.after.items() if name in self.before]
         return [(old, new) for old, new in both if old.instance_id != new.instance_id]
 
 
@@ -97,19 +97,21 @@ def plan(asked: Asked, before: tuple[Alias, ...], where: Place) -> Change:
     from ssm_ssh.sshconfig.managed_file import Alias, check_alias
     from ssm_ssh.sshconfig.taken_names import meanings
 
-    nodes = {node.instance_id: node for one in reversed(_named(asked)) for node in one.nodes}
+    nodes = {node.instance_id: node for place in reversed(_named(asked)) for node in place.nodes}
     kept = [alias for alias in before if alias.instance_id not in nodes and _kept(alias, asked)]
-    taken = {one.name.lower(): one for one in kept}
-    taken |= {aliases.base_of(one.name, one.instance_id).lower(): one for one in kept}
+    taken = {alias.name.lower(): alias for alias in kept}
+    taken |= {aliases.base_of(alias.name, alias.instance_id).lower(): alias for alias in kept}
     known = meanings(where)
 
     def meaning(name: str) -> str:
-        one = taken.get(name.lower())
-        return f"an alias of {one.instance_id}, which stays as not all places could be asked" if one else known(name)
+        alias = taken.get(name.lower())
+        if alias is None:
+            return known(name)
+        return f"an alias of {alias.instance_id}, which stays as not all places could be asked"
 
-    chosen = aliases.choose((aliases.Named(one.instance_id, one.name) for one in nodes.values()), meaning)
-    skipped = [(one.name, one.instance_id, one.reason) for one in chosen.skipped if one.name]
-    after = {one.name: one for one in kept}
+    chosen = aliases.choose((aliases.Named(node.instance_id, node.name) for node in nodes.values()), meaning)
+    skipped = [(skip.name, skip.instance_id, skip.reason) for skip in chosen.skipped if skip.name]
+    after = {alias.name: alias for alias in kept}
     own = asked.settings.text("user")
     for instance_id, name in chosen.aliases.items():
         node = nodes[instance_id]
@@ -119,20 +121,24 @@ def plan(asked: Asked, before: tuple[Alias, ...], where: Place) -> Change:
             )
         except UsageError as error:
             skipped.append((name, instance_id, error.message))
-    ordered = dict(sorted(after.items(), key=lambda one: (one[0].lower(), one[0])))
-    return Change({one.name: one for one in before}, ordered, sorted(skipped))
+    ordered = dict(sorted(after.items(), key=lambda entry: (entry[0].lower(), entry[0])))
+    return Change({alias.name: alias for alias in before}, ordered, sorted(skipped))
 
 
 def _named(asked: Asked) -> list[Inventory]:
     """Return what the places told that told names."""
-    return [one.inventory for one in asked.answers if one.inventory is not None and not one.inventory.names_error]
+    return [
+        answer.inventory
+        for answer in asked.answers
+        if answer.inventory is not None and not answer.inventory.names_error
+    ]
 
 
 def _kept(alias: Alias, asked: Asked) -> bool:
     """Return whether `alias`, whose instance no place has told, stays.
 
-    It goes where its own place told what it has. An alias of no place that was asked is one that is not chosen any
-    more, but only where every place could be asked: one that could not may be a mistyped name for it.
+    It goes where its own place has listed its instances. An alias of a place that was not asked is no longer chosen,
+    but only where every place could be asked: a place that failed may be the same one under a mistyped name.
     """
     if _unasked(alias, asked):
         return True
@@ -143,9 +149,9 @@ def _kept(alias: Alias, asked: Asked) -> bool:
 def _unasked(alias: Alias, asked: Asked) -> bool:
     """Return whether `alias` may be of a place that could not tell what it has; nothing named is anything."""
     return any(
-        (not alias.profile or one.scope.profile in ("", alias.profile)) and one.scope.region in ("", alias.region)
-        for one in asked.answers
-        if one.inventory is None or one.inventory.names_error
+        (not alias.profile or answer.scope.profile in ("", alias.profile)) and answer.scope.region in ("", alias.region)
+        for answer in asked.answers
+        if answer.inventory is None or answer.inventory.names_error
     )
 
 
@@ -162,8 +168,8 @@ def _remember(asked: Asked) -> None:
     from ssm_ssh.locate import history
 
     known = []
-    for one in reversed(asked.answers):
-        for node in one.inventory.nodes if one.inventory else ():
+    for answer in reversed(asked.answers):
+        for node in answer.inventory.nodes if answer.inventory else ():
             profile = _profile_of(node, asked)
             if profile:
                 known.append(history.KnownInstance(node.instance_id, profile, node.region, node.user))

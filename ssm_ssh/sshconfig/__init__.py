@@ -1,1 +1,1 @@
-"""The user's ssh configuration: one file of ours, one line in theirs, and proof that nothing else has changed."""
+"""The user's ssh configuration: ssm-ssh's own file, one line that includes it, and proof that nothing else changes."""

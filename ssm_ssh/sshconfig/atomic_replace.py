@@ -1,6 +1,6 @@
-"""A file of the user's, seen once and replaced whole: mode, owner, attributes and symlink stay, nobody's edit is lost.
+"""Replace a file of the user: mode, owner, attributes and symlink stay, and no edit made meanwhile is lost.
 
-A replacement is made beside the file, written and flushed to the disk, then changed for the file in one step where
+A replacement is made in the same folder, written and flushed to the disk, then changed for the file in one step where
 the system can exchange two names; what comes out of the exchange must be what was seen, or it goes back.
 """
 
@@ -177,9 +177,9 @@ def _exchange(temporary: Path, seen: Seen) -> None:
         raise _changed(seen)
 
 
-def _swap(one: Path, other: Path) -> bool:
+def _swap(path: Path, other: Path) -> bool:
     """Exchange two names in one step; False where the system cannot."""
-    first, second = os.fsencode(one), os.fsencode(other)
+    first, second = os.fsencode(path), os.fsencode(other)
     try:
         library = ctypes.CDLL(None, use_errno=True)
         if sys.platform == "darwin":

@@ -73,5 +73,5 @@ def update_aliases(
 def _profiles() -> list[str]:
     try:
         return sorted(SharedFiles(os.environ).profiles)
-    except UsageError:  # said by whatever needs them
+    except UsageError:  # reported by the code that needs them
         return []

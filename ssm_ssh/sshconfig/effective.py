@@ -33,7 +33,7 @@ MOST_HOSTS = 200
 
 
 class Outcome(NamedTuple):
-    """What `ssh -G` said about one host."""
+    """What `ssh -G` printed about one host."""
 
     status: int
     output: str
@@ -83,9 +83,9 @@ class Ssh(NamedTuple):
 
     def system_file(self) -> str | None:
         """Return the system's configuration file, as this ssh knows it; None where there is none."""
-        said = self.ask("localhost", None, "-v").error
-        found = re.search(r"Reading configuration data (/.*/ssh_config)\r?$", said, re.MULTILINE)
-        return found[1] if found else None
+        log = self.ask("localhost", None, "-v").error
+        match = re.search(r"Reading configuration data (/.*/ssh_config)\r?$", log, re.MULTILINE)
+        return match[1] if match else None
 
     def version(self) -> str:
         """Return the version as ssh prints it, such as `OpenSSH_9.2p1`."""
@@ -100,10 +100,10 @@ class Ssh(NamedTuple):
 
 def find_ssh() -> Ssh:
     """Return the ssh that a shell would find; raises UsageError where there is none."""
-    found = shutil.which("ssh")
-    if found is None:
+    program = shutil.which("ssh")
+    if program is None:
         raise UsageError("there is no ssh on the PATH", "Install OpenSSH's client")
-    return Ssh(found)
+    return Ssh(program)
 
 
 def wrapper(user_file: Path, system_file: str | None) -> str:
@@ -132,15 +132,15 @@ def rejected(outcome: Outcome) -> str:
 
 def differences(before: dict[str, Outcome], after: dict[str, Outcome]) -> list[str]:
     """Return, for each host that is not as before, one line that says what is not."""
-    found = []
+    lines = []
     for host, old in before.items():
         new = after[host]
         if (old.status, old.output) == (new.status, new.output):
             continue
         was, now = set(old.output.split("\n")), set(new.output.split("\n"))
         line = next(iter(sorted(now - was) or sorted(was - now)), new.error or f"status {new.status}")
-        found.append(f"{printable(host, 60)}: {printable(line, 120)}")
-    return found
+        lines.append(f"{printable(host, 60)}: {printable(line, 120)}")
+    return lines
 
 
 def unmet(managed: Managed, reference: Outcome, real: Outcome) -> list[str]:

@@ -1,7 +1,7 @@
-"""PURE: one line, or one marked block, put before everything else in a configuration, and taken out again.
+"""PURE: one line, or one marked block, put at the top of a configuration, and removed again.
 
-Bytes in, bytes out: encoding, line ends and whatever else the file holds are nobody's business here.
-`without(put(content)) == content` for every content that has nothing of ours.
+It works on bytes, so encoding, line ends and the rest of the file do not matter.
+`without(put(content)) == content` for every content without anything of ssm-ssh.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ssm_ssh.errors import UsageError
 
 BEGIN = b"# >>> ssm-ssh >>> maintained by `ssm-ssh setup --inline`: changes made here are lost"
 END = b"# <<< ssm-ssh <<<"
-# A directive of the user's that follows the block is to hold for every host again.
+# The directives of the user that follow the block must apply to every host again.
 _EVERYONE = b"Host *"
 # As ssh reads it: white space, an optional quote, the keyword, then white space, `=` or a quote.
 _SECTION = re.compile(rb'[ \t\r\f]*"?(?:host|match)["= \t\r\f]', re.IGNORECASE)
@@ -50,7 +50,7 @@ def line_is_first(content: bytes, line: bytes) -> bool:
 
 
 def put_line(content: bytes, line: bytes) -> bytes:
-    """Return `content` with `line` before any other directive and without anything else of ours."""
+    """Return `content` with `line` before any other directive and without anything else of ssm-ssh."""
     if line_is_first(content, line) and len(_ours(content, line)) == 1 and not has_block(content):
         return content
     rest = without(content, line)
@@ -67,7 +67,7 @@ def put_block(content: bytes, block: bytes, line: bytes) -> bytes:
 
 def block_in(content: bytes) -> bytes | None:
     """Return what the marked block holds, with plain line ends; None where there is none."""
-    lines = [one.rstrip(b"\r") for one in content.split(b"\n")]
+    lines = [line.rstrip(b"\r") for line in content.split(b"\n")]
     if BEGIN not in lines or END not in lines:
         return None
     return b"\n".join(lines[lines.index(BEGIN) + 1 : lines.index(END) - 1]) + b"\n"
@@ -78,7 +78,7 @@ def without(content: bytes, line: bytes) -> bytes:
     pieces = _pieces(content)
     plain = [piece.rstrip(b"\r\n") for piece in pieces]
     if BEGIN in plain or END in plain:
-        begin, end = (plain.index(one) if plain.count(one) == 1 else -1 for one in (BEGIN, END))
+        begin, end = (plain.index(mark) if plain.count(mark) == 1 else -1 for mark in (BEGIN, END))
         if not 0 <= begin < end:
             raise UsageError(
                 "the block that ssm-ssh maintains in your configuration has lost its first or last line",
@@ -95,14 +95,14 @@ def _pieces(content: bytes) -> list[bytes]:
 
 
 def _ours(content: bytes, line: bytes) -> list[int]:
-    """Return which lines are `line`. Behind a Host or Match it is the user's own, for that section alone."""
-    found = []
+    """Return the numbers of the lines that are `line`. Below a Host or Match it is the user's own."""
+    numbers = []
     for number, piece in enumerate(content.split(b"\n")):
         if _SECTION.match(piece):
             break
         if piece.rstrip(b"\r") == line:
-            found.append(number)
-    return found
+            numbers.append(number)
+    return numbers
 
 
 def _line_end(content: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""The story of one change: see, compose, prove, write, look again, roll back.
+"""One change of ssh's configuration: read, compose, prove, write, check again, roll back.
 
-Order of writing: our file before the line that includes it, and the line out before our file goes, so that whoever is
-killed in between leaves a configuration that means what the old or the new one means.
+Order of writing: ssm-ssh's file before the line that includes it, and the line is removed before the file, so that a
+process that is killed in between leaves a configuration with the meaning of the old or of the new one.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from ssm_ssh.sshconfig.lint import Note
     from ssm_ssh.sshconfig.locations import Place
 
-# Hosts that are asked about once more after the change, under ssh's own reading of it all.
+# Hosts that ssh is asked about once more after the change, when it reads the real files.
 _LOOKED_AT_AGAIN = 40
-# How the folders for the proof are called, before what tells who made them (in older versions: nothing).
+# The names of folders for the proof begin so; what follows identifies the process (in older versions: random letters).
 _PROOF, _PROOF_BEFORE = "proof-", "[a-z0-9_]{8}"
 
 
 class Plan(NamedTuple):
-    """What is there and what is to be there; None: no file."""
+    """The present and the new content of both files; None: no file."""
 
     config: Seen
     managed: Seen
@@ -54,7 +54,7 @@ class Plan(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What was done, or would be. `backup`: where the user's file as it was before is kept."""
+    """What was done, or would be. `backup`: the copy of the user's file as it was before."""
 
     plan: Plan
     notes: list[Note]
@@ -63,7 +63,7 @@ class Done(NamedTuple):
 
 
 def stored(plan_config: Seen, plan_managed: Seen) -> Stored:
-    """Return what our file, or our block, keeps."""
+    """Return what ssm-ssh's file, or its block, stores."""
     text = include.block_in(plan_config.text) if include.has_block(plan_config.text) else plan_managed.text
     return managed_file.read((text or b"").decode("utf-8", "surrogateescape"))
 
@@ -78,8 +78,8 @@ def set_up(
 ) -> Done:
     """Make ssh use what `compose` returns when given what is stored; `inline` None: as it is now.
 
-    Raises UsageError for a configuration that cannot be changed safely, StateError when the change did not turn out
-    as proved (it has been rolled back) or somebody changed the file meanwhile.
+    Raises UsageError for a configuration that cannot be changed safely, StateError when the change had another
+    effect than the proof said (it has been rolled back), or the file was changed meanwhile.
     """
     made = set() if place.folder.exists() else {"folder"}
     if made and not dry_run:
@@ -104,8 +104,8 @@ def set_up(
         return _change(place, ssh, plan, wanted, dry_run=dry_run)
 
 
-def take_away(place: Place, ssh: Ssh, *, dry_run: bool = False) -> Done:
-    """Take everything of ours out again; what setup had to make goes too, if nobody has put anything in it."""
+def uninstall(place: Place, ssh: Ssh, *, dry_run: bool = False) -> Done:
+    """Remove everything of ssm-ssh; what setup had to make goes too, if it is still empty."""
     if not place.folder.is_dir():
         nothing = Seen(place.config, place.config, None, None)
         return Done(Plan(nothing, nothing, None, None), [], 0, None)
@@ -134,7 +134,7 @@ def _own(place: Place) -> Seen:
 
 @contextlib.contextmanager
 def _locked(place: Place) -> Iterator[None]:
-    """Be the only one: a lock on the folder itself, which leaves no file behind."""
+    """Exclude other processes by a lock on the folder itself, which leaves no file behind."""
     try:
         fd = os.open(place.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:  # a dry run
@@ -165,7 +165,7 @@ def _change(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, *, dry_r
         raise UsageError(
             f"ssh does not accept its configuration as it is, so nothing was changed: {reason}", "Correct it"
         )
-    if reason:  # what cannot be compared can still be taken away
+    if reason:  # what cannot be compared can still be removed
         return Done(plan, [], 0, None if dry_run else _write(plan))
     before = ssh.ask_all(again) if plan.changes else {}
     reference = None
@@ -186,12 +186,12 @@ def _change(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, *, dry_r
 
 
 def _prove(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, foreign: list[str]) -> dict[str, Outcome]:
-    """Compare old and new beside the real files; returns what our file alone means for our hosts."""
+    """Compare the old and the new configuration in copies; returns what the rules alone mean for instances."""
     folder = _proof_folder()
     try:
         system = ssh.system_file()
         own = folder / "managed"
-        line, stand_in = (include.include_line(str(one)) for one in (place.managed, own))
+        line, stand_in = (include.include_line(str(path)) for path in (place.managed, own))
         new = plan.new_config or b""
         files = {
             "before": plan.config.text,
@@ -205,9 +205,10 @@ def _prove(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, foreign: 
         before, after = (ssh.ask_all(foreign, folder / name) for name in files)
         wrong = effective.differences(before, after)
         if wrong:
-            # What is not the same twice under the old one (a Match exec that looks at the time) proves nothing.
+            # A host whose old result varies between two runs (a Match exec that reads the clock) proves nothing.
             unsteady = effective.differences(before, ssh.ask_all(foreign, folder / "before"))
-            wrong = [one for one in wrong if one.split(":")[0] not in {other.split(":")[0] for other in unsteady}]
+            varying = {line.split(":")[0] for line in unsteady}
+            wrong = [line for line in wrong if line.split(":")[0] not in varying]
         if wrong:
             raise StateError(f"the change would affect other hosts, so nothing was changed: {wrong[0]}")
         if wanted is None:
@@ -223,7 +224,7 @@ def _prove(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, foreign: 
 
 
 def _proof_folder() -> Path:
-    """Make a private folder for copies of the configuration; those of runs that were killed are removed."""
+    """Make a private folder for copies of the configuration; folders of killed runs are removed."""
     with open_folder(state_folder()) as state:
         for left in list(state.path.glob(f"{_PROOF}*")):
             with contextlib.suppress(OSError):
@@ -260,11 +261,11 @@ def _check_ours(wanted: Managed, reference: dict[str, Outcome], real: dict[str, 
 def _look_again(
     ssh: Ssh, before: dict[str, Outcome], wanted: Managed | None, reference: dict[str, Outcome] | None
 ) -> None:
-    """Ask ssh as its user would, now that the files are in place; raises StateError where it is not as proved."""
+    """Ask ssh again, now that the files are in place; raises StateError where the result is not the proved one."""
     after = ssh.ask_all(before)
     wrong = effective.differences(before, after)
     if wrong and effective.differences(after, ssh.ask_all(before)):
-        wrong = []  # not steady in itself
+        wrong = []  # the results vary without any change
     if wrong:
         raise StateError(f"the change affected other hosts, so it was reverted: {wrong[0]}")
     if wanted is not None and reference:
@@ -279,10 +280,10 @@ def _look_again(
 
 
 def _write(plan: Plan) -> Path | None:
-    """Write what changes; returns where the user's file is kept as it was."""
+    """Write the changed files; returns the copy of the user's file as it was before."""
     backup = None
     if plan.config.content is not None and plan.config.content != plan.new_config:
-        # Two names, so that the one without anything of ours outlives later changes.
+        # Two names, so that the copy from before setup outlives later changes.
         ours = include.is_ours(plan.config.content, str(plan.managed.path))
         name = "ssh_config.before-change" if ours else "ssh_config.before-setup"
         with open_folder(state_folder()) as state:
@@ -307,7 +308,7 @@ def _roll_back(plan: Plan) -> None:
 
 
 def _undo(written: list[tuple[Seen, bytes | None]]) -> None:
-    """Put back what was there before, last first, where nobody has changed it since."""
+    """Restore the previous contents in reverse order, except where a file has changed since."""
     for seen, content in reversed(written):
         now = look(seen.path)
         if now.content != content:
@@ -315,7 +316,7 @@ def _undo(written: list[tuple[Seen, bytes | None]]) -> None:
         if seen.content is None:
             remove(now)
         else:
-            # A file that was removed gets its mode again by this.
+            # This also restores the mode of a removed file.
             replace(now._replace(status=now.status), seen.content)
 
 

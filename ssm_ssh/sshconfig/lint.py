@@ -31,7 +31,7 @@ class Note(NamedTuple):
     danger: bool = False
 
     def line(self) -> str:
-        """Return it as one printable line."""
+        """Return the note as a printable line."""
         start = f"{self.place}: " if self.place else ""
         return printable(f"{start}{self.text}. {self.advice}", 500)
 
@@ -41,20 +41,20 @@ def notes(place: Place, directives: list[Directive], outcome: Outcome, other: Ou
 
     `directives` are the user's; `outcome` and `other` are what ssh makes of it all for two different ids.
     """
-    found = [*_overtaken(place, directives), *_aliases(place, directives)]
+    result = [*_overtaken(place, directives), *_aliases(place, directives)]
     for keyword, wrong, text, advice, danger in _RULES:
         value = outcome.value(keyword)
         if wrong(value):
-            found.append(Note(_origin(place, directives, keyword), f"{text} ({keyword} {value})", advice, danger))
+            result.append(Note(_origin(place, directives, keyword), f"{text} ({keyword} {value})", advice, danger))
     path = outcome.value("controlpath")
     if path not in ("", "none") and path == other.value("controlpath"):
         text = f"ControlPath is the same for different instances ({path})"
-        found.append(Note(_origin(place, directives, "controlpath"), text, "Use %C in it", danger=True))
-    sent = [one for one in outcome.values("sendenv") if one != "LANG" and not one.startswith("LC_")]
+        result.append(Note(_origin(place, directives, "controlpath"), text, "Use %C in it", danger=True))
+    sent = [name for name in outcome.values("sendenv") if name != "LANG" and not name.startswith("LC_")]
     if sent:
         text = f"SendEnv sends {', '.join(sent)} to instances"
-        found.append(Note(_origin(place, directives, "sendenv"), text, _ONLY_OTHERS, danger=True))
-    return found
+        result.append(Note(_origin(place, directives, "sendenv"), text, _ONLY_OTHERS, danger=True))
+    return result
 
 
 _ONLY_OTHERS = "Set it for the hosts that need it, not under Host *"
@@ -139,44 +139,46 @@ _RULES: tuple[tuple[str, Callable[[str], bool], str, str, bool], ...] = (
 
 def _origin(place: Place, directives: list[Directive], keyword: str) -> str:
     """Return `file:line` of the first directive that may have set `keyword` for instances."""
-    for one in directives:
-        if one.keyword == keyword and (one.section is None or one.section.applies_to(IDS[0])):
-            return f"{place.shown(one.file)}:{one.line}"
+    for directive in directives:
+        if directive.keyword == keyword and (directive.section is None or directive.section.applies_to(IDS[0])):
+            return f"{place.shown(directive.file)}:{directive.line}"
     return ""
 
 
 def _overtaken(place: Place, directives: list[Directive]) -> list[Note]:
     """Return the user's own sections for ids: what they share with ours has no effect any more."""
-    found = []
-    for one in directives:
-        if one.keyword not in ("host", "match") or one.section is None:
+    result = []
+    for directive in directives:
+        if directive.keyword not in ("host", "match") or directive.section is None:
             continue
-        own = [pattern for pattern in one.section.patterns if pattern.strip("*") not in ("", "!")]
+        own = [pattern for pattern in directive.section.patterns if pattern.strip("*") not in ("", "!")]
         if any(matches_list(name, own) for name in IDS):
-            text = f"'{one.section.text}' also matches instances; if both set an option, ssm-ssh's rules win"
-            found.append(Note(f"{place.shown(one.file)}:{one.line}", text, "Remove it if ssm-ssh replaces it"))
-    return found
+            text = f"'{directive.section.text}' also matches instances; if both set an option, ssm-ssh's rules win"
+            result.append(
+                Note(f"{place.shown(directive.file)}:{directive.line}", text, "Remove it if ssm-ssh replaces it")
+            )
+    return result
 
 
 def _aliases(place: Place, directives: list[Directive]) -> list[Note]:
     """Return the user's own names for instances: ssm-ssh's rules go by the name that was typed."""
-    found = []
-    for one in directives:
-        if one.keyword != "hostname" or one.section is None or one.section.kind != "host":
+    result = []
+    for directive in directives:
+        if directive.keyword != "hostname" or directive.section is None or directive.section.kind != "host":
             continue
-        value = "".join(one.words[:1]).lower()
-        # An Include of ours further down the section is what this would advise.
+        value = "".join(directive.words[:1]).lower()
+        # The section already includes ssm-ssh's rules further down, which is the advice below.
         includes = any(
             other.keyword == "include"
-            and other.section == one.section
+            and other.section == directive.section
             and str(place.managed.name) in " ".join(other.words)
             for other in directives
         )
         if _is_id(value) and not includes:
-            text = f"'{one.section.text}' stands for {value}, but ssm-ssh's rules match the name that is typed"
+            text = f"'{directive.section.text}' stands for {value}, but ssm-ssh's rules match the name that is typed"
             advice = f"Add this as the last line of that section: Include ~/.ssh/{place.managed.name}"
-            found.append(Note(f"{place.shown(one.file)}:{one.line}", text, advice))
-    return found
+            result.append(Note(f"{place.shown(directive.file)}:{directive.line}", text, advice))
+    return result
 
 
 def _is_id(value: str) -> bool:

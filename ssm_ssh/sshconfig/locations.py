@@ -59,7 +59,7 @@ def find_place() -> Place:
     """Return the place of the user who runs this.
 
     In a lab it is the lab's home, since the lab's ssh reads that one. Raises UsageError where HOME and the password
-    database disagree: ssh would read the one, and look for key and credentials in the other.
+    database disagree: ssh would read the configuration in one, and look for key and credentials in the other.
     """
     home = Path(os.environ.get("HOME") or "/")
     lab = os.environ.get("SSM_SSH_LAB")
@@ -77,9 +77,9 @@ def find_place() -> Place:
 
 def environment(home: Path) -> tuple[tuple[str, str], ...]:
     """Return what must be set for the program, so that it finds the same folders wherever it is started from."""
-    found = []
+    variables = []
     for name, usual in _FOLDERS.items():
         value = os.environ.get(name, "")
         if value.startswith("/") and os.path.realpath(value) != os.path.realpath(home / usual):
-            found.append((name, value))
-    return tuple(found)
+            variables.append((name, value))
+    return tuple(variables)

@@ -1,6 +1,6 @@
 """The file that ssm-ssh owns whole: what it is to say (`Managed`), how that is written, and how it is read back.
 
-Whoever keeps aliases changes `Managed.aliases` and lets `sshconfig.install` write the file; the renderer knows
+To change aliases, change `Managed.aliases` and lets `sshconfig.install` write the file; the renderer knows
 nothing of AWS. Every option here is understood by OpenSSH 7.6 and later.
 """
 
@@ -97,7 +97,8 @@ def proxy_command(managed: Managed, *options: str) -> str:
     """
     words = [f'"{check_path(managed.program[0], "ssm-ssh")}"']
     words += [
-        f'"{check_path(one, "ssm-ssh")}"' if "/" in one else check_word(one, "a word") for one in managed.program[1:]
+        f'"{check_path(word, "ssm-ssh")}"' if "/" in word else check_word(word, "a word")
+        for word in managed.program[1:]
     ]
     if managed.environment:
         pairs = [f'"{check_word(name, "a variable")}={check_path(value, name)}"' for name, value in managed.environment]
@@ -112,7 +113,7 @@ def proxy_command(managed: Managed, *options: str) -> str:
 def body(managed: Managed) -> list[tuple[str, str]]:
     """Return what holds for every instance, as (keyword, value); keywords may repeat."""
     count = math.ceil((managed.resume_limit + _ALIVE_MARGIN) / _ALIVE_INTERVAL)
-    identities = [("IdentityFile", f'"{check_path(str(one), "the key")}"') for one in managed.identity_files]
+    identities = [("IdentityFile", f'"{check_path(str(path), "the key")}"') for path in managed.identity_files]
     return [
         # `HostName %h.example.com` or a canonical name under the user's Host * would lead elsewhere.
         ("HostName", "%h"),
@@ -122,7 +123,7 @@ def body(managed: Managed) -> list[tuple[str, str]]:
         *identities,
         ("IdentitiesOnly", "yes"),
         ("PubkeyAuthentication", "yes"),
-        # Our key is to be deleted one day, also from an agent's memory.
+        # The key pair is deleted after a day, and an agent would keep it in memory.
         ("AddKeysToAgent", "no"),
         # ssm-ssh itself checks host keys and writes this file; nothing else may have a say.
         ("StrictHostKeyChecking", "yes"),
@@ -161,7 +162,10 @@ def render(managed: Managed) -> str:
     # Blank lines part the blocks.
     text = re.sub(r"^Host ", "\nHost ", text, flags=re.MULTILINE)
     text = re.sub(
-        rf"^Host ({_STAND_IN}\S+)$", lambda one: f'Match {matches[one[1]]} user "{_USERS}"', text, flags=re.MULTILINE
+        rf"^Host ({_STAND_IN}\S+)$",
+        lambda match: f'Match {matches[match[1]]} user "{_USERS}"',
+        text,
+        flags=re.MULTILINE,
     )
     made = f"{_MADE}{' '.join(sorted(managed.made))}\n" if managed.made else ""
     return (
@@ -171,7 +175,7 @@ def render(managed: Managed) -> str:
 
 
 class Stored(NamedTuple):
-    """What an existing file of ours told."""
+    """What an existing file of ssm-ssh stores."""
 
     aliases: tuple[Alias, ...] = ()
     made: frozenset[str] = frozenset()

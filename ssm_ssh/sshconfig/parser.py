@@ -62,9 +62,9 @@ def scan(path: Path, folder: Path, *, skip: Path | None = None) -> list[Directiv
 def host_names(directives: list[Directive]) -> list[str]:
     """Return names that the Host and Match lines are about, wildcards filled in, each once."""
     names: dict[str, None] = {}
-    for one in directives:
-        if one.keyword in ("host", "match") and one.section is not None:
-            for pattern in one.section.patterns:
+    for directive in directives:
+        if directive.keyword in ("host", "match") and directive.section is not None:
+            for pattern in directive.section.patterns:
                 name = pattern.lstrip("!").replace("*", "x").replace("?", "x")
                 if re.fullmatch(r"[A-Za-z0-9_.:][A-Za-z0-9_.:%+-]{0,200}", name):
                     names[name] = None
@@ -88,14 +88,14 @@ def _scan(
             ours = not ours
         if ours:
             continue
-        found = _KEYWORD.match(line)
-        if found is None:
+        match = _KEYWORD.match(line)
+        if match is None:
             continue
-        keyword, rest = found[1].lower(), found[2]
+        keyword, rest = match[1].lower(), match[2]
         words = tuple(quoted or plain for quoted, plain in _WORD.findall(rest))
         if keyword in ("host", "match"):
             patterns = words if keyword == "host" else _match_patterns(words)
-            section = Section(path, number, keyword, tuple(one.lower() for one in patterns), line.strip())
+            section = Section(path, number, keyword, tuple(pattern.lower() for pattern in patterns), line.strip())
         yield Directive(path, number, keyword, words, section)
         if keyword == "include":
             for inner in _included(words, folder):

@@ -18,7 +18,7 @@ _IDS = (f"i-{_SHORT}", f"i-{_LONG}", f"mi-{_LONG}")
 # or the others.
 _NO_ID = ("!*'*", "!*\\*", "!*.*", "!*:*", "!*_*", "!*-*-*", *(f"!*-*{letter}*" for letter in "ghijklmnopqrstuvwxyz"))
 # EC2 names that DNS knows (resource names of instances): https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/
-# ec2-instance-naming.html; whoever reaches these has a network to the instance.
+# ec2-instance-naming.html; a client that reaches these has a network to the instance.
 _NO_SUFFIX = ("!*'*", "!*\\*", "!*:*", "!*.internal", "!*.amazonaws.com", "!*.amazonaws.com.cn", "!*.api.aws")
 # OpenSSH before 8.0 reads lines of at most 4095 bytes; what a list of suffixes has besides them is some 700.
 _LONGEST = 3000
@@ -48,7 +48,7 @@ def suffix_patterns(suffixes: Iterable[str]) -> list[str]:
             length = len(",".join(pair)) + 1
         lists[-1] += pair
     early = [f"!{start}{'?' * count}.*" for start in ("i-", "mi-") for count in range(len(_LONG))]
-    return [",".join((*one, *early, *_NO_SUFFIX)) for one in lists]
+    return [",".join((*patterns, *early, *_NO_SUFFIX)) for patterns in lists]
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -77,4 +77,4 @@ def matches_list(name: str, patterns: Sequence[str]) -> bool:
 def is_ours(name: str, suffixes: Iterable[str] = ()) -> bool:
     """True when a host of this name is reached through ssm-ssh by the rules that `id_patterns` and suffixes make."""
     lists = (id_patterns(), *suffix_patterns(suffixes))
-    return any(matches_list(name.lower(), one.split(",")) for one in lists)
+    return any(matches_list(name.lower(), patterns.split(",")) for patterns in lists)

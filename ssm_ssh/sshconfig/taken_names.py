@@ -61,7 +61,7 @@ class Meanings:
         """Note a hashed name of known_hosts: `|1|salt|digest`, HMAC-SHA1 of the name."""
         words = entry.split("|")
         try:
-            salt, digest = (base64.b64decode(one, validate=True) for one in words[2:4])
+            salt, digest = (base64.b64decode(word, validate=True) for word in words[2:4])
         except (binascii.Error, ValueError):
             return
         if len(words) == 4 and words[1] == "1":
@@ -69,35 +69,35 @@ class Meanings:
 
 
 def meanings(place: Place) -> Meanings:
-    """Return what names mean to whoever uses ssh here; what is ours counts for nothing."""
-    found = Meanings()
+    """Return what names mean to ssh on this computer, apart from ssm-ssh's own rules."""
+    known = Meanings()
     directives = scan(place.config, place.folder, skip=place.managed) + scan(_SYSTEM, place.folder)
-    for one in directives:
-        if one.keyword in ("host", "match") and one.section is not None:
-            for pattern in one.section.patterns:
-                found.add(pattern, f"'{printable(one.section.text, 80)}' in {one.file}:{one.line}")
+    for directive in directives:
+        if directive.keyword in ("host", "match") and directive.section is not None:
+            for pattern in directive.section.patterns:
+                known.add(pattern, f"'{printable(directive.section.text, 80)}' in {directive.file}:{directive.line}")
     for path in dict.fromkeys([*_known_hosts(place, directives)]):
-        _read_known_hosts(path, found)
+        _read_known_hosts(path, known)
     for number, line in _lines(_HOSTS):
         for name in line.partition("#")[0].split()[1:]:
-            found.add(name, f"{_HOSTS}:{number}")
-    found.add("localhost", str(_HOSTS))
-    return found
+            known.add(name, f"{_HOSTS}:{number}")
+    known.add("localhost", str(_HOSTS))
+    return known
 
 
 def _known_hosts(place: Place, directives: Iterable[Directive]) -> Iterator[Path]:
     yield place.folder / "known_hosts"
     yield place.folder / "known_hosts2"
     yield from map(Path, _KNOWN_HOSTS)
-    for one in directives:
-        if one.keyword in ("userknownhostsfile", "globalknownhostsfile"):
-            for word in one.words:
+    for directive in directives:
+        if directive.keyword in ("userknownhostsfile", "globalknownhostsfile"):
+            for word in directive.words:
                 name = str(place.home) + word[1:] if word.startswith("~/") else word
                 if name.startswith("/") and "\0" not in name:
                     yield Path(name)
 
 
-def _read_known_hosts(path: Path, found: Meanings) -> None:
+def _read_known_hosts(path: Path, known: Meanings) -> None:
     for number, line in _lines(path):
         words = line.split()
         if words and words[0].startswith("@"):
@@ -107,10 +107,10 @@ def _read_known_hosts(path: Path, found: Meanings) -> None:
         where = f"{path}:{number}"
         for entry in words[0].split(","):
             if entry.startswith("|"):
-                found.add_hashed(entry, where)
+                known.add_hashed(entry, where)
             else:
                 with_port = _PORT.fullmatch(entry.lstrip("!"))
-                found.add(with_port[1] if with_port else entry, where)
+                known.add(with_port[1] if with_port else entry, where)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

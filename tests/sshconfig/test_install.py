@@ -30,8 +30,8 @@ def set_up(home: Home, *, inline: bool | None = None, ssh: Ssh | None = None, dr
     )
 
 
-def take_away(home: Home) -> Done:
-    return install.take_away(home.place, home.ssh)
+def uninstall(home: Home) -> Done:
+    return install.uninstall(home.place, home.ssh)
 
 
 def uses_it(home: Home, host: str = IDS[0]) -> bool:
@@ -77,7 +77,7 @@ def test_every_byte_comes_back_and_other_hosts_never_change(home: Home, kind: st
         assert uses_it(home, host)
     set_up(home, inline=inline)
     assert set_up(home).plan.changes == []
-    take_away(home)
+    uninstall(home)
     assert home.contents() == {"config": original}
     assert {host: home.says(host) for host in HOSTS} == before
 
@@ -109,7 +109,7 @@ def test_generated_configurations_come_back_too(
     set_up(home, inline=inline)
     assert {host: home.says(host) for host in HOSTS} == before
     assert uses_it(home)
-    take_away(home)
+    uninstall(home)
     assert home.contents() == {"config": original, "inner": end.join(inner)}
 
 
@@ -119,7 +119,7 @@ def test_thousands_of_hosts(home: Home, monkeypatch: pytest.MonkeyPatch) -> None
     done = set_up(home)
     assert done.hosts == effective.MOST_HOSTS
     assert home.ssh.ask("a1999").value("user") == "u1999"
-    take_away(home)
+    uninstall(home)
     assert home.config.read_bytes() == original
 
 
@@ -134,7 +134,7 @@ def test_mode_and_links_stay(home: Home, mode: int) -> None:
     assert home.config.readlink() == Path("../dotfiles/ssh")
     assert stat.S_IMODE((dotfiles / "ssh").stat().st_mode) == mode
     assert uses_it(home)
-    take_away(home)
+    uninstall(home)
     assert (dotfiles / "ssh").read_bytes() == b"Host web\n"
     assert stat.S_IMODE((dotfiles / "ssh").stat().st_mode) == mode
     assert [one.name for one in dotfiles.iterdir()] == ["ssh"]
@@ -147,14 +147,14 @@ def test_an_empty_home_is_empty_again(home: Home) -> None:
     assert {stat.S_IMODE(one.stat().st_mode) for one in home.place.folder.iterdir()} == {0o600}
     assert uses_it(home)
     set_up(home, inline=True)
-    take_away(home)
+    uninstall(home)
     assert not home.place.folder.exists()
 
 
 def test_what_the_user_added_meanwhile_stays(home: Home) -> None:
     set_up(home)
     home.write(home.config.read_bytes() + b"Host mine\n")
-    take_away(home)
+    uninstall(home)
     assert home.contents() == {"config": b"Host mine\n"}
 
 
@@ -181,7 +181,7 @@ def test_a_group_writable_file_is_as_good_as_ssh_takes_it_for(home: Home) -> Non
     home.write(b"Host web\n", 0o620)
     if home.ssh.ask("web").status == 0:
         set_up(home)
-        take_away(home)
+        uninstall(home)
     else:
         with pytest.raises(UsageError, match="Bad owner or permissions"):
             set_up(home)
@@ -192,7 +192,7 @@ def test_a_group_writable_file_is_as_good_as_ssh_takes_it_for(home: Home) -> Non
 def test_what_ssh_has_come_to_reject_can_still_be_taken_away(home: Home) -> None:
     set_up(home)
     home.write(home.config.read_bytes() + b"NoSuchOption yes\n")
-    take_away(home)
+    uninstall(home)
     assert home.contents() == {"config": b"NoSuchOption yes\n"}
 
 
@@ -244,7 +244,7 @@ def test_the_users_file_is_kept_as_it_was(home: Home) -> None:
     done = set_up(home)
     assert done.backup is not None
     set_up(home, inline=True)
-    take_away(home)
+    uninstall(home)
     assert done.backup.read_bytes() == b"Host web\n"
     assert stat.S_IMODE(done.backup.stat().st_mode) == 0o600
 
