@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.cli import output
-from ssm_ssh.cli.parser import Arguments, command_parser
 from ssm_ssh.errors import SsmSshError
 from ssm_ssh.text import describe_unexpected, printable
 
 if TYPE_CHECKING:
-    import argparse
+    from ssm_ssh.cli.parser import Arguments
 
 _DESCRIPTION = """\
 Carry one SSH connection to HOST through AWS Systems Manager Session Manager. ssh runs this as:
@@ -32,7 +31,7 @@ AWS_CA_BUNDLE; SSM_SSH_PUSH for --push, and so on for each option that `ssm-ssh 
 def run(argv: list[str]) -> int:
     """Run the command; returns the exit status. Errors go into the SSH stream, where ssh shows them."""
     try:
-        return _proxy(_parser().parse_args(argv))
+        return _proxy(plain_arguments(argv) or vars(_parser().parse_args(argv)))
     except SsmSshError as error:
         _report_in_band(error.sentence())
     except Exception as error:
@@ -48,11 +47,22 @@ def run(argv: list[str]) -> int:
     return 1
 
 
+# Options with a value. argparse takes these and the switches too, see _parser().
+_OPTIONS = (
+    *("--profile", "--region", "--default-profile", "--default-region", "--search", "--document", "--push"),
+    *("--push-document", "--push-lifetime", "--key", "--host-keys", "--resume-limit", "--log-file"),
+)
+_SWITCHES = ("--dry-run", "--debug")
+_PORT, _USER = "22", "ec2-user"
+
+
 def _parser() -> Arguments:
+    from ssm_ssh.cli.parser import command_parser
+
     parser = command_parser("proxy", _DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("host", metavar="HOST", help="instance id, and after dots a region, a profile, or both")
-    parser.add_argument("port", metavar="PORT", nargs="?", default="22", help="sshd's port there (22)")
-    parser.add_argument("user", metavar="USER", nargs="?", default="ec2-user", help="user there (ec2-user)")
+    parser.add_argument("port", metavar="PORT", nargs="?", default=_PORT, help="sshd's port there (22)")
+    parser.add_argument("user", metavar="USER", nargs="?", default=_USER, help="user there (ec2-user)")
     parser.add_argument("--profile", help="AWS profile")
     parser.add_argument("--region", help="AWS region")
     parser.add_argument("--default-profile", metavar="P", help="profile where neither HOST nor environment names one")
@@ -78,7 +88,39 @@ def _parser() -> Arguments:
     return parser
 
 
-def _proxy(arguments: argparse.Namespace) -> int:
+def plain_arguments(argv: list[str]) -> dict[str, Any] | None:
+    """Return what argparse would make of `argv`, None where only argparse can tell.
+
+    ssh calls this program as setup has written it, with options and then HOST PORT USER. argparse costs each
+    connection eight milliseconds; it is needed for everything else, and for its errors.
+    """
+    values: dict[str, Any] = {_name(option): None for option in _OPTIONS}
+    values.update({_name(switch): False for switch in _SWITCHES})
+    rest = list(reversed(argv))
+    while rest and rest[-1].startswith("--"):
+        option, equals, value = rest.pop().partition("=")
+        if option in _SWITCHES and not equals:
+            values[_name(option)] = True
+            continue
+        if option not in _OPTIONS:
+            return None
+        if not equals:
+            if not rest or rest[-1].startswith("-"):
+                return None
+            value = rest.pop()
+        values[_name(option)] = value
+    words = rest[::-1]
+    if not 1 <= len(words) <= 3 or any(word.startswith("-") for word in words):
+        return None
+    values["host"], values["port"], values["user"] = [*words, *(_PORT, _USER)[len(words) - 1 :]]
+    return values
+
+
+def _name(option: str) -> str:
+    return option[2:].replace("-", "_")
+
+
+def _proxy(arguments: dict[str, Any]) -> int:
     from pathlib import Path
 
     from ssm_ssh.locate.hostname import parse
@@ -90,21 +132,21 @@ def _proxy(arguments: argparse.Namespace) -> int:
     from ssm_ssh.tunnel.destination import parse_destination
 
     _open_standard_descriptors()
-    name = parse(arguments.host)
-    destination = parse_destination(name.target, arguments.port, arguments.user, name.spelled)
-    settings = schema.load(vars(arguments))
-    log_file = Path(arguments.log_file) if arguments.log_file else None
-    log = open_log(log_file, debug=arguments.debug, subject=name.instance_id)
+    name = parse(arguments["host"])
+    destination = parse_destination(name.target, arguments["port"], arguments["user"], name.spelled)
+    settings = schema.load(arguments)
+    log_file = Path(arguments["log_file"]) if arguments["log_file"] else None
+    log = open_log(log_file, debug=arguments["debug"], subject=name.instance_id)
     located = locate(
         name,
         settings,
-        profile=arguments.profile or "",
-        region=arguments.region or "",
+        profile=arguments["profile"] or "",
+        region=arguments["region"] or "",
         debug=log.debug,
-        may_search=not arguments.dry_run,
+        may_search=not arguments["dry_run"],
     )
     connection = Connection(destination, located.aws, connection_options(settings), log)
-    if arguments.dry_run:
+    if arguments["dry_run"]:
         output.line("\n".join([*located.plan(), *connection.plan()]))
         return 0
     return connection.carry()
