@@ -363,7 +363,7 @@ class TestErrors:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             assert main(["login", "sso", "--port", str(port)]) == 2
-        assert f"port {port} of 127.0.0.1" in capsys.readouterr().err
+        assert f"cannot listen on port {port} on 127.0.0.1" in capsys.readouterr().err
 
     def test_no_network(
         self, lab: LoginLab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

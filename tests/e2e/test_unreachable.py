@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 EIC = "AWS_ENDPOINT_URL_EC2_INSTANCE_CONNECT"
 # Seconds from the first call to SendCommand: three, and what a busy machine makes of them.
-TAKEOVER = 3.0 * float(os.environ.get("SSM_SSH_TEST_SLOWNESS", "2"))
+TAKEOVER = 3.0 * float(os.environ.get("SSM_SSH_TEST_SLOWNESS", "10"))
 
 # Endpoints that do not answer, which would keep a push by EC2 Instance Connect alone waiting.
 QUIET = ("silent", "mute")
@@ -114,6 +114,7 @@ def test_send_command_takes_over(lab: Lab, kind: str) -> None:
         assert "using send-command" in done.stderr
         commands = [call for call in lab.calls()[before:] if call["operation"] == "SendCommand"]
         took = commands[0]["arrived"] - began
+        # tests/auth/test_reachability.py proves the three seconds in virtual time; here a busy machine adds its own.
         assert took < TAKEOVER, f"SendCommand came {took:.2f} s after ssh began"
         before = len(lab.calls("SendCommand"))
         done = ssh(lab, {**env, "SSM_SSH_PUSH": "eic"}) if kind not in QUIET else done
