@@ -29,11 +29,15 @@ AWS_CA_BUNDLE; SSM_SSH_PUSH for --push, and so on for each option that `ssm-ssh 
 
 
 def run(argv: list[str]) -> int:
-    """Run the command; returns the exit status. Errors go into the SSH stream, where ssh shows them."""
+    """Run the command; returns the exit status. Errors go into the SSH stream, where ssh shows them.
+
+    A dry run is for a person: its errors go to stderr.
+    """
+    report = output.error if "--dry-run" in argv else _report_in_band
     try:
         return _proxy(plain_arguments(argv) or vars(_parser().parse_args(argv)))
     except SsmSshError as error:
-        _report_in_band(error.sentence())
+        report(error.sentence())
     except Exception as error:
         # Help and plans go to people, not to ssh. Whether argparse raises here depends on its version.
         if isinstance(error, BrokenPipeError) and not {"--dry-run", "--help", "-h"}.isdisjoint(argv):
@@ -41,7 +45,7 @@ def run(argv: list[str]) -> int:
         from ssm_ssh.log import Log
 
         Log(None, debug="--debug" in argv).failure(error)
-        _report_in_band(
+        report(
             f"unexpected error: {printable(describe_unexpected(error))}. Add --debug to the ProxyCommand to see where"
         )
     return 1

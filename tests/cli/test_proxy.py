@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,3 +76,40 @@ def test_a_connection_does_not_load_argparse(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
     done = subprocess.run([sys.executable, "-I", "-c", code], env=env, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "0 False", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--region", "eu-west-1", "i-0123"),
+        ("--region", "Eu West", ID),
+        ("--unknown", ID),
+    ],
+)
+def test_an_error_of_a_dry_run_is_text_on_stderr(tmp_path: Path, words: tuple[str, ...]) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "ssm_ssh", "proxy", "--dry-run", *words],
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert run.returncode == 1
+    assert run.stdout == b""
+    assert run.stderr.startswith(b"ssm-ssh: ")
+    assert run.stderr.decode().count("\n") == 1
+
+
+def test_an_unexpected_error_of_a_dry_run_is_text_on_stderr(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_options: object) -> int:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(proxy, "_proxy", fails)
+    assert proxy.run(["--dry-run", ID]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "ssm-ssh: unexpected error: " in err
