@@ -12,14 +12,16 @@ FACTOR = 4
 
 def growth(work: Callable[[int], object], size: int) -> float:
     """Return how many times as long `work(FACTOR * size)` takes as `work(size)`: the shortest of some runs of each."""
-    return _cost(work, FACTOR * size) / _cost(work, size)
+    small = large = float("inf")
+    # The sizes take turns, so that a machine that is slower for a while slows both of them.
+    for _ in range(7):
+        small = min(small, _cost(work, size))
+        large = min(large, _cost(work, FACTOR * size))
+    return large / max(small, 1e-4)
 
 
 def _cost(work: Callable[[int], object], size: int) -> float:
-    best = float("inf")
     gc.collect()
-    for _ in range(5):
-        began = time.process_time()
-        work(size)
-        best = min(best, time.process_time() - began)
-    return max(best, 1e-4)
+    began = time.process_time()
+    work(size)
+    return time.process_time() - began

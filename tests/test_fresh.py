@@ -80,3 +80,11 @@ def test_an_ordinary_user_is_told_the_packages_and_under_ci_refused(checkout: Pa
 def test_the_commands_are_plain_shell() -> None:
     for name in ("tests/run", "tests/fresh", "tests/long", ".ci/run"):
         assert call("/bin/sh", "-n", str(CHECKOUT / name)) == (0, "")
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_is_the_usage_and_runs_nothing(option: str, tmp_path: Path) -> None:
+    status, output = call(str(CHECKOUT / "tests/run"), option, PATH=f"{tmp_path}:/usr/bin:/bin", PYTHON="/bin/false")
+    assert status == 0
+    assert "tests/run unit" in output
+    assert not output.startswith("#")
