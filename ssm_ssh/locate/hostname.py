@@ -125,5 +125,8 @@ def _unknown(rest: str, configured: list[str], is_region: Callable[[str], bool])
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     return UsageError(
         f"'{unknown}' in the host name is neither a region nor a configured profile",
-        f"Profiles: {shown}" if names else f"No profile is configured; run: {configure()}",
+        f"Profiles: {shown}"
+        if names
+        else "No profile is configured; write ~/.aws/config and ~/.aws/credentials "
+        f"(docs/getting-started.md shows both), or run: {configure()}",
     )

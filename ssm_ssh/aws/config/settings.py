@@ -229,7 +229,8 @@ def _no_profile(profile: str, files: SharedFiles) -> UsageError:
         f"profile '{profile[:80]}' is not in {files.config_path} or {files.credentials_path}{_unread(files)}",
         f"{did_you_mean(profile, names)} Configured profiles: {shown}".strip()
         if names
-        else f"Configure it: {configure(profile)}",
+        else f"Add [profile {profile[:80]}] to {files.config_path} and its keys to {files.credentials_path} "
+        f"(docs/getting-started.md shows both), or run: {configure(profile)}",
     )
 
 
@@ -237,9 +238,9 @@ def _no_region(profile: str | None, files: SharedFiles) -> UsageError:
     from ssm_ssh.aws.config.cli_hint import set_region
 
     return UsageError(
-        "no AWS region: there is no --region, AWS_REGION, AWS_DEFAULT_REGION, or region in profile "
+        "no AWS region: none in AWS_REGION, AWS_DEFAULT_REGION or profile "
         f"'{profile or 'default'}' of {files.config_path}{_unread(files)}",
-        f"Set it, for example: {set_region(profile or '')}",
+        f"Run: ssm-ssh setup --region eu-central-1, or set AWS_REGION, or run: {set_region(profile or '')}",
     )
 
 

@@ -175,7 +175,8 @@ def _missing(settings: AwsSettings) -> CredentialsError:
     return CredentialsError(
         f"no AWS credentials in the environment, for profile '{name}' in {settings.files.config_path} and "
         f"{settings.files.credentials_path}, or from container or instance metadata{unread}",
-        f"Choose another profile with AWS_PROFILE, or configure this one: {configure(settings.profile or '')}",
+        f"Choose another profile with AWS_PROFILE, or add [{name}] with aws_access_key_id and aws_secret_access_key "
+        f"to {settings.files.credentials_path}, or run: {configure(settings.profile or '')}",
     )
 
 

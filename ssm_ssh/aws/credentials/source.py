@@ -150,7 +150,7 @@ def _from_section(values: Mapping[str, object], path: str, profile: str) -> Cred
 
         raise CredentialsError(
             f"profile '{profile}' in {path} has an incomplete access key",
-            f"Set aws_access_key_id and aws_secret_access_key: {configure(profile)}",
+            f"Set aws_access_key_id and aws_secret_access_key there, or run: {configure(profile)}",
         )
     token = values["aws_security_token"] if "aws_security_token" in values else values.get("aws_session_token")
     return checked_credentials(

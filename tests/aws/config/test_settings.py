@@ -125,7 +125,13 @@ def test_missing_region_says_where_it_was_looked_for(home: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load(profile="bare", env={"HOME": str(home)})
     sentence = caught.value.sentence()
-    for place in ("--region", "AWS_REGION", "AWS_DEFAULT_REGION", "'bare'", f"{home}/.aws/config"):
+    for place in (
+        "ssm-ssh setup --region eu-central-1",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "'bare'",
+        f"{home}/.aws/config",
+    ):
         assert place in sentence
     assert "aws configure set region eu-central-1 --profile bare" in sentence
 
@@ -141,6 +147,8 @@ def test_missing_profile_says_which_there_are(home: Path) -> None:
 def test_missing_profile_without_any(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'x' is not in") as caught:
         load(profile="x", env={"HOME": str(tmp_path)})
+    assert "Add [profile x] to" in caught.value.hint
+    assert "docs/getting-started.md" in caught.value.hint
     assert "aws configure --profile x" in caught.value.hint
 
 

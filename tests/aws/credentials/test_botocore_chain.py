@@ -69,6 +69,7 @@ def test_nothing_anywhere_names_the_places(home: Path) -> None:
     assert isinstance(error, CredentialsError)
     for place in ("environment", "'default'", f"{home}/.aws/config", f"{home}/.aws/credentials", "metadata"):
         assert place in error.message
+    assert "aws_secret_access_key to " in error.hint
     assert "aws configure" in error.hint
 
 
