@@ -391,7 +391,7 @@ prune() { # remove the environments of earlier runs, except the ones named
     done
 }
 
-next_step() { # in one line
+next_step() {
     case :${PATH:-}: in
         *:"$bin":*)
             first=$(command -v ssm-ssh || :)
@@ -402,21 +402,34 @@ next_step() { # in one line
             fi
             ;;
         *)
-            say "Next: $bin is not on your PATH. Add this to your shell's startup file, and run it now:" \
-                "export PATH=\"\$HOME/.local/bin:\$PATH\"; then: ssm-ssh setup"
+            path_hint
+            say "Then configure ssh to reach instances by their ids:"
+            say "    ssm-ssh setup"
             ;;
     esac
 }
 
+path_hint() { # each command is alone on its line, to be copied
+    say "Next: $bin is not on your PATH. Add this line to your shell's startup file, and run it now:"
+    say "    export PATH=\"\$HOME/.local/bin:\$PATH\""
+}
+
 demo() {
     say ""
-    "$program" lab --demo || fail "the demonstration failed, see above"
+    "$program" lab --demo || {
+        say "" 2>/dev/null || exit 1 # ends here, silently, if the reader has left, as in ./install.sh --demo | head
+        fail "the demonstration failed, see above"
+    }
+    case :${PATH:-}: in *:"$bin":*) ;; *) path_hint ;; esac
 }
 
 # --- uninstall -------------------------------------------------------------------------------------------------
 
 offer_to_unset_ssh() { # while there still is a program that can
-    [ -x "$program" ] || return 0
+    if [ ! -x "$program" ]; then # removed by an earlier --uninstall
+        if [ -e "$HOME/.ssh/ssm-ssh.config" ]; then note_ssh_configuration; fi
+        return 0
+    fi
     change=$("$program" setup --remove --dry-run 2>/dev/null </dev/null) || return 0
     case $change in '' | 'Nothing to remove'*) return 0 ;; esac
     if [ -t 0 ]; then
@@ -427,8 +440,34 @@ offer_to_unset_ssh() { # while there still is a program that can
             *) if "$program" setup --remove; then return 0; fi ;;
         esac
     fi
+    note_ssh_configuration
+}
+
+note_ssh_configuration() {
     say "Note: your ssh configuration still uses ssm-ssh (~/.ssh/ssm-ssh.config and the line that includes it)."
     say "    To revert that: ./install.sh, then ssm-ssh setup --remove, then ./install.sh --uninstall"
+}
+
+name_what_stays() { # the folders of ssm_ssh/storage/paths.py
+    case $data in */Library/Application\ Support) config=$data state=$data ;; *) config=$HOME/.config state=$HOME/.local/state ;; esac
+    case ${XDG_CONFIG_HOME:-} in /*) config=${XDG_CONFIG_HOME%/} ;; esac
+    case ${XDG_STATE_HOME:-} in /*) state=${XDG_STATE_HOME%/} ;; esac
+    kept=
+    keep "$root" "ssm-ssh's own files, such as your key pair"
+    keep "$config/ssm-ssh" "your settings"
+    keep "$state/ssm-ssh" "the log and what ssm-ssh has learned about instances"
+    if [ -n "$kept" ]; then
+        say "To remove what was kept:"
+        say "    rm -r$kept"
+    fi
+}
+
+keep() { # folder $1, if it is there: it holds $2
+    [ -d "$1" ] || return 0
+    quoted=\'$(printf '%s\n' "$1" | sed "s/'/'\\\\''/g")\'
+    case $kept in *" $quoted"*) return 0 ;; esac
+    kept="$kept $quoted"
+    say "Kept $1: it holds $2."
 }
 
 uninstall() {
@@ -460,16 +499,30 @@ uninstall() {
             if [ -n "$folder" ] && rmdir "$folder" 2>/dev/null; then say "Removed $folder"; fi
         done
     fi
-    if [ -d "$root" ]; then say "Kept $root: it holds files of ssm-ssh itself, such as your key pair."; fi
+    name_what_stays
     if [ -n "$removed" ]; then say "ssm-ssh is uninstalled."; else say "There is nothing to uninstall."; fi
 }
 
 # ---------------------------------------------------------------------------------------------------------------
 
-[ "$#" -le 1 ] || {
+wrong_usage() { # $1: what is wrong
+    printf 'install.sh: %s\n\n' "$1" >&2
     usage >&2
     exit 2
 }
+
+similar_option() { # prints the option that $1 probably stands for, if any
+    word=${1#-}
+    word=${word#-}
+    case $word in
+        un* | remove) say --uninstall ;;
+        d*[!demo]* | h*[!help]*) ;;
+        d* | edmo) say --demo ;;
+        h*) say --help ;;
+    esac
+}
+
+[ "$#" -le 1 ] || wrong_usage "it takes one option at most, and got $#: $*"
 case ${1:-} in
     '')
         locate
@@ -487,7 +540,7 @@ case ${1:-} in
         ;;
     -h | --help) usage ;;
     *)
-        usage >&2
-        exit 2
+        similar=$(similar_option "$1")
+        wrong_usage "unknown option $1${similar:+. Did you mean $similar?}"
         ;;
 esac

@@ -25,7 +25,12 @@ def installed() -> Iterator[Place]:
         done = place.run()
         assert done.returncode == 0, done.stdout
         assert f"Installed ssm-ssh {__version__}" in done.stdout
-        assert f"Next: {place.link.parent} is not on your PATH" in done.stdout.splitlines()[-1]
+        *_, hint, export, _, setup = done.stdout.splitlines()
+        assert hint.startswith(f"Next: {place.link.parent} is not on your PATH")
+        assert (setup.startswith("    "), setup.strip()) == (True, "ssm-ssh setup")
+        copied = f'{export}\necho "$PATH"'
+        path = subprocess.run(["sh", "-c", copied], env=place.environment(), capture_output=True, text=True, check=True)
+        assert path.stdout.startswith(f"{place.link.parent}:")
         assert "  botocore " in done.stdout  # progress
         yield place
 
@@ -107,5 +112,8 @@ def test_the_demonstration_shows_ssh_scp_and_rsync(installed: Place) -> None:
     ):
         assert shown in done.stdout
     assert "AS IT SHOULD" not in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("Next: ")
+    *_, following, hint, export = done.stdout.splitlines()
+    assert following.startswith("Next: ")
+    assert f"{installed.link.parent} is not on your PATH" in hint
+    assert export.strip().startswith("export PATH=")
     assert "[0 sessions left open]" in done.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -57,7 +59,19 @@ def test_help_tells_every_option(place: Place) -> None:
 
 
 def test_an_unknown_option_is_refused(place: Place) -> None:
-    assert place.run("--frobnicate").returncode == 2
+    done = place.run("--frobnicate")
+    assert done.returncode == 2
+    assert done.stdout.startswith("install.sh: unknown option --frobnicate\n\nUsage: ")
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "meant"),
+    [("--dmeo", "--demo"), ("demo", "--demo"), ("--unistall", "--uninstall"), ("remove", "--uninstall")],
+)
+def test_a_mistyped_option_is_told_from_the_one_meant(place: Place, mistyped: str, meant: str) -> None:
+    done = place.run(mistyped)
+    assert done.returncode == 2
+    assert done.stdout.startswith(f"install.sh: unknown option {mistyped}. Did you mean {meant}?\n\nUsage: ")
     assert place.run("--demo", "--uninstall").returncode == 2
 
 
@@ -67,3 +81,21 @@ def test_the_lists_name_no_index_and_pin_everything_with_hashes() -> None:
         assert not [line for line in lines if "://" in line or "index" in line]
         for line in lines:
             assert line.startswith(("#", "    --hash=sha256:")) or "==" in line
+
+
+@pytest.mark.parametrize("reader_left", [False, True])
+def test_a_failed_demonstration_is_reported_unless_the_reader_has_left(place: Place, reader_left: bool) -> None:
+    script = (place.checkout / "install.sh").read_text().partition('\n[ "$#" -le 1 ]')[0]
+    (place.checkout / "demo.sh").write_text(f'{script}\nprogram=/bin/false bin=/bin PATH=/bin\nexec 2>"$1"\ndemo\n')
+    reader, writer = os.pipe()
+    if reader_left:
+        os.close(reader)
+    errors = place.home / "errors"
+    status = subprocess.run(
+        ["sh", place.checkout / "demo.sh", errors], stdout=writer, env=place.environment(), timeout=60
+    ).returncode
+    os.close(writer)
+    if not reader_left:
+        os.close(reader)
+    assert status != 0
+    assert ("demonstration failed" in errors.read_text()) == (not reader_left)

@@ -45,6 +45,8 @@ def test_uninstall_offers_to_take_back_what_setup_did(place: Place, answer: str)
     assert managed.exists() == (answer != "yes")
     assert ("configuration still uses ssm-ssh" in done.stdout) == (answer != "yes")
     assert not place.link.exists()
+    again = place.run("--uninstall", stdin=subprocess.DEVNULL, **lab)
+    assert ("configuration still uses ssm-ssh" in again.stdout) == (answer != "yes")
 
 
 def fake_installation(place: Place) -> None:
@@ -69,6 +71,18 @@ def test_uninstall_leaves_what_has_come_in_between(place: Place) -> None:
     assert done.returncode == 0
     assert f"Kept {place.data}" in done.stdout
     assert {"id_ed25519", "other"} <= {Path(name).name for name in place.contents()}
+
+
+def test_uninstall_names_each_folder_that_stays(place: Place) -> None:
+    kept = [place.data, place.home / ".config/ssm-ssh", place.home / "it's state/ssm-ssh"]
+    for folder in kept:
+        folder.mkdir(parents=True)
+    done = place.run("--uninstall", XDG_STATE_HOME=str(kept[2].parent))
+    for folder in kept:
+        assert f"Kept {folder}: it holds " in done.stdout
+    (command,) = (line for line in done.stdout.splitlines() if line.startswith("    rm -r "))
+    subprocess.run(["sh", "-c", command], check=True, timeout=60)
+    assert not any(folder.exists() for folder in kept)
 
 
 def test_uninstall_without_an_installation_does_nothing(place: Place) -> None:
