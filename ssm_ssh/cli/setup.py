@@ -40,15 +40,15 @@ def run(argv: list[str]) -> int:
     where, ssh = locations.find_place(), effective.find_ssh()
     if options.remove:
         done = install.uninstall(where, ssh, dry_run=options.dry_run)
-        _tell(done, "Nothing to remove: ssh's configuration does not use ssm-ssh.", dry_run=options.dry_run)
+        _tell(done, options.dry_run, nothing="Nothing to remove: ssh's configuration does not use ssm-ssh.")
         return 0
     _check_choice(options)
     from ssm_ssh.auth import keypair
     from ssm_ssh.install_hints import command
     from ssm_ssh.sshconfig.desired import compose
 
+    stored = _store(options, dry_run=options.dry_run)
     if not options.dry_run:
-        _store(options)
         keypair.public_key()
     done = install.set_up(
         where,
@@ -59,8 +59,8 @@ def run(argv: list[str]) -> int:
     )
     _tell(
         done,
-        "Nothing to do: ssh is set up and up to date.",
-        dry_run=options.dry_run,
+        options.dry_run,
+        nothing="" if stored else "Nothing to do: ssh is set up and up to date.",
         next_step=f"Next: {command()} list, which shows your instances, then: ssh ec2-user@i-...",
     )
     return 0
@@ -101,8 +101,11 @@ def _check_choice(options: argparse.Namespace) -> None:
         settings.load(profile=options.profile, region=options.region or "us-east-1", env=os.environ)
 
 
-def _store(options: argparse.Namespace) -> None:
-    """Write what was given into the settings file, where every command looks."""
+def _store(options: argparse.Namespace, *, dry_run: bool) -> bool:
+    """Write what was given into the settings file, where every command looks, or show that change in a dry run.
+
+    Returns whether the file changes.
+    """
     from ssm_ssh.settings import schema
 
     changes: dict[str, str | float | list[str] | None] = {}
@@ -112,8 +115,15 @@ def _store(options: argparse.Namespace) -> None:
         changes["default_region"] = options.region or None
     if options.search is not None:
         changes["search"] = _places(options.search) or None
-    if changes and schema.store(changes):
-        output.line(f"Changed {schema.load().path}")
+    path, before, after = schema.preview(changes)
+    if before == after:
+        return False
+    if dry_run:
+        output.raw(_diff(str(path), before, after))
+    else:
+        schema.store(changes)
+        output.line(f"{_verb(before, after)} {path}")
+    return True
 
 
 def _places(values: list[str]) -> list[str]:
@@ -133,18 +143,18 @@ def _places(values: list[str]) -> list[str]:
     return [place for value in values for place in ([value] if is_place(value) else value.split())]
 
 
-def _tell(done: Done, nothing: str, *, dry_run: bool, next_step: str = "") -> None:
+def _tell(done: Done, dry_run: bool, *, nothing: str, next_step: str = "") -> None:
     from ssm_ssh.text import printable
 
     changes = done.plan.changes
     if not changes:
-        output.line(nothing)
+        if nothing:
+            output.line(nothing)
     elif dry_run:
-        output.raw(_diff(done))
+        output.raw("".join(_diff(str(seen.path), seen.content, content) for seen, content in changes))
     else:
         for seen, content in changes:
-            verb = "Removed" if content is None else "Made" if seen.content is None else "Changed"
-            output.line(f"{verb} {seen.path}")
+            output.line(f"{_verb(seen.content, content)} {seen.path}")
         if done.backup is not None:
             output.line(f"Saved the previous configuration as {done.backup}")
         if done.hosts:
@@ -158,7 +168,12 @@ def _tell(done: Done, nothing: str, *, dry_run: bool, next_step: str = "") -> No
         output.line(next_step)
 
 
-def _diff(done: Done) -> str:
+def _verb(before: bytes | None, after: bytes | None) -> str:
+    return "Removed" if after is None else "Made" if before is None else "Changed"
+
+
+def _diff(path: str, before: bytes | None, after: bytes | None) -> str:
+    """Return how the content of `path` changes, as a unified diff. None: no file."""
     import difflib
 
     def lines(content: bytes | None) -> list[str]:
@@ -169,11 +184,6 @@ def _diff(done: Done) -> str:
         shown = "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
         return shown.split("\n")
 
-    out = []
-    for seen, content in done.plan.changes:
-        names = (
-            "/dev/null" if seen.content is None else str(seen.path),
-            "/dev/null" if content is None else str(seen.path),
-        )
-        out += [line.rstrip("\n") for line in difflib.unified_diff(lines(seen.content), lines(content), *names, n=2)]
-    return "".join(f"{line}\n" for line in out)
+    names = ("/dev/null" if before is None else path, "/dev/null" if after is None else path)
+    diff = difflib.unified_diff(lines(before), lines(after), *names, n=2)
+    return "".join(f"{line.rstrip(chr(10))}\n" for line in diff)

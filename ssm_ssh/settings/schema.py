@@ -321,17 +321,22 @@ def load(flags: Mapping[str, object] | None = None, env: Mapping[str, str] | Non
 
 
 def store(changes: Mapping[str, str | float | list[str] | None]) -> bool:
-    """Write `changes` to the settings file; None removes a setting. Comments and everything else stay.
+    """Write `changes` to the settings file (None: remove). Returns whether it changed; raises as `preview` does."""
+    from ssm_ssh.settings.toml_file import edit
 
-    Returns whether the file changed. Raises UsageError for a bad value and for a file that cannot be edited safely.
-    """
-    from ssm_ssh.settings.toml_file import NAME, edit
+    return edit(preview(changes)[0], changes)
+
+
+def preview(changes: Mapping[str, str | float | list[str] | None]) -> tuple[Path, bytes | None, bytes | None]:
+    """Return the settings file, and its content before and after `store` (None: no file). Raises UsageError."""
+    from ssm_ssh.settings import toml_file
     from ssm_ssh.storage.paths import config_folder
 
     for name, value in changes.items():
         if value is not None:
             _checked(_BY_NAME[name], value, "setup")
-    return edit(config_folder() / NAME, changes)
+    path = config_folder() / toml_file.NAME
+    return path, *toml_file.preview(path, changes)
 
 
 def _checked(setting: Setting, value: object, origin: str) -> Origin:

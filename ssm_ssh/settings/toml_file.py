@@ -43,11 +43,20 @@ def edit(path: Path, changes: Mapping[str, Any]) -> bool:
     Comments, order and unknown keys stay. The result is parsed by the standard library and compared before it is
     written, for the file is the user's: a layout that tomlkit gets wrong is left alone.
     """
+    before, after = preview(path, changes)
+    if after == before:
+        return False
+    _write(path, after)
+    return True
+
+
+def preview(path: Path, changes: Mapping[str, Any]) -> tuple[bytes | None, bytes | None]:
+    """Return the content of the file before and after `edit`, None where there is no file. Raises UsageError."""
     content = _content(path)
     text, before = _parse(content or b"", path)
     wanted = {name: value for name, value in {**before, **changes}.items() if value is not None}
     if wanted == before:
-        return False
+        return content, content
     edited = _edited(text, {name: value for name, value in changes.items() if before.get(name) != value})
     try:
         differs = _parse(edited.encode(), path)[1] != wanted
@@ -57,8 +66,7 @@ def edit(path: Path, changes: Mapping[str, Any]) -> bool:
         lines = ", ".join(f"{name} = {_toml(value)}" for name, value in changes.items() if value is not None)
         hint = f"Write there yourself: {lines}" if lines else f"Remove there yourself: {', '.join(changes)}"
         raise UsageError(f"{path} has a layout that cannot be edited safely", hint)
-    _write(path, edited.encode() if wanted or edited.strip() else None)
-    return True
+    return content, edited.encode() if wanted or edited.strip() else None
 
 
 def _edited(text: str, changes: Mapping[str, Any]) -> str:

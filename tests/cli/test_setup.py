@@ -75,6 +75,30 @@ def test_defaults_go_to_the_settings(home: Home) -> None:
     assert "default_region" not in settings.read_text()
 
 
+def test_a_dry_run_shows_the_change_of_the_settings(home: Home) -> None:
+    settings = home.path / ".config" / "ssm-ssh" / "config.toml"
+    fresh = home.run("setup", "--dry-run", "--region", "eu-west-1")
+    assert f"--- /dev/null\n+++ {settings}\n" in fresh
+    assert '+default_region = "eu-west-1"\n' in fresh
+    assert f"+++ {home.place.managed}\n" in fresh
+    assert not settings.exists()
+    assert home.contents() == {}
+    home.run("setup")
+    assert "Nothing to do" in home.run("setup", "--dry-run")
+    shown = home.run("setup", "--dry-run", "--region", "eu-west-1")
+    assert '+default_region = "eu-west-1"\n' in shown
+    assert "Nothing to do" not in shown
+    assert not settings.exists()
+
+
+def test_a_change_of_the_settings_alone_is_not_nothing(home: Home) -> None:
+    home.run("setup", "--region", "eu-west-1")
+    settings = home.path / ".config" / "ssm-ssh" / "config.toml"
+    said = home.run("setup", "--region", "eu-west-2")
+    assert said.startswith(f"Changed {settings}\nNext: ")
+    assert "Nothing to do" in home.run("setup", "--region", "eu-west-2")
+
+
 def test_several_places_to_search_may_be_given_at_once(home: Home) -> None:
     (home.path / ".aws").mkdir()
     (home.path / ".aws" / "config").write_text("[profile prod]\n[profile dev]\n[profile 'my own']\n")
