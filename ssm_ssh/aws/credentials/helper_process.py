@@ -118,6 +118,8 @@ def main() -> None:
     import threading
     import time
 
+    from ssm_ssh.aws.credentials.mfa import restore_terminals
+
     # ssh decides about Ctrl-C, perhaps in the background; when it ends, so does stdin. Unlike an ignored signal, a
     # handler is not inherited by the programs that a profile names.
     signal.signal(signal.SIGINT, lambda *_: None)
@@ -132,6 +134,7 @@ def main() -> None:
         sys.stdin.buffer.read()
         signal.pthread_kill(asking, signal.SIGTERM)
         time.sleep(_UNWIND)
+        restore_terminals()
         os._exit(1)
 
     threading.Thread(target=leave, daemon=True).start()

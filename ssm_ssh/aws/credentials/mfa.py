@@ -14,6 +14,7 @@ from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 _HINT = "Run any aws command with this profile in a terminal first: ssm-ssh uses its cached session"
 # Seconds to find the device and type six digits.
@@ -21,6 +22,8 @@ _TIMEOUT = 120.0
 _LONGEST = 64
 # Several profiles may need a code at the same time, but a person answers one question after the other.
 _one_at_a_time = threading.Lock()
+# The settings of the terminals that are asking now, by descriptor.
+_changed: dict[int, list[Any]] = {}
 
 
 def ask(prompt: str, *, terminal: str = "/dev/tty", timeout: float = _TIMEOUT, echo: bool = False) -> str:
@@ -58,6 +61,7 @@ def _foreground(fd: int, *, echo: bool) -> Iterator[None]:
         quiet = termios.tcgetattr(fd)
         if not echo:
             quiet[3] &= ~termios.ECHO
+        _changed[fd] = before
         termios.tcsetattr(fd, termios.TCSAFLUSH, quiet)
     except termios.error:
         raise CredentialsError("an MFA code is needed, but the terminal cannot be used", _HINT) from None
@@ -65,6 +69,16 @@ def _foreground(fd: int, *, echo: bool) -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+        _changed.pop(fd, None)
+
+
+def restore_terminals() -> None:
+    """Restore every terminal that is asking now, for a process that cannot wait for `ask` to do so."""
+    import termios
+
+    for fd, before in list(_changed.items()):
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(fd, termios.TCSANOW, before)
 
 
 def _line(fd: int, until: float) -> str:

@@ -4,9 +4,11 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 
 import pytest
 
+from ssm_ssh.aws.credentials import mfa
 from ssm_ssh.aws.credentials.mfa import ask
 from ssm_ssh.errors import CredentialsError
 
@@ -108,4 +110,20 @@ def test_questions_are_asked_one_after_the_other() -> None:
             seen += os.read(terminal, 1024)
     finally:
         os.waitpid(pid, 0)
+        os.close(terminal)
+
+
+def test_a_process_that_cannot_wait_restores_the_terminal() -> None:
+    screen, terminal = os.openpty()
+    try:
+        before = termios.tcgetattr(terminal)
+        quiet = termios.tcgetattr(terminal)
+        quiet[3] &= ~termios.ECHO
+        termios.tcsetattr(terminal, termios.TCSANOW, quiet)
+        mfa._changed[terminal] = before
+        mfa.restore_terminals()
+        assert termios.tcgetattr(terminal) == before
+    finally:
+        mfa._changed.clear()
+        os.close(screen)
         os.close(terminal)
