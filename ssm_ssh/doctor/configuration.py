@@ -9,6 +9,7 @@ from ssm_ssh import __version__
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.errors import UsageError
 from ssm_ssh.installation import program
+from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from ssm_ssh.sshconfig.effective import Outcome, Ssh
@@ -77,9 +78,37 @@ def _rules(place: Place) -> list[Finding]:
         evidence = f"{place.config}: the line that includes ssm-ssh's rules is not the first; earlier lines win"
         findings.append(Finding("rules", State.PROBLEM, evidence, _SETUP))
     if not current:
-        evidence = "the rules are older than this ssm-ssh, its location or its settings"
+        rules = include.block_in(config.text) if inline else managed.content
+        unknown = _profile_without_rule(rules or b"")
+        evidence = (
+            f"the rules do not know profile '{printable(unknown, 60)}' yet"
+            if unknown
+            else "the rules are older than this ssm-ssh, its location or its settings"
+        )
         findings.append(Finding("rules", State.PROBLEM, evidence, _SETUP))
     return findings
+
+
+def _profile_without_rule(rules: bytes) -> str:
+    """Return the first configured profile that a host name may contain and that `rules` have no pattern for, or ""."""
+    import os
+
+    from ssm_ssh.aws.config.ini import SharedFiles
+    from ssm_ssh.locate.hostname import suffixes
+    from ssm_ssh.sshconfig.patterns import suffix_patterns
+
+    known = set(rules.decode("utf-8", "replace").replace('"', ",").split(","))
+    try:
+        profiles = sorted(SharedFiles(os.environ).profiles)
+    except UsageError:  # reported by the code that needs them
+        return ""
+    # The region's pattern is not the profile's, and both lists end with the same exclusions.
+    common = set(",".join(suffix_patterns(suffixes([]))).split(","))
+    for profile in profiles:
+        own = set(",".join(suffix_patterns(suffixes([profile]))).split(",")) - common
+        if own and known.isdisjoint(own):
+            return profile
+    return ""
 
 
 def _use(place: Place, ssh: Ssh, outcomes: list[Outcome]) -> list[Finding]:

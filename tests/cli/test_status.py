@@ -44,6 +44,22 @@ def test_what_an_upgrade_would_change_is_said(home: Home) -> None:
     home.run("status")
 
 
+@pytest.mark.parametrize("way", [(), ("--inline",)], ids=["include", "inline"])
+def test_a_profile_without_a_rule_is_named(home: Home, way: tuple[str, ...]) -> None:
+    (home.path / ".aws").mkdir()
+    profiles = home.path / ".aws" / "config"
+    profiles.write_text("[profile dev]\n")
+    home.run("setup", *way)
+    profiles.write_text("[profile dev]\n[profile Dev-2]\n")
+    assert "the rules do not know profile 'Dev-2' yet. Run: ssm-ssh setup" in row(
+        home.run("status", expect=1, COLUMNS="300"), "problem"
+    )
+    home.run("setup")
+    profiles.write_text("[profile dev]\n")
+    said = row(home.run("status", expect=1), "problem")
+    assert "the rules are older than this ssm-ssh, its location or its settings" in said
+
+
 def test_a_rule_that_has_come_first_is_said(home: Home) -> None:
     home.run("setup")
     home.write(b"Host *\n  ProxyCommand other\n" + home.config.read_bytes())
