@@ -30,7 +30,7 @@ def run(out: TextIO) -> int:
     if not shutil.which("ssh"):
         raise UsageError("there is no ssh on this machine", "Install OpenSSH's client")
     out.write(
-        "Starting an AWS of this machine's own: an API, a gateway, and instances with agents and SSH servers ...\n"
+        "Starting a simulated AWS on this machine: an API, a gateway, and instances with agents and SSH servers ...\n"
     )
     out.flush()
     with Lab(OPTIONS) as lab:
@@ -43,6 +43,7 @@ class _Demo:
         self.out = out
         self.folder = Path(lab.folder) / "demo"
         self.failed = 0
+        self.left_out = ""  # a program that is not installed
 
     def run(self) -> int:
         self.folder.mkdir(mode=0o700)
@@ -52,12 +53,17 @@ class _Demo:
         self._commands(first)
         for item in self.lab.instances:
             if item.hybrid:
-                self._title("A machine outside EC2: the key goes there by Run Command")
+                self._title("A machine outside EC2, which receives the key through Run Command")
                 self._shell("ssh", item.destination, "id -un", wanted=f"{item.users[0]}\n")
         self._copies(first.destination)
         self._what_aws_saw()
         steps = "1 step" if self.failed == 1 else f"{self.failed} steps"
-        self._say(f"\n{steps} failed: see above." if self.failed else "\nAll of it worked.")
+        if self.failed:
+            self._say(f"\n{steps} failed: see above.")
+        elif self.left_out:
+            self._say(f"\nEverything that could be shown worked; {self.left_out} is not installed.")
+        else:
+            self._say("\nAll of it worked.")
         if not self.failed:
             self._say(f"Next: {command()} setup, and your own ssh reaches instances through Session Manager")
         return 1 if self.failed else 0
@@ -67,7 +73,7 @@ class _Demo:
         self._title("A command on an instance, with its output and its exit status")
         wanted = f"Hello from {instance.users[0]}\n"
         self._shell("ssh", host, 'echo "Hello from $(id -un)"; exit 7', status=7, wanted=wanted)
-        self._title("Standard input goes there, standard output comes back")
+        self._title("Standard input reaches the command, and its standard output comes back")
         self._shell("ssh", host, "tr a-z A-Z", given="every byte counts\n", wanted="EVERY BYTE COUNTS\n")
 
     def _copies(self, host: str) -> None:
@@ -79,6 +85,7 @@ class _Demo:
         self._title("A folder there and back by rsync")
         if not self._has("rsync"):
             self._say("  left out: there is no rsync on this machine")
+            self.left_out = "rsync"
             return
         (self.folder / "site" / "pages").mkdir(parents=True)
         for name in ("index.html", "pages/one.html", "pages/two.html"):
@@ -101,6 +108,9 @@ class _Demo:
         for operation, count in sorted(counts.items()):
             self._say(f"  {count:>2} x {operation}")
         self._verdict(not left, f"{left} sessions left open")
+        if not left:
+            self._say("  (An agent ends a session when its SSH server closes the connection;")
+            self._say("  ssm-ssh ends the others with TerminateSession.)")
 
     def _open_sessions(self) -> int:
         return sum(session["Status"] in ("Connecting", "Connected", "Terminating") for session in self.lab.sessions())

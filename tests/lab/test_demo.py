@@ -24,6 +24,8 @@ def test_it_works_without_a_system_sshd_and_says_that_rsync_is_missing(
     assert demo.run(out) == 0, out.getvalue()
     assert "there is no rsync on this machine" in out.getvalue()
     assert "$ rsync" not in out.getvalue()
+    assert "Everything that could be shown worked; rsync is not installed." in out.getvalue()
+    assert "All of it worked." not in out.getvalue()
 
 
 @pytest.mark.e2e
