@@ -91,14 +91,36 @@ def _parser() -> Arguments:
 
 
 def _check_choice(options: argparse.Namespace) -> None:
-    """Refuse a profile that is not there, or a region that cannot be, before it is written down."""
-    from ssm_ssh.aws.config import settings
+    """Refuse profiles that are not configured and impossible regions before they are stored.
 
-    if options.region:
-        settings.check_region(options.region)
-    if options.profile:
+    A region that is not in botocore's list causes a warning only, because AWS opens new ones.
+    """
+    from ssm_ssh.aws.config import settings
+    from ssm_ssh.settings.schema import parse_place
+
+    profiles, regions = [options.profile or ""], [options.region or ""]
+    for text in _places(options.search or []):
+        try:
+            place = parse_place(text)
+        except ValueError:
+            continue  # reported with what is allowed when it is stored
+        profiles.append(place.profile)
+        regions += place.regions
+    for region in filter(None, dict.fromkeys(regions)):
+        settings.check_region(region)
+    for profile in filter(None, dict.fromkeys(profiles)):
         # Any region will do: this is about the profile.
-        settings.load(profile=options.profile, region=options.region or "us-east-1", env=os.environ)
+        settings.load(profile=profile, region="us-east-1", env=os.environ)
+    for region in filter(None, dict.fromkeys(regions)):
+        _warn_of_unknown(region)
+
+
+def _warn_of_unknown(region: str) -> None:
+    from ssm_ssh.aws.config.regions import known_regions, suggestion
+
+    known = known_regions()
+    if known and region not in known:
+        output.note(f"Warning: the region '{region}' is not a known one. {suggestion(region)}".rstrip())
 
 
 def _store(options: argparse.Namespace, *, dry_run: bool) -> bool:

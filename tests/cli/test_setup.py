@@ -113,9 +113,32 @@ def test_several_places_to_search_may_be_given_at_once(home: Home) -> None:
 
 def test_a_profile_that_is_not_there_changes_nothing(home: Home) -> None:
     assert "profile 'prod' is not in" in home.run("setup", "--profile", "prod", expect=2)
+    said = home.run("setup", "--search", "prdo:eu-west-1", expect=2)
+    assert "profile 'prdo' is not in" in said
     assert "not the name of a region" in home.run("setup", "--region", "Eu West", expect=2)
     assert home.contents() == {}
     assert not (home.path / ".config").exists()
+
+
+def test_a_profile_to_search_must_be_configured(home: Home) -> None:
+    (home.path / ".aws").mkdir()
+    (home.path / ".aws" / "config").write_text("[profile prod]\n")
+    said = home.run("setup", "--search", "prod prdo:eu-west-1", expect=2)
+    assert "profile 'prdo' is not in" in said
+    assert "Did you mean prod?" in said
+    assert home.contents() == {}
+    assert not (home.path / ".config").exists()
+
+
+def test_an_unknown_region_is_stored_with_a_warning(home: Home) -> None:
+    (home.path / ".aws").mkdir()
+    (home.path / ".aws" / "config").write_text("[profile prod]\n")
+    said = home.run("setup", "--region", "eu-centrl-1", "--search", "prod:eu-wset-1,eu-west-1")
+    assert "Warning: the region 'eu-centrl-1' is not a known one. Did you mean eu-central-1" in said
+    assert "Warning: the region 'eu-wset-1' is not a known one. Did you mean eu-west-1" in said
+    assert said.count("is not a known one") == 2
+    assert 'default_region = "eu-centrl-1"' in (home.path / ".config" / "ssm-ssh" / "config.toml").read_text()
+    assert "Warning" not in home.run("setup", "--region", "eu-central-1")
 
 
 def test_what_ssh_rejects_is_said_in_one_line(home: Home) -> None:
