@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from ssm_ssh.doctor.finding import Finding
 
 _DESCRIPTION = """\
-Check what `ssm-ssh setup` has set up, whether it is current and whether ssh uses it, which profile and region apply and
-where they come from, and what is dangerous or in the way. Nothing is changed and AWS is not called.
+Check what `ssm-ssh setup` has set up, whether it is current and whether ssh uses it, which profile, region and
+credentials apply and where they come from, and what is dangerous or in the way. Nothing is changed, AWS is not called,
+and no program that provides credentials is run.
 
   ssm-ssh status
   ssm-ssh status --json | jq -r '.[] | select(.state == "problem") | .evidence'
 """
 
 _EPILOG = """\
-exit status: 0 ssh uses ssm-ssh, everything is current, and there is no problem; 1 otherwise.
+exit status: 0 ssh uses ssm-ssh, everything is current, credentials are configured, and there is no problem;
+1 otherwise.
 """
 
 _COLUMNS = (Column("STATE", whole=True), Column("CHECK", whole=True), Column("FINDING", wrap=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ssm_ssh.doctor import account, configuration, keys, past
+from ssm_ssh.doctor import account, configuration, credentials, keys, past
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.errors import StateError
 
@@ -23,6 +23,7 @@ LOCAL = (
     Check("version", configuration.version),
     Check("setup", configuration.check),
     Check("profile", account.check),
+    Check("credentials", credentials.check),
     Check("key", keys.check_key),
     Check("files", keys.check_files),
     Check("connections", past.check_connections),

@@ -64,7 +64,9 @@ def test_the_way_stays_until_another_is_asked_for(home: Home) -> None:
 
 def test_defaults_go_to_the_settings(home: Home) -> None:
     (home.path / ".aws").mkdir()
-    (home.path / ".aws" / "config").write_text("[profile prod]\nregion = eu-west-3\n")
+    (home.path / ".aws" / "config").write_text(
+        "[profile prod]\nregion = eu-west-3\naws_access_key_id = AKIDSETUP\naws_secret_access_key = S3cret\n"
+    )
     home.run("setup", "--profile", "prod", "--region", "eu-west-1", "--search", "prod:eu-west-1,eu-west-2")
     settings = home.path / ".config" / "ssm-ssh" / "config.toml"
     assert 'default_profile = "prod"' in settings.read_text()

@@ -12,7 +12,12 @@ from tests.sshconfig.home import Home
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    return Home(tmp_path / "home")
+    home = Home(tmp_path / "home")
+    keys = home.path / "keys.ini"
+    keys.write_text("[default]\naws_access_key_id = AKIDSTATUS\naws_secret_access_key = S3cret\n")
+    home.env["AWS_SHARED_CREDENTIALS_FILE"] = str(keys)
+    home.env["AWS_EC2_METADATA_DISABLED"] = "true"
+    return home
 
 
 def row(said: str, name: str) -> str:
@@ -202,3 +207,42 @@ def test_for_programs(home: Home) -> None:
     assert problems["key"].startswith("the key cannot be used: there is no ssh-agent")
     assert set(problems) <= {"key", "rules"}
     assert {finding["check"] for finding in findings} >= {"version", "setup", "ssh", "profile", "region"}
+
+
+def test_where_the_credentials_are_is_told_without_them(home: Home) -> None:
+    home.run("setup")
+    said = home.run("status")
+    assert row(said, "credentials") == f"profile 'default' in {home.path / 'keys.ini'}"
+    assert "S3cret" not in said
+    assert row(home.run("status", AWS_ACCESS_KEY_ID="AKIDENV", AWS_SECRET_ACCESS_KEY="e"), "credentials") == (
+        "the environment"
+    )
+
+
+def test_no_credentials_at_all_are_a_problem(home: Home) -> None:
+    home.env["AWS_SHARED_CREDENTIALS_FILE"] = "/nowhere/credentials"
+    home.run("setup")
+    said = row(home.run("status", expect=1), "problem")
+    assert said.startswith("none found in the environment, ")
+    assert "Add [default] with aws_access_key_id and aws_secret_access_key to /nowhere/credentials" in said
+
+
+def test_a_program_that_provides_credentials_is_not_run(home: Home) -> None:
+    ran = home.path / "ran"
+    config = home.path / "config.ini"
+    config.write_text(f"[profile p]\ncredential_process = /usr/bin/touch {ran}\n")
+    home.env["AWS_CONFIG_FILE"] = str(config)
+    home.run("setup")
+    said = home.run("status", AWS_PROFILE="p")
+    assert row(said, "credentials") == "credential_process (profile 'p', credential_process)"
+    assert not ran.exists()
+
+
+def test_another_profile_with_credentials_makes_it_a_note(home: Home) -> None:
+    config = home.path / "config.ini"
+    config.write_text("[profile p]\nregion = eu-west-1\n")
+    home.env["AWS_CONFIG_FILE"] = str(config)
+    home.run("setup")
+    said = home.run("status", AWS_PROFILE="p")
+    assert "none found for profile 'p'" in row(said, "credentials")
+    assert "in the host name: default" in row(said, "note")

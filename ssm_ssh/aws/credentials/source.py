@@ -89,7 +89,7 @@ class CredentialSource:
     def _load(self, *, first: bool) -> Credentials:
         if not first and self._chain is None:
             self._settings = self._settings.reread()
-        credentials = _static_credentials(self._settings)
+        credentials = static_credentials(self._settings)
         if credentials is not None:
             return credentials
         if self._chain is None:
@@ -107,7 +107,7 @@ def get(settings: AwsSettings) -> Credentials:
     return CredentialSource(settings).get()
 
 
-def _static_credentials(settings: AwsSettings) -> Credentials | None:
+def static_credentials(settings: AwsSettings) -> Credentials | None:
     """Return static credentials, or None if botocore's chain has to decide."""
     env = settings.env
     # As in botocore: the keys of the environment win, unless the profile was named by a flag.

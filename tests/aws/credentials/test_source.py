@@ -108,9 +108,9 @@ def test_precedence_is_botocores(
             theirs = botocore.session.Session(profile=profile).get_credentials()
         except PartialCredentialsError:
             with pytest.raises(CredentialsError):
-                module._static_credentials(chosen)
+                module.static_credentials(chosen)
             return
-        ours = module._static_credentials(chosen)
+        ours = module.static_credentials(chosen)
         if theirs is None:
             assert ours is None
         else:
@@ -134,7 +134,7 @@ def test_precedence_is_botocores(
 )
 def test_what_needs_botocore_is_left_to_it(tmp_path: Path, line: str) -> None:
     env = write(tmp_path, config=f"[profile p]\n{line}\n{keys('config')}")
-    assert module._static_credentials(load(profile="p", env=env)) is None
+    assert module.static_credentials(load(profile="p", env=env)) is None
 
 
 def test_keys_of_the_credentials_file_come_before_a_process(tmp_path: Path) -> None:
@@ -144,8 +144,8 @@ def test_keys_of_the_credentials_file_come_before_a_process(tmp_path: Path) -> N
 
 def test_web_identity_of_the_environment_goes_to_botocore(tmp_path: Path) -> None:
     env = {**write(tmp_path, credentials=f"[default]\n{keys('own')}"), "AWS_WEB_IDENTITY_TOKEN_FILE": "/t"}
-    assert module._static_credentials(load(env=env)) is None
-    assert module._static_credentials(load(profile="default", env=env)) is not None
+    assert module.static_credentials(load(env=env)) is None
+    assert module.static_credentials(load(profile="default", env=env)) is not None
 
 
 def test_expiry_of_the_environment(tmp_path: Path) -> None:
