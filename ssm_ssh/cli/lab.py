@@ -165,6 +165,10 @@ In another terminal (its HOME becomes the lab's):
   ssh {first}
   scp /etc/hosts {first}:
 
+To use names such as {lab.instances[0].name} there:
+
+  ssm-ssh setup && ssm-ssh sync
+
 Ctrl-C stops the lab and removes all of it."""
 
 

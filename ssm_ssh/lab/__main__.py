@@ -61,6 +61,9 @@ async def _run() -> int:
             _tell({"error": {"message": error.message, "hint": error.hint}})
             return 1
         except rpc.CallFailed as error:
+            if error.code == "SshdMissing":
+                _tell({"error": {"message": error.message, "hint": "Run: apt install openssh-server libnss-wrapper"}})
+                return 1
             _tell({"error": {"message": f"the lab's instances did not start: {error.message}", "hint": ""}})
             return 1
         _tell({"ready": ready})

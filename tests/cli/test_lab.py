@@ -42,6 +42,16 @@ def test_the_status_is_the_commands(data: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("eu-central-1 ec2-user none\n", "", 7)
 
 
+def test_a_missing_system_sshd_is_named_in_one_sentence(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSM_SSH_TEST_HIDE", "sshd")
+    done = run(data, "--sshd", "system", "--", "true")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "ssm-ssh: --sshd system needs OpenSSH's sshd and libnss-wrapper. "
+        "Run: apt install openssh-server libnss-wrapper\n"
+    )
+
+
 def test_a_command_that_dies_of_a_signal(data: Path) -> None:
     assert run(data, *SMALL, "--", "sh", "-c", "kill -9 $$").returncode == 137
 

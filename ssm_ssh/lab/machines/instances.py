@@ -28,9 +28,7 @@ def choose_kind(wanted: str, nss_wrapper: str) -> str:
     """
     possible = bool(find_sshd() and nss_wrapper)
     if wanted == "system" and not possible:
-        raise CallFailed(
-            "SshdMissing", "sshd = system needs OpenSSH's sshd and libnss_wrapper.so (package libnss-wrapper)"
-        )
+        raise CallFailed("SshdMissing", "--sshd system needs OpenSSH's sshd and libnss-wrapper")
     return "embedded" if wanted == "embedded" or not possible else "system"
 
 

@@ -158,7 +158,8 @@ async def _serve(sock: socket.socket, start: Callable[[dict[str, Any]], Awaitabl
     except Exception as error:
         # The server must learn of any error.
         code = error.code if isinstance(error, CallFailed) else type(error).__name__
-        _write(writer, {"error": {"code": code, "message": str(error)}})
+        message = error.message if isinstance(error, CallFailed) else str(error)
+        _write(writer, {"error": {"code": code, "message": message}})
         writer.close()
         return
     _write(writer, {"ready": child.ready()})
