@@ -57,6 +57,21 @@ class Change(NamedTuple):
         both = [(self.before[name], alias) for name, alias in self.after.items() if name in self.before]
         return [(old, new) for old, new in both if old.instance_id != new.instance_id]
 
+    @property
+    def altered(self) -> list[str]:
+        """The aliases whose user, profile or region differs from before, each with what differs."""
+        described = []
+        for name, new in self.after.items():
+            old = self.before.get(name, new)
+            fields = [
+                f"{field} {getattr(old, field) or 'none'} -> {getattr(new, field) or 'none'}"
+                for field in ("user", "profile", "region")
+                if getattr(old, field) != getattr(new, field)
+            ]
+            if fields:
+                described.append(f"{name} ({', '.join(fields)})")
+        return described
+
 
 def run(argv: list[str]) -> int:
     """Run the command; returns its exit status."""
@@ -73,11 +88,12 @@ def run(argv: list[str]) -> int:
         return tuple(changes[-1].after.values())
 
     done = desired.update_aliases(where, ssh, change, dry_run=options.dry_run)
-    _tell(changes[-1], wrote=bool(done.plan.changes), dry_run=options.dry_run, quiet=options.quiet)
+    complete = len(_named(asked)) == len(asked.answers)
+    _tell(changes[-1], bool(done.plan.changes), complete=complete, dry_run=options.dry_run, quiet=options.quiet)
     if not options.dry_run:
         _remember(asked)
     scope.complain(asked.answers)
-    return 0 if len(_named(asked)) == len(asked.answers) else 1
+    return 0 if complete else 1
 
 
 def _parser() -> Arguments:
@@ -179,7 +195,7 @@ def _remember(asked: Asked) -> None:
         output.line(f"Warning: {error.sentence()}")
 
 
-def _tell(change: Change, *, wrote: bool, dry_run: bool, quiet: bool) -> None:
+def _tell(change: Change, wrote: bool, *, complete: bool, dry_run: bool, quiet: bool) -> None:
     for old, new in change.rebound:
         output.line(f"Warning: {new.name} now leads to {new.instance_id}, before to {old.instance_id}")
     if quiet:
@@ -189,13 +205,18 @@ def _tell(change: Change, *, wrote: bool, dry_run: bool, quiet: bool) -> None:
         output.line(f"No alias for {instance_id}, named '{printable(name, 60)}': {printable(reason, 160)}")
     if len(change.skipped) > most:
         output.line(f"No alias for {len(change.skipped) - most} more; --dry-run names them")
-    for verb, these, those in (("New", change.after, change.before), ("Gone", change.before, change.after)):
-        names = sorted(set(these) - set(those))
+    for verb, names in (
+        ("New", sorted(set(change.after) - set(change.before))),
+        ("Gone", sorted(set(change.before) - set(change.after))),
+        ("Changed", change.altered),
+    ):
         if names:
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             output.line(f"{verb}: {', '.join(names[:_SHOWN])}{more}")
     total = f"{len(change.after)} alias{'' if len(change.after) == 1 else 'es'}"
-    if not wrote:
+    if wrote:
+        output.line(f"There would be {total}." if dry_run else f"There are {total} now.")
+    elif complete:
         output.line(f"Nothing to do: {total}, all current.")
     else:
-        output.line(f"{'There would be' if dry_run else 'There are'} {total} now.")
+        output.line(f"Not all places answered: {total}, unchanged.")

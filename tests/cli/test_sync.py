@@ -204,6 +204,9 @@ def test_what_could_not_be_asked_changes_nothing(sync: Sync, words: list[str]) -
     said = sync(*words, status=1)
     assert sync.aliases() == before
     assert "Gone" not in said
+    assert "Nothing to do" not in said
+    assert "Not all places answered: 3 aliases, unchanged." in said
+    assert "Nothing to do" not in sync(*words, "--dry-run", status=1)
 
 
 def test_a_place_that_answers_lets_go_of_its_own_beside_one_that_does_not(sync: Sync) -> None:
@@ -245,10 +248,22 @@ def test_only_what_is_chosen(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> Non
     sync("--tag", "Env", "--user", "alice")
     assert set(sync.aliases()) == {"web", "db", "api"}
     assert sync.ssh("web", "user") == ["alice"]
-    assert "There would be 0 aliases now." in sync("prod:ap-south-1", "--dry-run")
+    assert "There would be 0 aliases." in sync("prod:ap-south-1", "--dry-run")
     assert set(sync.aliases()) == {"web", "db", "api"}
     sync("prod:ap-south-1")
     assert sync.aliases() == {}
+
+
+def test_changed_aliases_are_listed(sync: Sync) -> None:
+    sync.fleet.places[PROD] = [Instance(an_id(1), "web-1"), Instance(an_id(2), "db")]
+    sync("prod")
+    changed = "Changed: db (user ubuntu -> bob), web-1 (user ubuntu -> bob)\n"
+    assert f"{changed}There would be 2 aliases.\n" in sync("prod", "--dry-run", "--user", "bob")
+    assert f"{changed}There are 2 aliases now.\n" in sync("prod", "--user", "bob")
+    assert "Changed" not in sync("prod", "--user", "bob")
+    sync.fleet.places[DEV] = sync.fleet.places.pop(PROD)
+    said = sync("dev", "--user", "bob")
+    assert "web-1 (profile prod -> dev, region eu-west-1 -> us-east-1)" in said
 
 
 def test_keys_of_the_environment_have_no_profile_to_write_down(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
