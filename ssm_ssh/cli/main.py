@@ -98,7 +98,28 @@ def _dispatch(argv: list[str]) -> int:
     if name in COMMANDS:
         status: int = importlib.import_module(f"ssm_ssh.cli.{name.replace('-', '')}").run(rest)
         return status
+    raise _no_command(argv)
+
+
+def _no_command(argv: list[str]) -> UsageError:
+    """Return the error for arguments that do not start with a command."""
+    name = argv[0]
+    command = next((word for word in argv if word in COMMANDS), "")
+    if name.startswith("-") and command:
+        option = printable(name, 40)
+        reason = f"unexpected argument '{option}' before the command"
+        return UsageError(reason, f"Put it after the command: ssm-ssh {command} {option}")
+    from ssm_ssh.locate import hostname
     from ssm_ssh.suggest import did_you_mean
 
-    known = f"Commands: {', '.join(COMMANDS)}"
-    raise UsageError(f"there is no command '{printable(name, 40)}'", did_you_mean(name, COMMANDS) or known)
+    user, _, host = name.rpartition("@")
+    try:
+        hostname.parse(host)
+        is_instance = True
+    except UsageError:
+        is_instance = False
+    if is_instance:
+        hint = f"Run: ssh {printable(user or 'ec2-user', 60)}@{printable(host, 200)}"
+    else:
+        hint = did_you_mean(name, (*COMMANDS, "--version", "--help")) or f"Commands: {', '.join(COMMANDS)}"
+    return UsageError(f"there is no command '{printable(name, 40)}'", hint)

@@ -153,14 +153,22 @@ class Actions:
         rest = [word for number, word in enumerate(argv) if number != at]
         if name not in self.actions:
             if not self.actions[self.default]._get_positional_actions():
-                from ssm_ssh.suggest import hint
+                raise self._no_action(name)
+            try:
+                return self.default, self.actions[self.default].parse_intermixed_args(argv)
+            except UsageError as error:
+                from ssm_ssh.suggest import similar
 
-                command = self.parser.prog.removeprefix("ssm-ssh ")
-                raise UsageError(
-                    f"{command} has no action '{printable(name, 80)}'", hint(name, self.actions, "Actions")
-                )
-            name, rest = self.default, list(argv)
+                # The word may be an operand of the default action, so only a name that resembles an action is taken
+                # for a misspelled one.
+                raise self._no_action(name) if similar(name, self.actions) else error from None
         return name, self.actions[name].parse_intermixed_args(rest)
+
+    def _no_action(self, name: str) -> UsageError:
+        from ssm_ssh.suggest import hint
+
+        command = self.parser.prog.removeprefix("ssm-ssh ")
+        return UsageError(f"{command} has no action '{printable(name, 80)}'", hint(name, self.actions, "Actions"))
 
     def _first_word(self, argv: Sequence[str]) -> int | None:
         """Return the index of the first word that is neither an option nor the value of one."""

@@ -12,6 +12,8 @@ import pytest
 
 from ssm_ssh.cli import main, proxy
 
+ID = "i-0123456789abcdef0"
+
 
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_surprise_is_told_printable_and_never_in_full(
@@ -124,3 +126,27 @@ def test_a_home_that_is_not_absolute_is_refused_by_every_command(tmp_path: Path,
     assert len(done.stderr.splitlines()) == 1
     assert "HOME is relative" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "reason", "hint"),
+    [
+        (["--debug", "list"], "unexpected argument '--debug' before", "after the command: ssm-ssh list --debug"),
+        (["version"], "there is no command 'version'", "Did you mean --version?"),
+        (["lsit"], "there is no command 'lsit'", "Did you mean list?"),
+        (["--debug"], "there is no command '--debug'", "Commands: setup, "),
+        ([ID], f"there is no command '{ID}'", f"Run: ssh ec2-user@{ID}"),
+        ([f"{ID}.eu-west-1"], "there is no command", f"Run: ssh ec2-user@{ID}.eu-west-1"),
+        ([f"admin@{ID}"], "there is no command", f"Run: ssh admin@{ID}"),
+        (["host-keys", "refesh", ID], "host-keys has no action 'refesh'", "Did you mean refresh?"),
+        (["key", "sweeep"], "key has no action 'sweeep'", "Did you mean sweep?"),
+        (["host-keys", ID, "more"], "unexpected argument 'more'", "See: ssm-ssh host-keys"),
+    ],
+)
+def test_a_wrong_call_names_the_right_one(
+    capsys: pytest.CaptureFixture[str], words: list[str], reason: str, hint: str
+) -> None:
+    assert main.main(words) == 2
+    said = capsys.readouterr().err
+    assert reason in said
+    assert hint in said
