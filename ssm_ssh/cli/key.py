@@ -33,7 +33,8 @@ examples:
 """
 
 _SHOW = """\
-A pair is `current` (used by connections), `resting` (not used yet) or `retired` (kept for connections that just start).
+A pair is `current` (used by connections), `resting` (not used yet) or `retired` (kept for connections that are just
+starting).
 The second table lists entries in authorized_keys files whose removal has not been confirmed.
 
 examples:
@@ -189,7 +190,7 @@ def _next(pair: Pair, state: str, pairs: Sequence[tuple[Pair, str]], settings: S
     from ssm_ssh.auth.keypair import GRACE, OVER_AGE, kept_until
 
     if state == "resting":
-        return f"serves from {_minute(pair.made + GRACE)}"
+        return f"in use from {_minute(pair.made + GRACE)}"
     if state == "retired":
         until = kept_until(next(other for other, how in pairs if how in ("current", OVER_AGE)))
         if until < time.time():
@@ -198,7 +199,7 @@ def _next(pair: Pair, state: str, pairs: Sequence[tuple[Pair, str]], settings: S
     if state == OVER_AGE:
         return "replaced soon after the next connection"
     resting = [other.made + GRACE for other, how in pairs if how == "resting"]
-    return f"serves until {_minute(resting[0] if resting else pair.made + settings.seconds('key_age'))}"
+    return f"in use until {_minute(resting[0] if resting else pair.made + settings.seconds('key_age'))}"
 
 
 def _state(entry: Entry) -> str:
@@ -212,8 +213,8 @@ def _entry_row(entry: Entry) -> tuple[str | Cell, ...]:
     following = f"until {_second(entry.expires)}{'' if entry.heard else ' at the latest'}"
     if state == "removal not confirmed":
         following = (
-            f"due to remove itself at {_second(entry.expires)}; "
-            f"to confirm: ssm-ssh key sweep {entry.instance_id} {entry.user}"
+            f"should have expired at {_second(entry.expires)}; "
+            f"to check and clean up: ssm-ssh key sweep {entry.instance_id} {entry.user}"
         )
     return Cell(state, output.CARE), entry.entry_id, entry.user, entry.instance_id, following
 
@@ -233,9 +234,11 @@ def _renew(_: argparse.Namespace) -> int:
     from ssm_ssh.auth import keypair
 
     wait = keypair.renew()
-    output.line(
-        f"A new pair is made; it is used in {wait / 60:.0f} minutes" if wait else "A new pair is made and in use"
-    )
+    if wait:
+        start = time.strftime("%H:%M", time.localtime(time.time() + wait))
+        output.line(f"Made a new key pair; it will be used from {start}")
+    else:
+        output.line("Made a new key pair; it is in use")
     return 0
 
 

@@ -95,9 +95,8 @@ def removals(entries: Iterable[Entry], now: float) -> list[Finding]:
         Finding(
             "removals",
             State.NOTE,
-            f"entry {entry.entry_id} of {user} on {instance_id} was due to remove itself at {_minute(entry.expires)}; "
-            "removal not confirmed yet",
-            f"To confirm: ssm-ssh key sweep {instance_id} {user}",
+            f"entry {entry.entry_id} of {user} on {instance_id} should have expired at {_minute(entry.expires)}",
+            f"To check and clean up: ssm-ssh key sweep {instance_id} {user}",
         )
         for (instance_id, user), entry in list(overdue.items())[:_MOST_REMOVALS]
     ]

@@ -208,7 +208,7 @@ SETTINGS: tuple[Setting, ...] = (
         "the name of a region, such as eu-central-1",
         "AWS region if neither the host name, the environment, an earlier connection nor the profile chooses one",
     ),
-    Setting("search", (), _words(parse_place), _A_PLACE, "where to look for an instance that nothing else places"),
+    Setting("search", (), _words(parse_place), _A_PLACE, "where to look for an instance that nothing else locates"),
     Setting(
         "document",
         "AWS-StartSSHSession",

@@ -120,22 +120,24 @@ def test_the_fate_of_each_pair_is_shown(home: Path, capsys: pytest.CaptureFixtur
     now = time.time()
     keypair.renew(now=now)
     assert run() == 0
-    assert "serves until" in capsys.readouterr().out
+    assert "in use until" in capsys.readouterr().out
     assert run("renew") == 0
-    assert capsys.readouterr().out == "A new pair is made; it is used in 15 minutes\n"
+    in_15_minutes = [time.strftime("%H:%M", time.localtime(at + 15 * 60)) for at in (now, time.time())]
+    said = capsys.readouterr().out
+    assert said in [f"Made a new key pair; it will be used from {minute}\n" for minute in in_15_minutes]
     assert run() == 0
     current, resting = pairs(capsys)
-    assert "serves until" in current
-    assert "serves from" in resting
-    assert current.partition("serves until ")[2].split("\n")[0] == resting.partition("serves from ")[2].split("\n")[0]
+    assert "in use until" in current
+    assert "in use from" in resting
+    assert current.partition("in use until ")[2].split("\n")[0] == resting.partition("in use from ")[2].split("\n")[0]
     for path in home.rglob("id_ed25519*"):
         age = now - keypair.GRACE - 60 * (not path.name.startswith("id_ed25519_2"))
         os.utime(path, (age, age))
     assert run() == 0
     retired, current = pairs(capsys)
-    assert "serves until" not in retired
+    assert "in use until" not in retired
     assert "for connections that are just starting" in retired
-    assert "serves until" in current
+    assert "in use until" in current
 
 
 @pytest.mark.parametrize("pairs", [1, 2])
@@ -150,7 +152,7 @@ def test_pairs_that_have_served_for_too_long(
     assert run() == 0
     said = capsys.readouterr().out
     assert re.search(r"current, .+  SHA256:.+  replaced soon after the next connection", said)
-    assert "serves until" not in said
+    assert "in use until" not in said
 
 
 def test_a_renewal_that_comes_too_soon_is_no_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,9 +184,9 @@ def test_a_removal_that_is_not_confirmed_is_told_without_alarm(
     monkeypatch.setattr(push_journal, "entries", lambda: [push_journal.Entry("0" * 16, INSTANCE, "admin", 1e9)])
     assert run() == 0
     said = capsys.readouterr().out
-    row = rf"removal not confirmed +{'0' * 16} +admin +{INSTANCE} +due to remove itself at 2001-09-"
+    row = rf"removal not confirmed +{'0' * 16} +admin +{INSTANCE} +should have expired at 2001-09-"
     assert re.search(row, said)
-    assert f"; to confirm: ssm-ssh key sweep {INSTANCE} admin\n" in said
+    assert f"; to check and clean up: ssm-ssh key sweep {INSTANCE} admin\n" in said
 
 
 def test_for_programs(capsys: pytest.CaptureFixture[str]) -> None:

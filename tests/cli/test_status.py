@@ -173,8 +173,8 @@ def test_a_removal_that_nobody_has_confirmed_is_said(home: Home) -> None:
     (state / "push.json").chmod(0o600)
     home.run("setup", XDG_STATE_HOME=str(state.parent))
     said = row(home.run("status", XDG_STATE_HOME=str(state.parent)), "note")
-    assert f"entry {0:016x} of admin on i-0123456789abcdef0 was due to remove itself at 2001-09-" in said
-    assert "removal not confirmed yet. To confirm: ssm-ssh key sweep i-0123456789abcdef0 admin" in said
+    assert f"entry {0:016x} of admin on i-0123456789abcdef0 should have expired at 2001-09-" in said
+    assert ". To check and clean up: ssm-ssh key sweep i-0123456789abcdef0 admin" in said
     assert "ec2-user" not in said, "that one is still to be there"
     assert "2 more removals not confirmed yet. To list them: ssm-ssh key" in said
 

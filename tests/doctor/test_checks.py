@@ -54,7 +54,7 @@ def test_removals_that_are_overdue() -> None:
     entries += [Entry("f" * 16, INSTANCE, "u0", 100.0), Entry("e" * 16, INSTANCE, "later", 300.0)]
     *named, rest = past.removals(entries, 200.0)
     assert [finding.todo for finding in named] == [
-        f"To confirm: ssm-ssh key sweep {INSTANCE} u{number}" for number in range(5)
+        f"To check and clean up: ssm-ssh key sweep {INSTANCE} u{number}" for number in range(5)
     ]
     assert (rest.evidence, rest.todo) == ("2 more removals not confirmed yet", "To list them: ssm-ssh key")
     assert past.removals(entries, 50.0) == []

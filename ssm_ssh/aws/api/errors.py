@@ -234,7 +234,7 @@ def _denial(refusal: Refusal, where: str) -> tuple[str, str]:
     denial = read_denial(refusal.message)
     hint = _POLICY_HINTS.get(denial.policy, "")
     if denial.explicit:
-        hint = "No other policy can allow it; ask the owner of that policy"
+        hint = "No other policy can override this; ask the owner of that policy"
     if not denial.text:
         answer = _answer(refusal)
         reason = f" ({denial.reason})" if denial.reason and denial.policy not in answer else ""

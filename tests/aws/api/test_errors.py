@@ -162,7 +162,7 @@ def test_explicit_deny(settings: AwsSettings, tail: str, policy: str) -> None:
     )
     assert said.startswith("ssm:StartSession is denied on arn:aws:y: an explicit deny")
     assert policy in said
-    assert "No other policy can allow it" in said
+    assert "No other policy can override this" in said
 
 
 KINDS = [
