@@ -68,8 +68,8 @@ class Selection(NamedTuple):
         """Where profile and region come from, in a few words; "" if neither was chosen."""
         profile, region = (_short(origin) for origin in (self.profile_from, self.region_from))
         if profile == region:
-            return f"both by {profile}" if profile else ""
-        return ", ".join([f"profile by {profile}"] * bool(profile) + [f"region by {region}"] * bool(region))
+            return f"both from {profile}" if profile else ""
+        return ", ".join([f"profile from {profile}"] * bool(profile) + [f"region from {region}"] * bool(region))
 
 
 def given_by(env: Mapping[str, str]) -> str:

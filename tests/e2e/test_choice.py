@@ -33,7 +33,7 @@ def test_labels_of_the_host_name_choose(world: World) -> None:
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ("us-east-1", "(profile 'default': profile by AWS_ACCESS_KEY_ID, region by the host name)"),
+        ("us-east-1", "(profile 'default': profile from AWS_ACCESS_KEY_ID, region from the host name)"),
         ("staging", "'staging' in the host name is neither a region nor a configured profile"),
     ],
 )

@@ -65,9 +65,9 @@ def test_each_way_of_choosing(home: Home, place: tuple[str, str]) -> None:
     assert home.fleet.calls == []
     assert [(one.aws.profile, one.aws.region) for one in ways] == [wanted] * len(ways)
     found = home.locate(instance, **SEARCH)
-    assert (found.aws.profile, found.aws.region, found.aws.origin) == (*wanted, "both by search")
+    assert (found.aws.profile, found.aws.region, found.aws.origin) == (*wanted, "both from search")
     found = home.locate(instance, **SEARCH)
-    assert (found.aws.profile, found.aws.region, found.aws.origin) == (*wanted, "both by an earlier connection")
+    assert (found.aws.profile, found.aws.region, found.aws.origin) == (*wanted, "both from an earlier connection")
     assert len(home.fleet.calls) <= len(PLACES)  # those of the first search, which did not wait for the last of them
     assert history.recall(instance) == KnownInstance(instance, *wanted, "ubuntu")
 
@@ -75,7 +75,7 @@ def test_each_way_of_choosing(home: Home, place: tuple[str, str]) -> None:
 def test_what_is_known_narrows_the_search(home: Home) -> None:
     instance = IDS["Prod", "us-east-1"]
     found = home.locate(instance, AWS_PROFILE="Prod", **SEARCH)
-    assert (found.aws.region, found.aws.origin) == ("us-east-1", "profile by AWS_PROFILE, region by search")
+    assert (found.aws.region, found.aws.origin) == ("us-east-1", "profile from AWS_PROFILE, region from search")
     assert not found.aws.explicit_profile
     assert {(one.key, one.region) for one in home.fleet.calls} == {("AKPROD", region) for region in REGIONS}
 
@@ -93,7 +93,7 @@ def test_a_profile_brings_its_region(home: Home) -> None:
 def test_the_default_is_looked_at_first_where_there_is_a_search(home: Home) -> None:
     defaults = {"SSM_SSH_DEFAULT_PROFILE": "Prod", "SSM_SSH_DEFAULT_REGION": "eu-west-1"}
     found = home.locate(IDS["dev", "us-east-1"], **defaults, SSM_SSH_SEARCH="dev:us-east-1")
-    assert (found.aws.profile, found.aws.region, found.aws.origin) == ("dev", "us-east-1", "both by search")
+    assert (found.aws.profile, found.aws.region, found.aws.origin) == ("dev", "us-east-1", "both from search")
     found = home.locate(IDS["Prod", "eu-west-1"], **defaults, SSM_SSH_SEARCH="dev:us-east-1")
     assert (found.aws.profile, found.aws.region) == ("Prod", "eu-west-1")
 
@@ -109,10 +109,10 @@ def test_an_instance_that_is_nowhere(home: Home) -> None:
 @pytest.mark.parametrize(
     ("env", "host", "said"),
     [
-        ({"AWS_PROFILE": "Prod"}, "", "eu-west-1 (profile 'Prod': profile by AWS_PROFILE)"),
-        ({}, ".us-east-1", "us-east-1 (profile 'default': region by the host name)"),
-        ({"AWS_REGION": "ap-south-1"}, ".dev", "(profile 'dev': profile by the host name, region by AWS_REGION)"),
-        ({"SSM_SSH_DEFAULT_PROFILE": "Prod"}, "", "(profile 'Prod': profile by SSM_SSH_DEFAULT_PROFILE)"),
+        ({"AWS_PROFILE": "Prod"}, "", "eu-west-1 (profile 'Prod': profile from AWS_PROFILE)"),
+        ({}, ".us-east-1", "us-east-1 (profile 'default': region from the host name)"),
+        ({"AWS_REGION": "ap-south-1"}, ".dev", "(profile 'dev': profile from the host name, region from AWS_REGION)"),
+        ({"SSM_SSH_DEFAULT_PROFILE": "Prod"}, "", "(profile 'Prod': profile from SSM_SSH_DEFAULT_PROFILE)"),
     ],
 )
 def test_a_wrong_choice_says_what_was_tried(home: Home, env: dict[str, str], host: str, said: str) -> None:

@@ -62,10 +62,10 @@ def test_the_origin_in_a_few_words() -> None:
     def origin(profile: str, region: str) -> str:
         return Selection(profile_from=profile, region_from=region).origin
 
-    assert origin("AWS_PROFILE", "the host name") == "profile by AWS_PROFILE, region by the host name"
-    assert origin(FILE, FILE) == "both by the settings"
-    assert origin("AWS_PROFILE", "") == "profile by AWS_PROFILE"
-    assert origin("", "--region") == "region by --region"
+    assert origin("AWS_PROFILE", "the host name") == "profile from AWS_PROFILE, region from the host name"
+    assert origin(FILE, FILE) == "both from the settings"
+    assert origin("AWS_PROFILE", "") == "profile from AWS_PROFILE"
+    assert origin("", "--region") == "region from --region"
 
 
 def test_the_variables_count_as_for_the_aws_cli() -> None:

@@ -269,8 +269,11 @@ def test_an_endpoint_of_another_region_is_told_from_a_wrong_key(settings: AwsSet
 
 def test_how_profile_and_region_were_chosen_is_said(settings: AwsSettings) -> None:
     chosen = load(
-        profile="work", region="eu-west-1", env=settings.env, origin="profile by AWS_PROFILE, region by the host name"
+        profile="work",
+        region="eu-west-1",
+        env=settings.env,
+        origin="profile from AWS_PROFILE, region from the host name",
     )
     said = sentence(chosen, "TargetNotConnected")
-    assert "eu-west-1 (profile 'work': profile by AWS_PROFILE, region by the host name)" in said
+    assert "eu-west-1 (profile 'work': profile from AWS_PROFILE, region from the host name)" in said
     assert "443" in said
