@@ -30,6 +30,7 @@ examples:
 _SHOW = """\
 examples:
   ssm-ssh host-keys show
+  ssm-ssh host-keys show i-0123456789abcdef0            never cuts a fingerprint
   ssm-ssh host-keys show i-0123456789abcdef0 --json
 """
 
@@ -65,9 +66,17 @@ examples:
   ssm-ssh host-keys prune --profile prod --region eu-west-1
 """
 
-_COLUMNS = (
+# The keys of all instances have a line each. Those of one instance, which may have to be compared, have a fingerprint
+# that is never cut, and no host where there is no room for it.
+_ALL_COLUMNS = (
     Column("HOST", whole=True),
-    Column("TYPE", whole=True),
+    Column("TYPE", whole=True, spare=1),
+    Column("FINGERPRINT", least=14),
+    Column("STATE", least=41, wrap=True),
+)
+_COLUMNS = (
+    Column("HOST", whole=True, spare=2),
+    Column("TYPE", whole=True, spare=1),
     Column("FINGERPRINT", whole=True),
     Column("STATE", wrap=True),
 )
@@ -161,15 +170,37 @@ def _show(options: argparse.Namespace) -> int:
         )
         return 0
     rows = [
-        _row(name, key, comment, output.CARE if comment.startswith(UNVERIFIED) else output.GOOD)
-        for name, key, comment in known
+        _row(name, key, _short(comment), output.CARE if comment.startswith(UNVERIFIED) else output.GOOD)
+        for name, key, comment in _one_spelling(known)
     ]
-    rows += [_row(name, key, f"not trusted: {comment}", output.BAD) for name, key, comment in refused]
+    rows += [
+        _row(name, key, f"not trusted: {_short(comment)}", output.BAD) for name, key, comment in _one_spelling(refused)
+    ]
     if rows:
-        output.table(_COLUMNS, rows)
+        output.table(_COLUMNS if instance_id else _ALL_COLUMNS, rows)
     else:
         output.line(f"No host key of {instance_id} is known" if instance_id else "No host key is known")
     return 0
+
+
+def _one_spelling(entries: Iterable[tuple[str, HostKey, str]]) -> list[tuple[str, HostKey, str]]:
+    """Return a row for each key of an instance and port: of several spellings of the host, the shortest."""
+    from ssm_ssh.hostkeys.known_hosts import instance_of
+
+    shortest: dict[tuple[str, str, HostKey], tuple[str, HostKey, str]] = {}
+    for name, key, comment in entries:
+        port = name.rpartition("]:")[2] if name.startswith("[") else ""
+        same = (instance_of(name), port, key)
+        if same not in shortest or len(name) < len(shortest[same][0]):
+            shortest[same] = name, key, comment
+    return list(shortest.values())
+
+
+def _short(comment: str) -> str:
+    """Return `comment` without the fingerprint of the credentials, which says nothing to a person."""
+    import re
+
+    return re.sub(r" [0-9a-f]{8}$", "", comment)
 
 
 def _refresh(options: argparse.Namespace) -> int:

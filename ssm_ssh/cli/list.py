@@ -38,7 +38,7 @@ _COLUMNS = (
     Column("AGENT", whole=True, spare=3),
     Column("PING", least=14),
     Column("ADDRESS", whole=True, spare=2),
-    Column("PROFILE/REGION", least=14),
+    Column("PROFILE/REGION", whole=True),
 )
 
 
@@ -58,7 +58,8 @@ def run(argv: list[str]) -> int:
     elif shown:
         output.table(_COLUMNS, [_row(node) for node in shown])
     else:
-        _report_none(unasked=sum(answer.inventory is None for answer in asked.answers), places=len(asked.answers))
+        unasked = sum(answer.inventory is None for answer in asked.answers)
+        _report_none(unasked=unasked, places=len(asked.answers), tags=bool(options.tag))
     return 1 if scope.complain(asked.answers) else 0
 
 
@@ -70,11 +71,12 @@ def _parser() -> Arguments:
     return parser
 
 
-def _report_none(*, unasked: int, places: int) -> None:
+def _report_none(*, unasked: int, places: int, tags: bool) -> None:
+    what = "No instance matches the tags" if tags else "No instance is known to Systems Manager"
     if not unasked:
-        output.note("No instance is known to Systems Manager there.")
+        output.note(f"{what}." if tags else f"{what} there.")
     elif unasked < places:
-        output.note("No instance is known to Systems Manager in the places that answered.")
+        output.note(f"{what} in the places that answered.")
 
 
 def _row(node: Node) -> tuple[str | Cell, ...]:

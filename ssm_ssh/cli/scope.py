@@ -56,6 +56,8 @@ def ask(options: argparse.Namespace, *, tags: tuple[str, ...] = ()) -> Asked:
 
     settings = schema.load(vars(options))
     files = SharedFiles(os.environ)
+    for text in options.places:
+        _refuse_region(text, files)
     scopes = _scopes(options, settings)
     filters = [_tag(text) for text in options.tag or tags or ()]
     debug = Log(None, debug=options.debug).debug
@@ -116,6 +118,16 @@ def _place(text: str) -> Place:
         return parse_place(text)
     except ValueError:
         raise UsageError(f"'{printable(text, 80)}' is not a place", "Use PROFILE or PROFILE:REGION,REGION") from None
+
+
+def _refuse_region(text: str, files: SharedFiles) -> None:
+    """Raise UsageError if `text` is a region where a profile belongs."""
+    import re
+
+    from ssm_ssh.settings.schema import LIKE_REGION
+
+    if re.fullmatch(LIKE_REGION, text) and text not in files.profiles:
+        raise UsageError(f"'{printable(text, 80)}' is a region, not a profile", f"Use --region {text}")
 
 
 def _tag(text: str) -> tuple[str, tuple[str, ...]]:

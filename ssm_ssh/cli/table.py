@@ -72,7 +72,7 @@ def _by_column(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iter
 def _least(column: Column, natural: int) -> int:
     if column.whole:
         return natural
-    return min(natural, max(_LEAST_WRAPPED if column.wrap else column.least, columns_of(column.head)))
+    return min(natural, max(_LEAST_WRAPPED if column.wrap else 0, column.least, columns_of(column.head)))
 
 
 def _total(widths: Sequence[int], shown: Sequence[int]) -> int:

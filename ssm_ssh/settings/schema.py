@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Value = str | float | tuple[str, ...]
 
 # Text after a colon that looks like this is a region; profiles may have colons in their names. Compiled when needed.
-_LIKE_REGION = r"(?:fips-)?[a-z]{2,4}(?:-[a-z0-9]+)+-[0-9]"
+LIKE_REGION = r"(?:fips-)?[a-z]{2,4}(?:-[a-z0-9]+)+-[0-9]"
 _LONGEST = 1024
 # A day: by then credentials have expired, so nothing that takes longer can succeed.
 _LONGEST_SECONDS = 86400.0
@@ -109,7 +109,7 @@ def parse_place(text: str) -> Place:
     A colon that no region follows belongs to the profile's name: `team:prod` is a profile.
     """
     profile, colon, regions = text.rpartition(":")
-    if not colon or (regions and not any("," in word or re.match(_LIKE_REGION, word) for word in regions.split())):
+    if not colon or (regions and not any("," in word or re.match(LIKE_REGION, word) for word in regions.split())):
         profile, colon, regions = text, "", ""
     region_names = tuple(regions.split(",")) if colon else ()
     if not names.is_profile(profile) or not all(names.is_region(name) for name in region_names):

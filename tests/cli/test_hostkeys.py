@@ -52,6 +52,33 @@ def test_all_or_one_instance_is_shown(capsys: pytest.CaptureFixture[str]) -> Non
         assert all(key["trusted"] for key in shown)
 
 
+@pytest.mark.parametrize("host", [INSTANCE, NODE])
+def test_eighty_columns_hold_a_line_for_each_key(
+    host: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    comment = "console, 2026-01-01, eu-central-1 default"
+    HostFile(KNOWN).record([host, f"{host}.eu-central-1"], {KEY, OTHER}, f"{comment} 6cf3cc4c")
+    assert run() == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(f"{host}  SHA256:") and line.endswith(comment) for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert run(host) == 0
+    shown = capsys.readouterr().out
+    assert KEY.fingerprint in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_ports_of_an_instance_have_rows_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    HostFile(KNOWN).record([INSTANCE, f"{INSTANCE}.prod"], {KEY}, "console")
+    HostFile(KNOWN).record([f"[{INSTANCE}]:2222"], {KEY}, "console")
+    assert run() == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == [INSTANCE, f"[{INSTANCE}]:2222"]
+
+
 def test_what_was_refused_is_shown_and_can_be_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     know(INSTANCE, KEY, REFUSED)
     assert run(INSTANCE) == 0

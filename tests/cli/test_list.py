@@ -78,6 +78,29 @@ def test_the_terminals_width(fleet: Fleet, capsys: pytest.CaptureFixture[str], m
     assert lines[0].split() == ["NAME", "ID", "USER", "PING", "PROFILE/REGION"]
 
 
+def test_a_narrow_terminal_shows_regions_whole(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    fleet.places["AKPROD", "eu-central-1"] = [Instance(an_id(6), "a-name-that-is-longer")]
+    (head, line), _ = run(capsys, "--profile", "prod", "--region", "eu-central-1")
+    assert "PLATFORM" not in head
+    assert line.endswith("  prod/eu-central-1")
+    assert len(line) <= 80
+
+
+def test_tags_that_match_nothing_are_named(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    _, errors = run(capsys, "prod", "--tag", "Nme")
+    assert errors == "No instance matches the tags.\n"
+
+
+def test_a_region_in_place_of_a_profile(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    _, errors = run(capsys, "eu-west-1", status=2)
+    assert errors == "ssm-ssh: 'eu-west-1' is a region, not a profile. Use --region eu-west-1\n"
+
+
 def test_names_that_are_not_ascii_are_shown_on_a_terminal(
     fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
