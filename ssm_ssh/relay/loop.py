@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 
 # Bytes that may wait for the local side before reading from the gateway stops.
 MOST_BACKLOG = 256 * 1024
-# Seconds for a client to read an error: if this process was gone before, it would report a broken pipe instead.
-LINGER = 2.0
+# Seconds for a client to read an error: if this process was gone before, it would report a broken pipe instead. A
+# client that has read it leaves, so only a slow one on a busy machine uses all of it.
+LINGER = 5.0
 # Seconds of the longest wait: so often the two clocks are compared.
 _LONGEST_WAIT = 5.0
 # Seconds of a wait while closing: its steps have no descriptors.
