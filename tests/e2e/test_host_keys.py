@@ -109,7 +109,7 @@ def no_faults(here: Here) -> Iterator[None]:
 def test_the_console_confirms_a_first_key_silently(here: Here) -> None:
     one = here.instance("first")
     done = here.ssh(one)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "in\n", "")
+    assert (done.returncode, done.stdout, without_waiting(done.stderr)) == (0, "in\n", "")
     assert sorted(here.known(one.instance_id)) == here.keys(one)
     assert here.calls(one) == {"GetConsoleOutput": 1}
 
@@ -126,7 +126,7 @@ def test_a_known_key_costs_no_call(here: Here) -> None:
 def test_another_port_is_another_name(here: Here) -> None:
     one = here.instance("port")
     done = here.ssh(one, "-p", "2222")
-    assert (done.stdout, done.stderr) == ("in\n", "")
+    assert (done.stdout, without_waiting(done.stderr)) == ("in\n", "")
     assert sorted(here.known(f"[{one.instance_id}]:2222")) == here.keys(one)
 
 
@@ -144,7 +144,7 @@ def test_send_command_confirms_the_key_of_a_managed_node(here: Here) -> None:
 def test_send_command_confirms_where_the_console_is_silent(here: Here) -> None:
     one = here.instance("silent")
     done = here.ssh(one)
-    assert (done.stdout, done.stderr) == ("in\n", "")
+    assert (done.stdout, without_waiting(done.stderr)) == ("in\n", "")
     assert sorted(here.known(one.instance_id)) == here.keys(one)
     assert here.calls(one) == {"GetConsoleOutput": 2, "SendCommand": 1}
 
@@ -202,7 +202,7 @@ def test_a_document_of_fewer_rights_lets_in_and_confirms(here: Here) -> None:
         {"Name": "SsmSsh-PushKey", "DocumentType": "Command", "DocumentFormat": "JSON", "Content": content},
     )
     done = here.ssh(one, SSM_SSH_HOST_KEYS="require", **own)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "in\n", "")
+    assert (done.returncode, done.stdout, without_waiting(done.stderr)) == (0, "in\n", "")
     assert sorted(here.known(one.instance_id)) == here.keys(one)
     here.lab.fault("swap_host_key", instance_id=one.instance_id)
     again = here.ssh(one, **own)
@@ -231,7 +231,7 @@ def test_a_first_key_that_nothing_may_confirm_is_recorded_and_said(here: Here) -
     (known,) = here.known(one.instance_id)
     assert known in here.keys(one)
     again = here.ssh(one, identity="no-hostkeys")
-    assert (again.stdout, again.stderr) == ("in\n", "")
+    assert (again.stdout, without_waiting(again.stderr)) == ("in\n", "")
 
 
 def test_required_verification_refuses_it(here: Here) -> None:
@@ -274,7 +274,7 @@ def test_what_a_user_writes_to_the_console_is_never_trusted(here: Here, kind: st
     forged = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIw1MQn/EXWyVTPWg8wJKV6prVGpptXcMueOo6oGB+Pv"
     here.lab.fault("forge_console", instance_id=one.instance_id, kind=kind, host_keys=[forged])
     done = here.ssh(one)
-    assert (done.stdout, done.stderr) == ("in\n", "")
+    assert (done.stdout, without_waiting(done.stderr)) == ("in\n", "")
     assert sorted(here.known(one.instance_id)) == here.keys(one)
     # A whole block beside cloud-init's own: the console counts for nothing then, and the agent is asked.
     assert here.calls(one)["SendCommand"] == (1 if kind == "block" else 0)
@@ -301,7 +301,7 @@ def test_a_man_in_the_middle_gets_sshs_own_warning_until_a_person_accepts(here: 
     assert here.known(one.instance_id) == before
     assert "accepted" in here.ssm_ssh("accept", one.instance_id)
     done = here.ssh(one)
-    assert (done.stdout, done.stderr) == ("in\n", "")
+    assert (done.stdout, without_waiting(done.stderr)) == ("in\n", "")
 
 
 @pytest.mark.parametrize("check", ["no", "accept-new", "ask"])
@@ -361,7 +361,7 @@ def test_a_machine_that_was_rebuilt_is_accepted_and_said(here: Here) -> None:
     assert sorted(here.known(one.instance_id)) == here.keys(one)
     assert not set(before) & set(here.known(one.instance_id))
     again = here.ssh(one)
-    assert (again.stdout, again.stderr) == ("in\n", "")
+    assert (again.stdout, without_waiting(again.stderr)) == ("in\n", "")
 
 
 def test_a_rebuilt_machine_is_confirmed_by_the_source_that_may_be_asked(here: Here) -> None:

@@ -36,7 +36,7 @@ OPTIONS = LabOptions(
 def without_waiting(stderr: str) -> str:
     """Return what ssh printed but for the lines that tell what is awaited, which a busy machine makes appear."""
     lines = stderr.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("ssm-ssh: waiting for "))
+    return "".join(line for line in lines if not line.startswith("ssm-ssh: waiting "))
 
 
 class Done(NamedTuple):
