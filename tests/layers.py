@@ -66,6 +66,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     {"storage": "private files and folders"},
     {
         "channel": "PURE: AgentMessage, handshake, sequence, retransmission",
+        "mux": "PURE: the streams of a port forward",
         "ssh": "PURE: the clear beginning of an SSH connection",
         "transport": "TCP, proxies, TLS, WebSocket",
         "remote": "the script that Run Command runs",

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from random import SystemRandom
 
-NAMES = ("message", "frames", "gate", "channel", "host_key")
+NAMES = ("message", "frames", "gate", "channel", "host_key", "mux")
 
 
 def main() -> int:

@@ -51,10 +51,20 @@ def _host_keys() -> list[bytes]:
     return [ed25519().blob, *(recording.host_key.blob for recording in recordings())]
 
 
+def _forwards() -> list[bytes]:
+    streams = [
+        b"".join(row.frame[120:] for row in binary(name) if row.fields["payload_type"] == wire.STREAM)
+        for name in ALL
+        if "forward" in name
+    ]
+    return [b"\0" + stream for stream in streams]
+
+
 _MAKERS = {
     "message": _messages,
     "frames": _websocket_frames,
     "gate": _servers,
     "channel": _channels,
     "host_key": _host_keys,
+    "mux": _forwards,
 }

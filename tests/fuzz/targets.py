@@ -10,6 +10,7 @@ from ssm_ssh.channel import message as wire
 from ssm_ssh.channel.limits import ACKS, REORDER_BYTES
 from ssm_ssh.channel.session import Channel
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.mux.streams import Arrived, Mux
 from ssm_ssh.ssh.gate import Gate
 from ssm_ssh.ssh.hostkey import from_blob, from_line
 from ssm_ssh.transport.frames import Frame, Parser, Violation, parse_close
@@ -101,8 +102,37 @@ def host_key(data: bytes) -> None:
     assert key.described("name").isprintable()
 
 
+def mux(data: bytes) -> None:
+    """Receive smux frames: any cut gives the same events and frames, and only opened streams are kept."""
+    events, output, error = _demultiplexed([data[1:]])
+    events_of_pieces, output_of_pieces, error_of_pieces = _demultiplexed(list(_pieces(data)))
+    assert error == error_of_pieces
+    assert output == output_of_pieces or error
+    assert events == events_of_pieces or error
+
+
+def _demultiplexed(pieces: list[bytes]) -> tuple[dict[int, list[bytes]], bytes, bool]:
+    streams, events = Mux(0.0), dict[int, list[bytes]]()
+    for _ in range(4):
+        streams.open(0.0)
+    streams.close(9)
+    streams.connect_failed()
+    try:
+        for piece in pieces:
+            for event in streams.receive(piece, 1.0):
+                told = events.setdefault(event.stream, [b""])
+                if isinstance(event, Arrived):
+                    told[0] += event.data
+                else:
+                    told.append(repr(event).encode())
+            assert len(streams._streams) <= 4
+    except ProtocolError:
+        return events, b"", True
+    return events, streams.take(), False
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (message, frames, gate, channel, host_key)
+    target.__name__: target for target in (message, frames, gate, channel, host_key, mux)
 }
 
 
