@@ -35,7 +35,7 @@ def run(argv: list[str]) -> int:
     """
     report = output.error if "--dry-run" in argv else _report_in_band
     try:
-        return _proxy(plain_arguments(argv) or vars(_parser().parse_args(argv)))
+        return _proxy(_arguments(argv))
     except SsmSshError as error:
         report(error.sentence())
     except Exception as error:
@@ -49,6 +49,18 @@ def run(argv: list[str]) -> int:
             f"unexpected error: {printable(describe_unexpected(error))}. Add --debug to the ProxyCommand to see where"
         )
     return 1
+
+
+def _arguments(argv: list[str]) -> dict[str, Any]:
+    """Return what `argv` says. Raises UsageError."""
+    if not any("'" in word or '"' in word for word in argv):
+        return plain_arguments(argv) or vars(_parser().parse_args(argv))
+    from ssm_ssh.aws.config.ini import SharedFiles
+    from ssm_ssh.cli import quotes
+
+    words = quotes.rejoin(argv)
+    arguments = plain_arguments(words) or vars(_parser().parse_args(words))
+    return quotes.unquote(arguments, lambda: SharedFiles(os.environ).profiles, os.path.lexists)
 
 
 # Options with a value. argparse takes these and the switches too, see _parser().
