@@ -47,6 +47,9 @@ LAYERS: tuple[dict[str, str], ...] = (
     {"doctor": "checks that return findings: what `status` prints"},
     {
         "tunnel": "one SSH connection on a session",
+        "shell": "an interactive shell on a session",
+        "command": "one command on a session",
+        "forward": "listeners, and connections forwarded on a session",
         "sshconfig": "the user's ssh configuration, changed safely",
     },
     {

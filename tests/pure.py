@@ -17,6 +17,7 @@ PURE_MODULES = {
     *("ssm_ssh.tunnel.destination", "ssm_ssh.tunnel.explanations"),
     *("ssm_ssh.relay.reconnect", "ssm_ssh.relay.shutdown", "ssm_ssh.relay.outage_notice", "ssm_ssh.relay.unanswered"),
     *("ssm_ssh.locate.hostname", "ssm_ssh.locate.aliases", "ssm_ssh.locate.selection"),
+    *("ssm_ssh.session.endings", "ssm_ssh.session.opening", "ssm_ssh.cli.simple_arguments"),
     "ssm_ssh.aws.services.platform_users",
 }
 # Not pure: frames draws its masks from os.urandom, and the relay's loop and link act on the world through arguments.

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ssm_ssh.cli import output
+from ssm_ssh.cli import output, simple_arguments
 from ssm_ssh.errors import SsmSshError
 from ssm_ssh.text import describe_unexpected, printable
 
@@ -110,30 +110,12 @@ def plain_arguments(argv: list[str]) -> dict[str, Any] | None:
     ssh calls this program as setup has written it, with options and then HOST PORT USER. argparse costs each
     connection eight milliseconds; it is needed for everything else, and for its errors.
     """
-    values: dict[str, Any] = {_name(option): None for option in _OPTIONS}
-    values.update({_name(switch): False for switch in _SWITCHES})
-    rest = list(reversed(argv))
-    while rest and rest[-1].startswith("--"):
-        option, equals, value = rest.pop().partition("=")
-        if option in _SWITCHES and not equals:
-            values[_name(option)] = True
-            continue
-        if option not in _OPTIONS:
-            return None
-        if not equals:
-            if not rest or rest[-1].startswith("-"):
-                return None
-            value = rest.pop()
-        values[_name(option)] = value
-    words = rest[::-1]
-    if not 1 <= len(words) <= 3 or any(word.startswith("-") for word in words):
+    plain = simple_arguments.read(argv, _OPTIONS, _SWITCHES)
+    if plain is None or not 1 <= len(plain[1]) <= 3:
         return None
+    values, words = plain
     values["host"], values["port"], values["user"] = [*words, *(_PORT, _USER)[len(words) - 1 :]]
     return values
-
-
-def _name(option: str) -> str:
-    return option[2:].replace("-", "_")
 
 
 def _proxy(arguments: dict[str, Any]) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.aws.services.inventory import Inventory, Node
+    from ssm_ssh.locate.query import Query
     from ssm_ssh.locate.selection import Scope
 
     T = TypeVar("T")
@@ -32,6 +33,14 @@ class Answer(NamedTuple):
 
     scope: Scope
     inventory: Inventory | None
+    error: SsmSshError | None
+
+
+class Found(NamedTuple):
+    """The instances of one place that a query means, or the error that kept it from telling."""
+
+    scope: Scope
+    nodes: list[Node]
     error: SsmSshError | None
 
 
@@ -76,6 +85,23 @@ def everything(
         scope: Answer(scope, nodes, error)
         for scope, nodes, error in _ask(scopes, lambda scope: list_nodes(connect(scope), tags=tags), None)
     }
+    return [answers[scope] for scope in scopes]
+
+
+def look_up(scopes: Sequence[Scope], query: Query, connect: Callable[[Scope], Api]) -> list[Found]:
+    """Return the instances that `query` means in each of `scopes`, in their order; a place may fail by itself."""
+    from ssm_ssh.aws.services import lookup
+    from ssm_ssh.locate.query import ADDRESS, NAME
+
+    def look(scope: Scope) -> list[Node]:
+        api = connect(scope)
+        if query.kind == ADDRESS:
+            return lookup.nodes_with_address(api, query.values[0])
+        if query.kind == NAME:
+            return lookup.nodes_with_name(api, query.values[0])
+        return lookup.nodes_with_tag(api, query.key, query.values)
+
+    answers = {scope: Found(scope, nodes or [], error) for scope, nodes, error in _ask(scopes, look, None)}
     return [answers[scope] for scope in scopes]
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ssm_ssh.relay.tasks import Waker
 
@@ -25,9 +25,9 @@ def name_of(number: int) -> str:
 
 
 @contextmanager
-def catching(waker: Waker) -> Iterator[None]:
-    """Within this context INT, TERM and HUP only write their number into `waker`."""
-    before = [(number, signal.signal(number, lambda *_: None)) for number in _CAUGHT]
+def catching(waker: Waker, more: Sequence[int] = ()) -> Iterator[None]:
+    """Within this context INT, TERM, HUP and the signals `more` only write their number into `waker`."""
+    before = [(number, signal.signal(number, lambda *_: None)) for number in (*_CAUGHT, *more)]
     old = signal.set_wakeup_fd(waker.write_fd, warn_on_full_buffer=False)
     try:
         yield

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import StateError
-from ssm_ssh.text import printable
+from ssm_ssh.session.starter import SessionStarter, channel_maker
 from ssm_ssh.tunnel.explanations import Explanations
 from ssm_ssh.tunnel.key_access import KeyAccess
 
 if TYPE_CHECKING:
-    from ssm_ssh.aws.api.client import Api
     from ssm_ssh.aws.config.settings import AwsSettings
-    from ssm_ssh.channel.session import Channel
     from ssm_ssh.hostkeys.verify import Server
     from ssm_ssh.log import Log
     from ssm_ssh.session.managed import ManagedSession
@@ -22,9 +19,6 @@ if TYPE_CHECKING:
     from ssm_ssh.ssh.hostkey import HostKey
     from ssm_ssh.tunnel.destination import SshDestination
     from ssm_ssh.tunnel.login_outcome import LoginOutcome
-
-# AWS asks session clients for at least this plugin version; agents switch features on by it.
-CLIENT_VERSION = "1.2.764.0"
 
 
 class Connection(Explanations):
@@ -35,14 +29,25 @@ class Connection(Explanations):
     ) -> None:
         """Read nothing and call nothing yet. `settings`: the account and region to ask."""
         super().__init__(destination)
-        self.asking = False
         self._options = options
         self._settings = settings
         self._log = log
-        self._api: Api | None = None
-        self._lock = threading.Lock()
+        self._starter = SessionStarter(
+            settings,
+            destination.instance_id,
+            options.document,
+            destination.session_parameters,
+            log,
+            purpose=f"ssh {destination.user}@{destination.instance_id}",
+        )
+        self._calls = self._starter.api
         self._cancelled = False
         self._key = KeyAccess(destination, options, settings, self._calls, log)
+
+    @property
+    def asking(self) -> bool:
+        """Whether `start` waits for AWS, and not for a person."""
+        return self._starter.asking
 
     # --- as a whole ---------------------------------------------------------------------------------------------------
 
@@ -56,20 +61,15 @@ class Connection(Explanations):
         """Carry the connection on stdin and stdout until it ends; returns the exit status."""
         import random
 
-        from ssm_ssh.channel.session import Channel
+        from ssm_ssh.channel.handshake import PORT
         from ssm_ssh.relay.stdio import StandardStreams
         from ssm_ssh.tunnel.relay import ssh_relay
 
         self._key.choose_key()
-        client_id = _uuid(random.SystemRandom().getrandbits(128))
-
-        def make_channel() -> Channel:
-            return Channel(client_id=client_id, client_version=CLIENT_VERSION, epoch=time.time() - time.monotonic())
-
         relay = ssh_relay(
             self,
             StandardStreams(),
-            make_channel,
+            channel_maker((PORT,)),
             self._log,
             resume_limit=self._options.resume_limit,
             random=random.SystemRandom().random,
@@ -128,28 +128,7 @@ class Connection(Explanations):
 
     def start(self) -> ManagedSession:
         """Start a session while the TLS connection to its gateway is being made."""
-        from ssm_ssh.session import managed
-        from ssm_ssh.session.gateway import Gateway
-
-        destination, api = self._destination, self._calls()
-        gateway = Gateway(self._settings, api, self._log)
-        api.credentials.get()  # before the time limit of the call, because it may wait for a person
-        self.asking = True
-        try:
-            session = managed.start(
-                api,
-                gateway,
-                destination.instance_id,
-                self._options.document,
-                destination.session_parameters,
-                reason=_reason(destination),
-                log=self._log,
-                on_connected=self._remember,
-            )
-        finally:
-            self.asking = False
-        self._log.info(f"session {session.id} started as {destination.user}")
-        return session
+        return self._starter.start()
 
     def cancel(self) -> None:
         """Ask AWS nothing more on behalf of this connection."""
@@ -193,46 +172,3 @@ class Connection(Explanations):
 
         if not self._destination.target.hybrid and not verify.is_known(self._server()):
             self._calls().preconnect("ec2")
-
-    def _remember(self) -> None:
-        """Record the profile and region that reached the instance; credentials of the environment have no name."""
-        from ssm_ssh.locate import history
-        from ssm_ssh.locate.selection import given_by
-
-        settings = self._settings
-        if not settings.explicit_profile and given_by(settings.env):
-            return
-        known = history.KnownInstance(self._destination.instance_id, settings.profile_name, settings.region)
-        try:
-            history.remember([known])
-        except StateError as error:
-            self._log.info(f"not recorded: {error.sentence()}")
-
-    def _calls(self) -> Api:
-        with self._lock:
-            if self._api is None:
-                from ssm_ssh.aws.api.client import Api
-                from ssm_ssh.aws.credentials.source import CredentialSource
-
-                credentials = CredentialSource(self._settings, isolate=True)
-                self._api = Api(self._settings, credentials=credentials, debug=self._log.debug)
-        return self._api
-
-
-def _uuid(bits: int) -> str:
-    """Return a random UUID (RFC 9562, version 4) made of 128 random bits; the uuid module costs a start 3 ms."""
-    digits = f"{bits & ~(0xF << 76) & ~(0x3 << 62) | 4 << 76 | 2 << 62:032x}"
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
-def _reason(destination: SshDestination) -> str:
-    """Return what the audit trail shows: who asks, from where, for which user there."""
-    import getpass
-    import socket
-
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = "unknown"
-    login = f"{destination.user}@{destination.instance_id}"
-    return printable(f"ssh {login} by {user} on {socket.gethostname()} (ssm-ssh)", 256)

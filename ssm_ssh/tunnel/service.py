@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class TunnelService(Protocol):
     """The services of a connection (tunnel.connection.Connection). Methods block and run in tasks, except as noted."""
 
-    asking: bool
-    """Whether `start` waits for AWS, and not for a person."""
+    @property
+    def asking(self) -> bool:
+        """Whether `start` waits for AWS, and not for a person. Does not block."""
 
     def authorize(self) -> str:
         """Make the instance accept the user's key. Returns a notice for the user, "" for none."""

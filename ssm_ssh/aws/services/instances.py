@@ -38,6 +38,12 @@ def instance_states(api: Api, instance_ids: Sequence[str]) -> dict[str, str]:
     return {instance_id: state for instance_id, state in states.items() if instance_id in instance_ids}
 
 
+def instances_with(api: Api, name: str, values: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the instances of the region that pass the filter `name`. Raises as `instance_states` does."""
+    pages = _pages(api, {"Filter": [{"Name": name, "Value": list(values)}], "MaxResults": _PAGE_SIZE})
+    return [instance for page in pages for instance in page]
+
+
 def state_of(instance: dict[str, Any]) -> str:
     """Return EC2's word for the state of a described instance, "" where there is none."""
     return text_member(object_member(instance, "instanceState"), "name")

@@ -28,7 +28,7 @@ _PAGE_SIZE = 50
 # which throttling can delay. EC2 adds only names and states, which are not worth a longer wait.
 _FIRST_SILENCE, _SILENCE = 8.0, 30.0
 # EC2's words for instances that no longer run and never will: their tags must not name anything.
-_GONE = frozenset({"terminated", "shutting-down"})
+GONE = frozenset({"terminated", "shutting-down"})
 
 
 class Node(NamedTuple):
@@ -78,7 +78,7 @@ def list_nodes(api: Api, *, tags: Sequence[tuple[str, Sequence[str]]] = ()) -> I
 
     ec2 = threading.Thread(target=ask_ec2, daemon=True)
     ec2.start()
-    infos = list(_node_infos(api, [_tag_filter(key, values) for key, values in tags]))
+    infos = list(node_infos(api, [tag_filter(key, values) for key, values in tags]))
     names_error = "" if _finished(ec2, lambda: len(ec2_pages)) else "EC2 does not answer DescribeInstances in time"
     if failure:
         if not isinstance(failure[0], SsmSshError):
@@ -92,8 +92,8 @@ def list_nodes(api: Api, *, tags: Sequence[tuple[str, Sequence[str]]] = ()) -> I
         instance = described.get(instance_id, {})
         state = state_of(instance)
         unknown = bool(names_error) and not instance
-        if instance_id.startswith("mi-") or unknown or (instance and state not in _GONE):
-            nodes.append(_node(info, instance, state=state, profile=profile, region=region))
+        if instance_id.startswith("mi-") or unknown or (instance and state not in GONE):
+            nodes.append(node_of(info, instance, state=state, profile=profile, region=region))
     return Inventory(nodes, names_error, profile, region)
 
 
@@ -133,11 +133,12 @@ def find_node(api: Api, instance_id: str, *, deadline: float | None = None) -> N
     profile, region = api.settings.profile or "", api.settings.region
     for info in items(answer, _NODES, _DESCRIBE):
         if info.get("InstanceId") == instance_id:
-            return _node(info, {}, state="", profile=profile, region=region)
+            return node_of(info, {}, state="", profile=profile, region=region)
     return None
 
 
-def _node_infos(api: Api, filters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def node_infos(api: Api, filters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield what Systems Manager says about each instance that passes all `filters`. Raises what Api.call raises."""
     payload: dict[str, Any] = {"MaxResults": _PAGE_SIZE}
     if filters:
         payload["Filters"] = filters
@@ -147,12 +148,14 @@ def _node_infos(api: Api, filters: list[dict[str, Any]]) -> Iterator[dict[str, A
                 yield info
 
 
-def _tag_filter(key: str, values: Iterable[str]) -> dict[str, Any]:
+def tag_filter(key: str, values: Iterable[str]) -> dict[str, Any]:
+    """Return the filter for a tag with one of `values` (none: any)."""
     accepted = list(values)
     return {"Key": f"tag:{key}", "Values": accepted} if accepted else {"Key": "tag-key", "Values": [key]}
 
 
-def _node(info: dict[str, Any], instance: dict[str, Any], *, state: str, profile: str, region: str) -> Node:
+def node_of(info: dict[str, Any], instance: dict[str, Any], *, state: str, profile: str, region: str) -> Node:
+    """Return an instance from what Systems Manager (`info`) and EC2 (`instance`, perhaps empty) say about it."""
     names = [text_member(tag, "value") for tag in objects_member(instance, "tagSet") if tag.get("key") == "Name"]
     platform = text_member(info, "PlatformName")
     return Node(

@@ -1,4 +1,4 @@
-"""The session API of Systems Manager: start, resume, terminate.
+"""The session API of Systems Manager: start, resume, terminate, and whether an agent is connected.
 
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_StartSession.html
 """
@@ -103,6 +103,15 @@ def terminate_session(api: Api, session_id: str, *, deadline: float | None = Non
         gone = error.code.startswith("DoesNotExist") or "not in a valid state" in error.message
         if not gone:
             raise
+
+
+def connection_status(api: Api, target: str, *, deadline: float | None = None) -> bool:
+    """Return whether the agent of `target` is connected to Systems Manager. Raises what Api.call raises.
+
+    https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetConnectionStatus.html
+    """
+    answer = api.call("ssm", "GetConnectionStatus", {"Target": target}, target=target, deadline=deadline)
+    return _text(answer, "Status") == "connected"
 
 
 def _text(answer: dict[str, Any], name: str) -> str:

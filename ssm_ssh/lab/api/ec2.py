@@ -111,6 +111,8 @@ class Ec2:
                 "instance-state-code": str(_STATES[instance.state]),
                 "private-ip-address": instance.address,
                 "private-dns-name": self._dns_name(instance),
+                "network-interface.addresses.private-ip-address": instance.address,
+                "network-interface.ipv6-addresses.ipv6-address": "",
                 "availability-zone": f"{self._state.region}a",
                 "ip-address": "",
                 "dns-name": "",

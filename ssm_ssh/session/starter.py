@@ -1,0 +1,161 @@
+"""What starts the sessions of a command: the account, the instance, the document and its parameters."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from ssm_ssh.errors import StateError
+from ssm_ssh.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from ssm_ssh.aws.api.client import Api
+    from ssm_ssh.aws.config.settings import AwsSettings
+    from ssm_ssh.channel.session import Channel
+    from ssm_ssh.log import Log
+    from ssm_ssh.session.managed import ManagedSession
+
+# AWS asks session clients for at least this plugin version; agents switch features on by it.
+CLIENT_VERSION = "1.2.764.0"
+# The longest reason of StartSession.
+_MOST_REASON = 256
+# Seconds for a question about the instance while a session waits.
+_QUESTION = 10.0
+
+
+class SessionStarter:
+    """Starts sessions of one document with one instance. Threads may share it.
+
+    Nothing is read or called before `start` or `api`.
+    """
+
+    def __init__(
+        self,
+        settings: AwsSettings,
+        instance_id: str,
+        document: str,
+        parameters: Mapping[str, Sequence[str]],
+        log: Log,
+        *,
+        purpose: str,
+        reason: str = "",
+    ) -> None:
+        """`settings`: the account and region to ask; `document`: "" for the account's shell session.
+
+        `reason` is what the audit trail shows; by default `purpose`, who asks and from where.
+        """
+        self.instance_id = instance_id
+        self.document = document
+        self.asking = False
+        """Whether `start` waits for AWS, and not for a person."""
+        self._settings = settings
+        self._parameters = parameters
+        self._log = log
+        self._purpose = purpose
+        self._reason = reason
+        self._api: Api | None = None
+        self._lock = threading.Lock()
+
+    def api(self) -> Api:
+        """Return the APIs of the account and region."""
+        with self._lock:
+            if self._api is None:
+                from ssm_ssh.aws.api.client import Api
+                from ssm_ssh.aws.credentials.source import CredentialSource
+
+                credentials = CredentialSource(self._settings, isolate=True)
+                self._api = Api(self._settings, credentials=credentials, debug=self._log.debug)
+        return self._api
+
+    def start(self) -> ManagedSession:
+        """Start a session while the TLS connection to its gateway is being made. Blocks.
+
+        Raises what `session.managed.start` raises.
+        """
+        from ssm_ssh.session import managed
+        from ssm_ssh.session.gateway import Gateway
+
+        api = self.api()
+        gateway = Gateway(self._settings, api, self._log)
+        api.credentials.get()  # before the time limit of the call, because it may wait for a person
+        self.asking = True
+        try:
+            session = managed.start(
+                api,
+                gateway,
+                self.instance_id,
+                self.document,
+                self._parameters,
+                reason=self._reason or _caller(self._purpose),
+                log=self._log,
+                on_connected=self._remember,
+            )
+        finally:
+            self.asking = False
+        self._log.info(f"session {session.id} started: {self._purpose}")
+        return session
+
+    def agent_connected(self) -> bool | None:
+        """Ask AWS whether the instance's agent is connected; None: AWS could not be asked. Blocks."""
+        from ssm_ssh.aws.services.sessions import connection_status
+        from ssm_ssh.errors import SsmSshError
+
+        try:
+            return connection_status(self.api(), self.instance_id, deadline=time.monotonic() + _QUESTION)
+        except SsmSshError as error:
+            self._log.info(f"not asked: {error.sentence()}")
+            return None
+
+    def _remember(self) -> None:
+        """Record the profile and region that reached the instance; credentials of the environment have no name."""
+        from ssm_ssh.locate import history
+        from ssm_ssh.locate.selection import given_by
+
+        settings = self._settings
+        if not settings.explicit_profile and given_by(settings.env):
+            return
+        known = history.KnownInstance(self.instance_id, settings.profile_name, settings.region)
+        try:
+            history.remember([known])
+        except StateError as error:
+            self._log.info(f"not recorded: {error.sentence()}")
+
+
+def channel_maker(session_types: Collection[str]) -> Callable[[], Channel]:
+    """Return what makes the channels of one command: of one client, accepting sessions of `session_types`."""
+    import random
+
+    from ssm_ssh.channel.session import Channel
+
+    client_id = _uuid(random.SystemRandom().getrandbits(128))
+
+    def make_channel() -> Channel:
+        return Channel(
+            client_id=client_id,
+            client_version=CLIENT_VERSION,
+            epoch=time.time() - time.monotonic(),
+            session_types=session_types,
+        )
+
+    return make_channel
+
+
+def _uuid(bits: int) -> str:
+    """Return a random UUID (RFC 9562, version 4) made of 128 random bits; the uuid module costs a start 3 ms."""
+    digits = f"{bits & ~(0xF << 76) & ~(0x3 << 62) | 4 << 76 | 2 << 62:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _caller(purpose: str) -> str:
+    """Return what the audit trail shows: the purpose, who asks, and from where."""
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "unknown"
+    return printable(f"{purpose} by {user} on {socket.gethostname()} (ssm-ssh)", _MOST_REASON)

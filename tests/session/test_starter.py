@@ -1,0 +1,67 @@
+"""What starts the sessions of a command, and what it records of the account that reached the instance."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+
+from ssm_ssh.aws.config.settings import load
+from ssm_ssh.channel.handshake import SHELL
+from ssm_ssh.locate import history
+from ssm_ssh.log import Log
+from ssm_ssh.session import starter as module
+from ssm_ssh.session.starter import SessionStarter, channel_maker
+from ssm_ssh.storage import json_store
+
+INSTANCE = "i-0123456789abcdef0"
+
+
+@pytest.mark.parametrize(
+    ("env", "profile", "remembered"),
+    [
+        ({}, None, [("default", "eu-central-1")]),
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/"}, None, []),
+        ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}, None, []),
+        ({"AWS_ACCESS_KEY_ID": "AKID"}, None, []),
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/"}, "dev", [("dev", "eu-central-1")]),
+    ],
+)
+def test_what_the_environment_brings_is_not_remembered_as_a_profile(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    env: dict[str, str],
+    profile: str | None,
+    remembered: list[tuple[str, str]],
+) -> None:
+    monkeypatch.setattr(json_store, "state_folder", lambda: tmp_path / "state")
+    (tmp_path / "config").write_text("[profile dev]\n")
+    whole = {**env, "AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_REGION": "eu-central-1"}
+    settings = load(profile=profile, env=whole)
+    SessionStarter(settings, INSTANCE, "", {}, Log(None), purpose="shell")._remember()
+    assert [(known.profile, known.region) for known in history.recall_all()] == remembered
+
+
+def test_the_audit_trail_shows_who_asks_for_what_and_from_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "alice")
+    monkeypatch.setattr("socket.gethostname", lambda: "laptop\n")
+    assert module._caller("shell i-0") == "shell i-0 by alice on laptop (ssm-ssh)"
+
+
+def test_a_user_without_a_name_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> str:
+        raise KeyError
+
+    monkeypatch.setattr("getpass.getuser", fail)
+    monkeypatch.setattr("socket.gethostname", lambda: "laptop")
+    assert module._caller("shell i-0") == "shell i-0 by unknown on laptop (ssm-ssh)"
+
+
+def test_the_channels_of_a_command_are_those_of_one_client() -> None:
+    make = channel_maker((SHELL,))
+    first, second = (json.loads(make().open_message("token")) for _ in range(2))
+    assert first["ClientId"] == second["ClientId"]
+    assert str(uuid.UUID(first["ClientId"], version=4)) == first["ClientId"]
+    assert first["ClientVersion"] == module.CLIENT_VERSION
