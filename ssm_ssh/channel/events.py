@@ -52,4 +52,8 @@ class Refused(NamedTuple):
     error: SsmSshError
 
 
-Event: TypeAlias = "Output | StdErr | Notice | Established | ExitCode | Closed | Refused"
+class ConnectFailed(NamedTuple):
+    """The agent could not connect to the server. In a forward the end of that connection's stream follows."""
+
+
+Event: TypeAlias = "Output | StdErr | Notice | Established | ExitCode | Closed | Refused | ConnectFailed"

@@ -30,6 +30,7 @@ FLAG = 10
 STDERR = 11
 EXIT_CODE = 12
 
+DISCONNECT_TO_PORT = (1).to_bytes(4, "big")
 TERMINATE_SESSION = (2).to_bytes(4, "big")
 CONNECT_TO_PORT_ERROR = (3).to_bytes(4, "big")
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.channel.flight import Flight
 from ssm_ssh.channel.limits import MAX_LOCAL, MIN_LOCAL, PAYLOAD
-from ssm_ssh.channel.message import FLAG, HEADER, SIZE, STREAM, TERMINATE_SESSION, encode_stream, random_id
+from ssm_ssh.channel.message import (
+    DISCONNECT_TO_PORT,
+    FLAG,
+    HEADER,
+    SIZE,
+    STREAM,
+    TERMINATE_SESSION,
+    encode_stream,
+    random_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +55,12 @@ class Sender:
     def queue_control(self, payload_type: int, payload: bytes) -> None:
         """Queue a message in front of all stream bytes. It is sent even while those are held."""
         self._control.append((payload_type, payload))
+
+    def queue_disconnect(self) -> bool:
+        """Queue the DisconnectToPort flag, unless stream bytes wait; returns whether it did."""
+        if not self.waiting:
+            self.queue_control(FLAG, DISCONNECT_TO_PORT)
+        return not self.waiting
 
     def queue_size(self, payload: bytes) -> None:
         """Queue the terminal's size in front of the stream bytes. It replaces an unsent size."""

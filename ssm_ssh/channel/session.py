@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.channel import handshake
 from ssm_ssh.channel import message as wire
-from ssm_ssh.channel.events import Closed, Established, ExitCode, Notice, Output, Refused, StdErr
+from ssm_ssh.channel.events import Closed, ConnectFailed, Established, ExitCode, Notice, Output, Refused, StdErr
 from ssm_ssh.channel.handshake import PORT, json_object
 from ssm_ssh.channel.limits import BROKEN_FRAMES, HOLD
 from ssm_ssh.channel.message import Message, MessageError, encode_ack, random_id, uuid_text
@@ -47,7 +47,6 @@ class Channel:
         "_epoch",
         "_established",
         "_online",
-        "_port_closed",
         "_properties",
         "_random_bits",
         "_receiver",
@@ -79,7 +78,6 @@ class Channel:
         self._complete_at = 0.0
         self._established = False
         self._refused = False
-        self._port_closed = False
         self._closed = False
         self._agent_version = ""
         self._session_type = ""
@@ -144,7 +142,7 @@ class Channel:
 
     @property
     def closed(self) -> bool:
-        """The gateway has closed the channel: nothing more is sent or delivered."""
+        """The gateway has closed the channel for good."""
         return self._closed
 
     def open_message(self, token: str) -> str:
@@ -185,6 +183,10 @@ class Channel:
         """Queue an empty message. The agent acknowledges it like any other and writes nothing to the port."""
         self._sender.queue_control(wire.STREAM, b"")
 
+    def disconnect_port(self) -> bool:
+        """End the connection of an agent without smux; returns False while stream bytes wait."""
+        return self._sender.queue_disconnect()
+
     def terminate(self, now: float) -> None:
         """Queue the TerminateSession flag behind all stream bytes. It is sent even through a full window."""
         self._sender.terminate()
@@ -222,7 +224,6 @@ class Channel:
         """Return the binary frames to send now, about `budget` bytes; empty if nothing is due.
 
         Acknowledgements come first, then the stream, then acknowledgements repeated after a lost connection.
-
         Ask for no more than the transport accepts: returned frames count as sent, and their round trips begin.
         """
         frames: list[bytes] = []
@@ -303,9 +304,8 @@ class Channel:
         elif kind == wire.EXIT_CODE:
             if (code := handshake.exit_code(payload)) is not None:
                 events.append(ExitCode(code))
-        elif kind == wire.FLAG and payload == wire.CONNECT_TO_PORT_ERROR and not self._port_closed:
-            self._port_closed = True  # a repeated report must not print the notice again
-            events.append(Notice("The agent could not connect to the port on the instance"))
+        elif kind == wire.FLAG and payload == wire.CONNECT_TO_PORT_ERROR:
+            events.append(ConnectFailed())
 
     def _handshake(self, payload: bytes, events: list[Event]) -> None:
         # A session has one handshake; answering further requests would let the queue grow without bound.

@@ -91,7 +91,7 @@ class Handler(Protocol):
         """
 
     def on_event(self, event: Event, now: float) -> None:
-        """Take another event of the channel: Established, StdErr, Notice or ExitCode.
+        """Take another event of the channel: Established, StdErr, Notice, ExitCode or ConnectFailed.
 
         ssh: log stderr, show notices until the login. shell: write stderr, keep the exit code, send the window's size
         once established. forward: begin smux once established. api: keep the exit code for the caller.

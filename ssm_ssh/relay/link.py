@@ -179,22 +179,27 @@ class Link:
 
     # --- the connection -----------------------------------------------------------------------------------------------
 
-    def receive(self, now: float) -> tuple[bytes, list[Event]]:
-        """Return the output that has arrived, and the other events. Raises NetworkError, ProtocolError."""
-        output: list[bytes] = []
+    def receive(self, now: float) -> list[Event]:
+        """Return what has arrived, in order, adjacent output as one event. Raises NetworkError, ProtocolError."""
         events: list[Event] = []
         if self.socket is None:
-            return b"", events
+            return events
         frames = self.socket.receive()
         self._keepalive.heard(now)
         receive = self.channel.receive
+        output: list[bytes] = []
         for frame in frames:
             for event in receive(frame, now):
                 if isinstance(event, Output):
                     output.append(event.data)
-                else:
-                    events.append(event)
-        return b"".join(output), events
+                    continue
+                if output:
+                    events.append(Output(b"".join(output)))
+                    output.clear()
+                events.append(event)
+        if output:
+            events.append(Output(b"".join(output)))
+        return events
 
     def pump(self, now: float) -> None:
         """Send what is due, as far as the transport takes it. A broken connection shows in `receive`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from ssm_ssh.channel.events import Closed, Refused
+from ssm_ssh.channel.events import Closed, Output, Refused
 from ssm_ssh.errors import NetworkError, ProtocolError, SsmSshError
 from ssm_ssh.relay.poller import READ, WRITE
 from ssm_ssh.relay.shutdown import Shutdown
@@ -197,11 +197,8 @@ class Relay:
             if mask & WRITE:
                 socket.flush()
             if mask & ~WRITE:
-                output, events = link.receive(now)
-                for event in events:
+                for event in link.receive(now):
                     self._on_event(event, now)
-                if output and self.state is ONLINE:
-                    self._handler.on_output(output, now)
                 if self.ended is not None and self.state is ONLINE:
                     self._go(SESSION_ENDED)
                     link.drop()
@@ -218,7 +215,11 @@ class Relay:
             self.ended = (event.reason, now)
         elif isinstance(event, Refused):
             self.fail(event.error, now)
-        elif self.state is ONLINE:
+        elif self.state is not ONLINE:
+            return
+        elif isinstance(event, Output):
+            self._handler.on_output(event.data, now)
+        else:
             self._handler.on_event(event, now)
 
     def _on_time(self, now: float) -> None:

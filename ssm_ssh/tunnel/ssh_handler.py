@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ssm_ssh.channel.events import Established, Notice, StdErr
+from ssm_ssh.channel.events import ConnectFailed, Established, Notice, StdErr
 from ssm_ssh.errors import ProtocolError, SessionEnded, SsmSshError
 from ssm_ssh.relay.poller import BROKEN, GONE, READ, WRITE
 from ssm_ssh.relay.states import CLOSING, ENDED, LINGERING, ONLINE
@@ -65,6 +65,7 @@ class SshHandler:
         self._login = LoginOutcome()
         self._retry = Retry(random)
         self._interrupted_at: float | None = None
+        self._port_closed = False
 
     @property
     def _gate(self) -> Gate:
@@ -179,6 +180,9 @@ class SshHandler:
             self._notify(event.text)
         elif isinstance(event, StdErr):
             self._log.foreign(f"stderr: {event.data[:_MOST_STDERR].decode('utf-8', 'replace')}")
+        elif isinstance(event, ConnectFailed) and not self._port_closed:
+            self._port_closed = True
+            self._notify("The agent could not connect to the port on the instance")
         elif isinstance(event, Established):
             self._log.debug(f"handshake complete, agent {event.agent_version}")
 

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_ssh.channel import message as wire
-from ssm_ssh.channel.events import Closed, Established, Event, ExitCode, Notice, Output, Refused, StdErr
+from ssm_ssh.channel.events import Closed, ConnectFailed, Established, Event, ExitCode, Notice, Output, Refused, StdErr
 from ssm_ssh.channel.limits import ACKS, BROKEN_FRAMES, HOLD, PAUSE, REORDER_BYTES
 from ssm_ssh.channel.session import Channel
 from ssm_ssh.errors import ProtocolError
 
 PORT = {"ActionType": "SessionType", "ActionParameters": {"SessionType": "Port"}}
 PLENTY = 1 << 20
-EVENTS = (Closed, Established, ExitCode, Notice, Output, Refused, StdErr)
+EVENTS = (Closed, ConnectFailed, Established, ExitCode, Notice, Output, Refused, StdErr)
 
 
 class Peer:
@@ -182,9 +182,8 @@ def test_each_payload_type_becomes_its_event() -> None:
     assert peer.say(b"EXIT_CODE: -1\n", wire.EXIT_CODE) == [ExitCode(-1)]
     assert peer.say(b"9" * 5000, wire.EXIT_CODE) == []
     assert peer.say(b"x", wire.EXIT_CODE) == []
-    [notice] = peer.say(wire.CONNECT_TO_PORT_ERROR, wire.FLAG)
-    assert isinstance(notice, Notice)
-    assert peer.say(wire.CONNECT_TO_PORT_ERROR, wire.FLAG) == []  # once is enough
+    for _ in range(2):
+        assert peer.say(wire.CONNECT_TO_PORT_ERROR, wire.FLAG) == [ConnectFailed()]
     assert peer.say(b"\0\0\0\1", wire.FLAG) == []
     for unknown in (0, 3, 4, 6, 8, 9, 13, 2**32 - 1):
         assert peer.say(b"{}", unknown) == []
@@ -656,3 +655,13 @@ def test_a_size_is_repeated_after_a_resume() -> None:
     peer.channel.disconnected(peer.now)
     peer.channel.connected(peer.now)
     assert sizes(peer) == [{"cols": 80, "rows": 24}]
+
+
+def test_an_agent_without_smux_is_told_the_end_of_a_connection_behind_its_bytes() -> None:
+    peer = Peer().establish()
+    peer.channel.send(b"last", peer.now)
+    assert not peer.channel.disconnect_port()
+    assert [message.payload for message in peer.sent()] == [b"last"]
+    assert peer.channel.disconnect_port()
+    [flag] = peer.sent()
+    assert (flag.payload_type, flag.payload) == (wire.FLAG, wire.DISCONNECT_TO_PORT)

@@ -8,7 +8,7 @@ from itertools import groupby
 
 import pytest
 
-from ssm_ssh.channel.events import Closed, Established, Event, ExitCode, Notice, Output, Refused, StdErr
+from ssm_ssh.channel.events import Closed, ConnectFailed, Established, Event, ExitCode, Output, Refused, StdErr
 from ssm_ssh.channel.handshake import INTERACTIVE, NONINTERACTIVE, PORT, SHELL
 from ssm_ssh.channel.message import ACKNOWLEDGE, FLAG, INPUT, OUTPUT, SIZE, STREAM, acknowledged_number
 from ssm_ssh.channel.session import Channel
@@ -144,7 +144,7 @@ def typed(frames: list[bytes]) -> bytes:
 
 def agent_events(name: str) -> list[tuple[type[Event], bytes]]:
     """What the agent's messages amount to, in the order of their numbers."""
-    kinds = {1: Output, 10: Notice, 11: StdErr, 12: ExitCode}
+    kinds = {1: Output, 10: ConnectFailed, 11: StdErr, 12: ExitCode}
     messages = {
         row.fields["sequence_number"]: (row.fields["payload_type"], row.frame[120:])
         for row in binary(name)
@@ -205,7 +205,7 @@ def test_a_forward_tells_its_type_and_its_refused_port() -> None:
     replay = Replay("forward-refused")
     assert replay.channel.session_type == PORT
     assert replay.channel.properties["type"] == "LocalPortForwarding"
-    assert sum(isinstance(event, Notice) for event in replay.events) == 1
+    assert sum(isinstance(event, ConnectFailed) for event in replay.events) == 2
     assert delivered(replay.events) == agent_output("forward-refused")
 
 

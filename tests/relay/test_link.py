@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ssm_ssh.channel.events import ConnectFailed, Output
+from ssm_ssh.channel.message import CONNECT_TO_PORT_ERROR, FLAG, OUTPUT, STREAM
 from ssm_ssh.errors import AccessDenied, NetworkError, SessionGone
 from ssm_ssh.relay import link as module
 from ssm_ssh.relay import unanswered
@@ -46,7 +48,8 @@ class Connection:
         self.final = self.final or link.collect(world.now, stopping=False)
         try:
             if link.socket is not None and ready.get(link.socket.fileno(), 0):
-                self.output += link.receive(world.now)[0]
+                events = link.receive(world.now)
+                self.output += b"".join(event.data for event in events if isinstance(event, Output))
             link.pump(world.now)
             verdict = link.look(world.now, listening=listening)
             if verdict:
@@ -239,4 +242,14 @@ def test_without_a_session_there_is_none_to_end(connection: Connection) -> None:
 
 
 def test_without_a_connection_nothing_is_read(connection: Connection) -> None:
-    assert connection.link.receive(connection.world.now) == (b"", [])
+    assert connection.link.receive(connection.world.now) == []
+
+
+def test_output_and_events_keep_their_order(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.run(1)
+    agent, link = connection.gateway.sessions[0].agent, connection.link
+    assert link.socket is not None
+    pieces = [(STREAM, b"one"), (STREAM, b" two"), (FLAG, CONNECT_TO_PORT_ERROR), (STREAM, b"three")]
+    frames = [agent._frame(OUTPUT, agent.number + at, 0, *piece) for at, piece in enumerate(pieces)]
+    monkeypatch.setattr(link.socket, "receive", lambda: frames)
+    assert link.receive(connection.world.now) == [Output(b"one two"), ConnectFailed(), Output(b"three")]
