@@ -6,6 +6,7 @@ Loggers of other libraries are never attached: at DEBUG those of botocore and we
 from __future__ import annotations
 
 import os
+import stat
 import time
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,19 @@ class Log:
 
         for line in "".join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines():
             self._write(line)
+
+    def release_stderr(self) -> None:
+        """Write to stderr no more, and not to a log file that is the same pipe either (--log-file /dev/stderr)."""
+        self._debug = False
+        if self._fd is None:
+            return
+        try:
+            own, stderr = os.fstat(self._fd), os.fstat(2)
+        except OSError:
+            return
+        if os.path.samestat(own, stderr) and not stat.S_ISREG(own.st_mode):
+            os.close(self._fd)
+            self._fd = None
 
     def _write(self, text: str) -> None:
         event = printable(text, _LONGEST_LINE)

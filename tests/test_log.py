@@ -1,5 +1,7 @@
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,3 +113,30 @@ def test_a_file_that_another_process_has_just_changed_is_not_changed_again(
     open_log(None, debug=False, subject="x").info("new")
     assert (state_home / (NAME + ".1")).stat().st_size == 2 << 20
     assert "new" in (state_home / NAME).read_text()
+
+
+def test_released_stderr_is_held_by_nothing_of_the_log() -> None:
+    """--debug writes there, and --log-file /dev/stderr opens the same pipe once more."""
+    program = (
+        "import os\n"
+        "from pathlib import Path\n"
+        "from ssm_ssh.log import open_log\n"
+        "log = open_log(Path('/dev/stderr'), debug=True, subject='i')\n"
+        "log.info('before'); log.release_stderr(); null = os.open(os.devnull, os.O_RDWR); os.dup2(null, 2)\n"
+        "log.info('after'); print('released', flush=True); os.read(0, 1)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stderr is not None
+        told = running.stderr.read()  # though the process lives
+        assert running.poll() is None
+    assert (told.count(b"before"), told.count(b"after")) == (2, 0)
+
+
+def test_a_log_file_of_its_own_goes_on_without_stderr(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "log", debug=False, subject="i")
+    log.release_stderr()
+    log.info("after")
+    assert (tmp_path / "log").read_text().endswith(" after\n")
+    Log(None).release_stderr()

@@ -100,6 +100,8 @@ class LocalStreams(Protocol):
     """ssh has closed its end of stdin."""
     broken: bool
     """ssh reads stdout no more."""
+    parent_fd: int
+    """A descriptor that becomes readable when the parent ends; -1 without `watch_parent`, and where there is none."""
 
     @property
     def backlog(self) -> int: ...  # noqa: D102
@@ -111,3 +113,6 @@ class LocalStreams(Protocol):
     def tell(self, line: bytes) -> bool: ...  # noqa: D102
     def in_foreground(self) -> bool: ...  # noqa: D102
     def client_is_parent(self) -> bool: ...  # noqa: D102
+    def watch_parent(self) -> None: ...  # noqa: D102
+    def forget_parent(self) -> None: ...  # noqa: D102
+    def release_stderr(self) -> None: ...  # noqa: D102

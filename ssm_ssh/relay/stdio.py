@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import select
+import sys
+from contextlib import suppress
 
 _STDERR = 2
 # Bytes of a read: what a pipe holds. Larger reads only grow the process.
@@ -14,13 +16,14 @@ _READ = 65536
 
 
 class StandardStreams:
-    """stdin, stdout and stderr as ssh gave them (environment.LocalStreams)."""
+    """stdin, stdout and stderr as ssh gave them, and the process that did (environment.LocalStreams)."""
 
     def __init__(self, stdin: int = 0, stdout: int = 1) -> None:
         self.stdin = stdin
         self.stdout = stdout
         self.ended = False
         self.broken = False
+        self.parent_fd = -1
         self._parent = os.getppid()
         self._out: list[bytes] = []
         self._backlog = 0
@@ -81,6 +84,26 @@ class StandardStreams:
         It is not once ssh has gone into the background or has ended.
         """
         return os.getppid() == self._parent
+
+    def watch_parent(self) -> None:
+        """Have `parent_fd` become readable when the parent ends, where the system can do that (Linux 5.3).
+
+        https://man7.org/linux/man-pages/man2/pidfd_open.2.html
+        """
+        if sys.platform == "linux":
+            with suppress(AttributeError, OSError):  # an older kernel, or a sandbox
+                self.parent_fd = os.pidfd_open(self._parent)
+
+    def forget_parent(self) -> None:
+        """Close `parent_fd`, which poll() must have forgotten."""
+        os.close(self.parent_fd)
+        self.parent_fd = -1
+
+    def release_stderr(self) -> None:
+        """Put /dev/null in the place of stderr, so that no program that reads it waits for this process."""
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, _STDERR)
+        os.close(null)
 
     def detach(self) -> None:
         """Let go of everything inherited, so that no program that captures ssh's output waits for this process."""

@@ -50,6 +50,11 @@ class LoginOutcome:
         self._passed(now)
 
     @property
+    def last(self) -> float:
+        """When bytes have passed (monotonic seconds), 0 before the first."""
+        return self._last
+
+    @property
     def accepted(self) -> bool:
         """Whether the server has sent more at once than it ever does before it accepts a login."""
         return self._turns > _BEFORE_KEYS and self._longest_answer > _FAILURE

@@ -16,6 +16,7 @@ from ssm_ssh.relay.states import CLOSING, ENDED, LINGERING, ONLINE
 from ssm_ssh.text import printable
 from ssm_ssh.tunnel import login_wait
 from ssm_ssh.tunnel.admission import Admission
+from ssm_ssh.tunnel.background import Background
 from ssm_ssh.tunnel.login_outcome import LoginOutcome
 from ssm_ssh.tunnel.login_watch import LoginWatch
 from ssm_ssh.tunnel.retry import MOST_REPLAY, Retry
@@ -63,6 +64,7 @@ class SshHandler:
         self._admission = Admission(service, tasks, log, self._notify)
         self._watch = LoginWatch(service, now)
         self._login = LoginOutcome()
+        self._background = Background(local, log)
         self._retry = Retry(random)
         self._interrupted_at: float | None = None
         self._port_closed = False
@@ -96,6 +98,8 @@ class SshHandler:
         else:
             poller.watch(local.stdin, READ if self._wants_input() else 0)
         poller.watch(local.stdout, WRITE if local.backlog else 0)
+        if self._gate.open:
+            self._background.watch(poller)
 
     def _wants_input(self) -> bool:
         if self._relay.state is LINGERING:
@@ -107,6 +111,7 @@ class SshHandler:
     def on_ready(self, ready: Mapping[int, int], now: float) -> None:
         """Pass ssh's bytes on; close when it has gone."""
         local = self._local
+        self._background.on_ready(ready)
         stdin, stdout = ready.get(local.stdin, 0), ready.get(local.stdout, 0)
         if stdin:
             self._on_input(stdin, stdout, now)
@@ -229,6 +234,7 @@ class SshHandler:
         elif relay.state is ENDED:
             self._on_ended(now)
         elif self._gate.open:
+            self._background.look()
             self._notices.look_at_outage(now, online=relay.state is ONLINE, openssh=self._admission.client_is_openssh)
         else:
             self._watch_login(now)
@@ -243,8 +249,10 @@ class SshHandler:
         if ended is not None:
             leave = ended[1] + _LEAVE
             times.append(leave if now < leave else None)
+        elif opened:
+            times += [self._notices.outage_timer(), self._background.timer(now, self._login.last)]
         else:
-            times.append(self._notices.outage_timer() if opened else self._watch.timer)
+            times.append(self._watch.timer)
         return min((time for time in times if time is not None), default=None)
 
     def _watch_login(self, now: float) -> None:
@@ -293,6 +301,8 @@ class SshHandler:
         """Let everything inherited from ssh go."""
         poller.forget(self._local.stdin)
         poller.forget(self._local.stdout)
+        self._background.stop(poller)
+        self._log.release_stderr()
         self._local.detach()
         self._service.cancel()
 

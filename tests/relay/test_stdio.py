@@ -1,5 +1,6 @@
 import contextlib
 import os
+import select
 
 import pytest
 
@@ -88,3 +89,57 @@ def test_a_line_is_told_unless_it_would_have_to_wait_for_a_reader() -> None:
         os.close(reads)
         assert not tell(b"nobody reads\n", writes)
         os.close(writes)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux alone reports the end of a parent")
+def test_the_end_of_the_parent_is_reported() -> None:
+    reads, writes = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        go, started = os.pipe()
+        if os.fork() == 0:
+            streams = StandardStreams(reads, writes)
+            streams.watch_parent()
+            waiting = select.poll()
+            waiting.register(streams.parent_fd, select.POLLIN)
+            before = bool(waiting.poll(0)), streams.client_is_parent()
+            os.write(started, b"x")
+            after = bool(waiting.poll(30_000)), streams.client_is_parent()
+            streams.forget_parent()
+            os.write(writes, repr((before, after, streams.parent_fd)).encode())
+            os._exit(0)
+        os.read(go, 1)
+        os._exit(0)
+    os.waitpid(middle, 0)
+    assert os.read(reads, 100) == b"((False, True), (True, False), -1)"
+    os.close(reads)
+    os.close(writes)
+
+
+def test_a_system_that_reports_no_end_is_asked_for_none(
+    ends: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    streams = StandardStreams(ends[0], ends[3])
+    streams.watch_parent()
+    assert streams.parent_fd == -1
+    assert streams.client_is_parent()
+
+
+def test_stderr_is_let_go_though_the_process_lives() -> None:
+    import signal
+    import subprocess
+    import sys
+
+    program = (
+        "import os, signal\n"
+        "from ssm_ssh.relay.stdio import StandardStreams\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    os.close(1); os.open(os.devnull, os.O_RDWR); streams = StandardStreams(); streams.release_stderr()\n"
+        "    assert streams.tell(b'unheard'); signal.pause()\n"
+        "print(pid, flush=True); os._exit(0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, input="", timeout=30)
+    os.kill(int(done.stdout), signal.SIGKILL)
+    assert done.stderr == ""

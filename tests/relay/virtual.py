@@ -304,6 +304,8 @@ class QuietLog:
 
     foreign = debug = info
 
+    def release_stderr(self) -> None: ...
+
     def failure(self, error: BaseException) -> None:
         raise error
 

@@ -75,6 +75,9 @@ class Client:
         self.reading = True
         self.alive = True
         self.parent = True
+        self.parent_fd = -1
+        self.reports_parent = True
+        self.released_at: float | None = None
         self.detached_at: float | None = None
         self.on_received: Callable[[], None] = lambda: None
         self._inbox = b""
@@ -145,6 +148,19 @@ class Client:
 
     def client_is_parent(self) -> bool:
         return self.parent
+
+    def watch_parent(self) -> None:
+        if self.reports_parent:
+            self.parent_fd = 4
+            self.world.ready[self.parent_fd] = lambda: 0 if self.parent else READ
+
+    def forget_parent(self) -> None:
+        self.world.ready.pop(self.parent_fd)
+        self.parent_fd = -1
+
+    def release_stderr(self) -> None:
+        assert self.released_at is None
+        self.released_at = self.world.now
 
 
 class Service:
