@@ -56,4 +56,14 @@ class ConnectFailed(NamedTuple):
     """The agent could not connect to the server. In a forward the end of that connection's stream follows."""
 
 
-Event: TypeAlias = "Output | StdErr | Notice | Established | ExitCode | Closed | Refused | ConnectFailed"
+class KeyRequest(NamedTuple):
+    """The agent wants the session encrypted with a data key of `key_id`; the answer is Channel.use_key or refuse_key.
+
+    `challenge` is "" unless it belongs into the encryption context.
+    """
+
+    key_id: str
+    challenge: str
+
+
+Event: TypeAlias = "Output | StdErr | Notice | Established | ExitCode | Closed | Refused | ConnectFailed | KeyRequest"

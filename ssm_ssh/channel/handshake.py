@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from ssm_ssh.channel import message
 from ssm_ssh.channel.limits import ACTION_NAME, ACTIONS, EXIT_CODE_DIGITS, JSON_PAYLOAD
 from ssm_ssh.errors import ProtocolError
 from ssm_ssh.text import printable
@@ -18,12 +19,15 @@ from ssm_ssh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from ssm_ssh.channel.events import KeyRequest
     from ssm_ssh.errors import SsmSshError
 
 PORT = "Port"
 SHELL = "Standard_Stream"
 INTERACTIVE = "InteractiveCommands"
 NONINTERACTIVE = "NonInteractiveCommands"
+
+KMS = "KMSEncryption"
 
 SUCCESS = 1
 FAILED = 2
@@ -64,11 +68,27 @@ def json_object(payload: bytes) -> dict[str, object]:
     return value
 
 
-def answer(request: bytes, client_version: str, allowed: Collection[str] = (PORT,)) -> Reply:
+def requested_key(request: bytes) -> KeyRequest | None:
+    """Return the data key that a HandshakeRequest's payload asks for, None for none. Raises ProtocolError."""
+    actions = json_object(request).get("RequestedClientActions")
+    for action in actions if isinstance(actions, list) else ():
+        if isinstance(action, dict) and action.get("ActionType") == KMS:
+            from ssm_ssh.channel.encryption import key_request  # most sessions are not encrypted by KMS
+
+            return key_request(action.get("ActionParameters"))
+    return None
+
+
+def answer(
+    request: bytes,
+    client_version: str,
+    allowed: Collection[str] = (PORT,),
+    key: dict[str, object] | SsmSshError | None = None,
+) -> Reply:
     """Return the reply to a HandshakeRequest's payload. Raises ProtocolError if it is no handshake request at all.
 
-    `allowed`: the session types that succeed. KMSEncryption fails, because SSH encrypts from end to end, and an
-    instance could otherwise choose the KMS key. An unknown action is unsupported.
+    `allowed`: the session types that succeed. `key`: the result of KMSEncryption, or why it fails; None where it is
+    not supported. An unknown action is unsupported.
     """
     fields = json_object(request)
     actions = fields.get("RequestedClientActions") or []
@@ -82,7 +102,7 @@ def answer(request: bytes, client_version: str, allowed: Collection[str] = (PORT
             raise ProtocolError("The agent's handshake request has an action that is no object")
         name = printable(action.get("ActionType", ""), ACTION_NAME)
         parameters = action.get("ActionParameters")
-        status, error = _judge(name, parameters, allowed)
+        status, error = _judge(name, parameters, allowed, key)
         if name == "SessionType" and isinstance(parameters, dict) and error is None:
             session_type, properties = parameters["SessionType"], _object(parameters.get("Properties"))
         if error is not None and refused is None:
@@ -91,7 +111,7 @@ def answer(request: bytes, client_version: str, allowed: Collection[str] = (PORT
             {
                 "ActionType": name,
                 "ActionStatus": status,
-                "ActionResult": None,
+                "ActionResult": key if name == KMS and error is None else None,
                 "Error": error.message if error is not None else "",
             }
         )
@@ -117,6 +137,18 @@ def closing_reason(closed: bytes) -> str:
     except ProtocolError:
         return ""
     return printable(text) if isinstance(text, str) else ""
+
+
+def acknowledged_number(payload: bytes) -> int | None:
+    """Return the sequence number that an acknowledge payload names, however its JSON is written, None for none."""
+    number = message.acknowledged_number(payload)
+    if number is not None:
+        return number
+    try:
+        value = json_object(payload).get("AcknowledgedMessageSequenceNumber")
+    except ProtocolError:
+        return None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def exit_code(payload: bytes) -> int | None:
@@ -147,7 +179,9 @@ def open_request(token: str, request_id: str, client_id: str, client_version: st
     ).decode()
 
 
-def _judge(name: str, parameters: object, allowed: Collection[str]) -> tuple[int, SsmSshError | None]:
+def _judge(
+    name: str, parameters: object, allowed: Collection[str], key: dict[str, object] | SsmSshError | None
+) -> tuple[int, SsmSshError | None]:
     if name == "SessionType":
         kind = parameters.get("SessionType") if isinstance(parameters, dict) else None
         if isinstance(kind, str) and kind in allowed:
@@ -155,8 +189,10 @@ def _judge(name: str, parameters: object, allowed: Collection[str]) -> tuple[int
         wanted = " or ".join(allowed)
         hint = _HINTS.get(wanted, f"Use a session document of type {wanted}")
         return FAILED, ProtocolError(f"The session is of type {printable(kind, ACTION_NAME)}, not {wanted}", hint)
-    if name == "KMSEncryption":
-        return FAILED, ProtocolError(
+    if name == KMS:
+        if isinstance(key, dict):
+            return SUCCESS, None
+        return FAILED, key or ProtocolError(
             "The agent asks for KMS encryption of the session, which is not supported",
             "SSH encrypts from end to end without it; see the KMS setting in the account's Session Manager preferences",
         )

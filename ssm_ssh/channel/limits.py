@@ -18,6 +18,12 @@ ACTIONS = 8
 ACTION_NAME = 64
 """Most characters of an action's name that are echoed."""
 
+KMS_KEY_NAME = 2048
+"""Most characters of a KMS key's id (the KMS API's own limit)."""
+
+KMS_CHALLENGE = 1024
+"""Most characters of the challenge in a request for KMS encryption. The agent's has 24."""
+
 EXIT_CODE_DIGITS = 10
 """Digits of an exit code that is believed: those of a 32-bit number."""
 

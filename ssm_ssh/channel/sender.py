@@ -27,7 +27,7 @@ _OVERHEAD = HEADER + 4
 class Sender:
     """Control messages, size, stream bytes and flag, in front of the flight. It sends no acknowledgements."""
 
-    __slots__ = ("_bits", "_control", "_flag", "_number", "_pending", "_size", "flight", "held", "terminating")
+    __slots__ = ("_bits", "_control", "_flag", "_number", "_pending", "_size", "flight", "held", "seal", "terminating")
 
     def __init__(self, random_bits: Callable[[int], int]) -> None:
         self.flight = Flight()
@@ -35,6 +35,8 @@ class Sender:
         """Stream bytes wait, because the agent would discard them."""
         self.terminating = False
         """The TerminateSession flag is queued or sent."""
+        self.seal: Callable[[bytes], bytes] | None = None
+        """Encrypts the payload of stream messages, in an encrypted session."""
         self._bits = random_bits
         self._control: deque[tuple[int, bytes]] = deque()
         self._pending = bytearray()
@@ -124,6 +126,8 @@ class Sender:
         self, frames: list[bytes], payload_type: int, payload: bytes | bytearray, now: float, created: int
     ) -> int:
         number = self._number
+        if self.seal is not None and payload_type == STREAM:
+            payload = self.seal(bytes(payload))
         frame = encode_stream(number, random_id(self._bits(128)), payload_type, payload, created)
         self._number = number + 1
         self.flight.add(frames, number, frame, now)

@@ -2,7 +2,7 @@
 
 It is pure: no socket, clock or thread. The caller passes the time (monotonic seconds) and calls:
 
-- connected(now) when the text frame of open_message() is on its way, disconnected(heard) when the connection is lost;
+- connected(now) when the text frame of open_message() is on its way, disconnected(heard) when it is lost;
 - receive() for each binary frame, send() for at most room() bytes of the stream;
 - frames() after any of these, when timer() is due, and when the transport has accepted the previous frames.
 """
@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING
 from ssm_ssh.channel import handshake
 from ssm_ssh.channel import message as wire
 from ssm_ssh.channel.events import Closed, ConnectFailed, Established, ExitCode, Notice, Output, Refused, StdErr
-from ssm_ssh.channel.handshake import PORT, json_object
+from ssm_ssh.channel.handshake import PORT
 from ssm_ssh.channel.limits import BROKEN_FRAMES, HOLD
 from ssm_ssh.channel.message import Message, MessageError, encode_ack, random_id, uuid_text
+from ssm_ssh.channel.negotiation import Negotiation
 from ssm_ssh.channel.receiver import Receiver
 from ssm_ssh.channel.sender import Sender
-from ssm_ssh.errors import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from ssm_ssh.channel.events import Event
+    from ssm_ssh.channel.encryption import DataKey, Encryption
+    from ssm_ssh.channel.events import Event, KeyRequest
+    from ssm_ssh.errors import SsmSshError
 
 
 class Channel:
@@ -33,27 +35,24 @@ class Channel:
 
     `client_id` is the text of a UUID, `epoch` the wall clock minus the monotonic clock in seconds. `random_bits(n)`
     returns an integer of n random bits, for message ids, which need not be secret. The handshake accepts
-    `session_types`; a session without a handshake does not tell its type.
+    `session_types`; a session without a handshake does not tell its type. `encryption`: a request for encryption by
+    KMS becomes a KeyRequest, and is not refused at once.
     """
 
     __slots__ = (
-        "_agent_version",
-        "_allowed",
         "_broken_frames",
         "_client_id",
         "_client_version",
         "_closed",
         "_complete_at",
+        "_encryption",
         "_epoch",
         "_established",
+        "_negotiation",
         "_online",
-        "_properties",
         "_random_bits",
         "_receiver",
-        "_refused",
-        "_requested",
         "_sender",
-        "_session_type",
         "_size",
     )
 
@@ -64,9 +63,9 @@ class Channel:
         client_version: str = "1.2.764.0",
         epoch: float,
         session_types: Collection[str] = (PORT,),
+        encryption: bool = False,
         random_bits: Callable[[int], int] = getrandbits,
     ) -> None:
-        self._allowed = session_types
         self._client_id = client_id
         self._client_version = client_version
         self._epoch = epoch
@@ -74,14 +73,11 @@ class Channel:
         self._sender = Sender(random_bits)
         self._receiver = Receiver()
         self._online = False
-        self._requested = False
+        self._negotiation = Negotiation(client_version, session_types, encryption=encryption)
+        self._encryption: Encryption | None = None
         self._complete_at = 0.0
         self._established = False
-        self._refused = False
         self._closed = False
-        self._agent_version = ""
-        self._session_type = ""
-        self._properties: dict[str, object] = {}
         self._size = b""
         self._broken_frames = 0
 
@@ -93,17 +89,17 @@ class Channel:
     @property
     def agent_version(self) -> str:
         """The agent's version from the handshake, or empty."""
-        return self._agent_version
+        return self._negotiation.agent_version
 
     @property
     def session_type(self) -> str:
         """The session type from the handshake (handshake.PORT and so on), or empty."""
-        return self._session_type
+        return self._negotiation.session_type
 
     @property
     def properties(self) -> dict[str, object]:
         """The properties of the session type from the handshake, or empty. They are unchecked JSON."""
-        return self._properties
+        return self._negotiation.properties
 
     @property
     def unacknowledged(self) -> int:
@@ -165,11 +161,23 @@ class Channel:
 
     def room(self) -> int:
         """Return how many stream bytes send() accepts now; 0 means: stop reading."""
-        return 0 if self._closed or self._refused else self._sender.room()
+        return 0 if self._closed or self._negotiation.refused else self._sender.room()
 
     def send(self, data: bytes, now: float) -> None:
         """Queue stream bytes. They are never dropped, and wait until the agent is ready for them."""
         self._sender.queue(data)
+
+    def use_key(self, key: DataKey, challenge: str, random_bits: Callable[[int], int]) -> None:
+        """Answer a KeyRequest: from now on the session is encrypted. `random_bits` has to be fit for nonces."""
+        from ssm_ssh.channel.encryption import Encryption, key_result
+
+        self._encryption = Encryption(key.incoming, key.outgoing, random_bits)
+        self._sender.seal = self._encryption.encrypt
+        self._respond(self._negotiation.answer(key_result(key.blob, challenge)), [])
+
+    def refuse_key(self, error: SsmSshError) -> None:
+        """Answer a KeyRequest with the reason why there is no key. The agent ends the session."""
+        self._respond(self._negotiation.answer(error), [])
 
     def resize(self, columns: int, rows: int) -> None:
         """Tell the pty how large the terminal is, now and after each resume.
@@ -273,10 +281,11 @@ class Channel:
         self._broken_frames = 0
         while message is not None:
             if message.payload_type == wire.STREAM:
+                payload = message.payload if self._encryption is None else self._encryption.decrypt(message.payload)
                 if self._sender.held:
                     self._first_output(events)
-                if message.payload and not self._refused:
-                    events.append(Output(message.payload))
+                if payload and not self._negotiation.refused:
+                    events.append(Output(payload))
             else:
                 self._control_message(message, events, now)
             message = receiver.next_buffered()
@@ -284,7 +293,7 @@ class Channel:
 
     def _first_output(self, events: list[Event]) -> None:
         # Output shows that the agent reads stream data, unless it is still in a handshake.
-        if self._requested and not self._established:
+        if self._negotiation.begun and not self._established:
             return
         if not self._established:
             self._established = True
@@ -297,54 +306,45 @@ class Channel:
             self._handshake(payload, events)
         elif kind == wire.HANDSHAKE_COMPLETE:
             self._complete(payload, events, now)
-        elif self._refused:
+        elif self._negotiation.refused:
             return
-        elif kind in (wire.STDERR, wire.ERROR):
+        elif kind == wire.STDERR:
+            events.append(StdErr(payload if self._encryption is None else self._encryption.decrypt(payload)))
+        elif kind == wire.ERROR:
             events.append(StdErr(payload))
+        elif kind == wire.ENC_CHALLENGE_REQUEST and self._encryption is not None:
+            self._sender.queue_control(wire.ENC_CHALLENGE_RESPONSE, self._encryption.answer(payload))
         elif kind == wire.EXIT_CODE:
+            if self._encryption is not None:
+                payload = self._encryption.decrypt(payload)
             if (code := handshake.exit_code(payload)) is not None:
                 events.append(ExitCode(code))
         elif kind == wire.FLAG and payload == wire.CONNECT_TO_PORT_ERROR:
             events.append(ConnectFailed())
 
     def _handshake(self, payload: bytes, events: list[Event]) -> None:
-        # A session has one handshake; answering further requests would let the queue grow without bound.
-        if self._requested or self._established:
-            return
-        self._requested = True
-        try:
-            reply = handshake.answer(payload, self._client_version, self._allowed)
-        except ProtocolError as error:
-            self._refused = True
-            events.append(Refused(error))
-            return
-        self._agent_version = reply.agent_version
-        self._session_type = reply.session_type
-        self._properties = reply.properties
-        self._sender.queue_control(wire.HANDSHAKE_RESPONSE, reply.response)
-        if reply.refused is not None:
-            self._refused = True
-            events.append(Refused(reply.refused))
+        # A session has one handshake; answering more would let the queue grow without bound.
+        if not self._negotiation.begun and not self._established:
+            self._respond(self._negotiation.begin(payload), events)
+
+    def _respond(self, step: tuple[bytes, Refused | KeyRequest | None], events: list[Event]) -> None:
+        response, event = step
+        if response:
+            self._sender.queue_control(wire.HANDSHAKE_RESPONSE, response)
+        if event is not None:
+            events.append(event)
 
     def _complete(self, payload: bytes, events: list[Event], now: float) -> None:
-        if self._established or self._refused:
+        if self._established or self._negotiation.refused or self._negotiation.waits_for_key:
             return
         self._established = True
         self._complete_at = now
         text = handshake.customer_message(payload)
         if text:
             events.append(Notice(text))
-        events.append(Established(self._agent_version))
+        events.append(Established(self.agent_version))
 
     def _acknowledged(self, payload: bytes, now: float) -> None:
-        number = wire.acknowledged_number(payload)
-        if number is None:
-            try:
-                value = json_object(payload).get("AcknowledgedMessageSequenceNumber")
-            except ProtocolError:
-                return
-            if not isinstance(value, int) or isinstance(value, bool):
-                return
-            number = value
-        if self._sender.flight.acknowledged(number, now):
+        number = handshake.acknowledged_number(payload)
+        if number is not None and self._sender.flight.acknowledged(number, now):
             self._broken_frames = 0

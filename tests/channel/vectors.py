@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,3 +41,8 @@ def recorded(name: str) -> list[Recorded]:
 
 def binary(name: str) -> list[Recorded]:
     return [row for row in recorded(name) if row.frame]
+
+
+def data_key(name: str) -> bytes:
+    """The data key of a recorded session that is encrypted."""
+    return b64decode(json.loads((_FOLDER / f"{name}.key.json").read_text())["plaintext"])
