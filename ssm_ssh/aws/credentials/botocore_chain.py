@@ -159,8 +159,19 @@ def _keep_off_stdin(resolver: Any, prompter: Callable[[str], str]) -> None:  # n
     builder._create_process_provider = lambda profile_name: silent(make(profile_name))
 
 
+class _Program(subprocess.Popen[bytes]):
+    """A profile's `credential_process`, which ends when the wait for its answer is abandoned."""
+
+    def communicate(self, *args: Any, **kwargs: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - as in subprocess
+        try:
+            return super().communicate(*args, **kwargs)
+        except BaseException:
+            self.terminate()  # not killed: it may have to restore the terminal
+            raise
+
+
 def _start(arguments: list[str], **how: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401
-    return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, **how)
+    return _Program(arguments, stdin=subprocess.DEVNULL, **how)
 
 
 def _cannot_ask(_prompt: str) -> str:

@@ -21,6 +21,7 @@ from ssm_ssh.values import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from ssm_ssh.aws.config.settings import AwsSettings
 
@@ -45,7 +46,6 @@ def _request(settings: AwsSettings, *, may_ask: bool) -> Credentials:
     import subprocess
     import threading
 
-    timer: threading.Timer | None = None
     values = {name: getattr(settings, name) for name in _SETTINGS}
     try:
         # stderr belongs to ssh: a program that waits for its end must not wait for the helper.
@@ -55,19 +55,25 @@ def _request(settings: AwsSettings, *, may_ask: bool) -> Credentials:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=dict(settings.env),
+            # What a profile's program starts is to end with the helper, so they have a process group of their own.
+            # But only the terminal's foreground group may ask there.
+            start_new_session=not may_ask,
         ) as child:
             if child.stdin is None or child.stdout is None:
                 raise _failed()
-            # stdin stays open meanwhile: its end tells the child that it has been abandoned.
+            timer = threading.Timer(_UNATTENDED, _kill_group, (child.pid,))
+            timer.daemon = True
             if not may_ask:
-                timer = threading.Timer(_UNATTENDED, child.kill)
-                timer.daemon = True
                 timer.start()
-            child.stdin.write(json.dumps({"settings": values, "may_ask": may_ask}).encode() + b"\n")
-            child.stdin.flush()
-            answer = json_object(child.stdout.read())
-            if timer is not None:
+            try:
+                # stdin stays open meanwhile: its end tells the child that it has been abandoned.
+                child.stdin.write(json.dumps({"settings": values, "may_ask": may_ask}).encode() + b"\n")
+                child.stdin.flush()
+                answer = json_object(child.stdout.read())
+            finally:
                 timer.cancel()
+            if not answer and not may_ask:
+                _kill_group(child.pid)  # the helper has been killed, and has left its programs behind
     except OSError:
         raise _failed() from None
     if answer is None:
@@ -78,6 +84,15 @@ def _request(settings: AwsSettings, *, may_ask: bool) -> Credentials:
     if "access_key" not in answer:
         raise _failed()
     return Credentials(**answer)
+
+
+def _kill_group(group: int) -> None:
+    import os
+    import signal
+    from contextlib import suppress
+
+    with suppress(OSError):  # it has ended
+        os.killpg(group, signal.SIGKILL)
 
 
 def _failed() -> CredentialsError:
@@ -111,6 +126,15 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise _Interrupted
 
 
+def _end() -> NoReturn:
+    """End this process and, where it leads a session, all that it has started."""
+    import os
+
+    if os.getsid(0) == os.getpid():
+        _kill_group(os.getpgrp())
+    os._exit(1)
+
+
 def main() -> None:
     """Read one request from stdin and write its answer to stdout."""
     import os
@@ -135,13 +159,13 @@ def main() -> None:
         signal.pthread_kill(asking, signal.SIGTERM)
         time.sleep(_UNWIND)
         restore_terminals()
-        os._exit(1)
+        _end()
 
     threading.Thread(target=leave, daemon=True).start()
     try:
         answer = json.dumps(_answer(line)).encode()
     except _Interrupted:
-        os._exit(1)
+        _end()
     while answer:
         answer = answer[os.write(out, answer) :]
     os._exit(0)

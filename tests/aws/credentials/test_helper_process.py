@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -112,8 +116,6 @@ def test_botocore_stays_out_of_the_process_that_asks(home: Path) -> None:
 def test_the_process_ends_with_the_one_that_asks(home: Path) -> None:
     fifo = home / "answer"
     os.mkfifo(fifo)
-    question = {"profile": "p", "explicit_profile": False, "region": "eu-west-1", "ca_bundle": None}
-    question |= {"connect_timeout": 5.0, "read_timeout": 5.0, "max_attempts": 1}
     child = subprocess.Popen(
         [sys.executable, "-I", "-m", "ssm_ssh.aws.credentials.helper_process"],
         stdin=subprocess.PIPE,
@@ -121,7 +123,7 @@ def test_the_process_ends_with_the_one_that_asks(home: Path) -> None:
         env=dict(settings(home, "p").env),
     )
     assert child.stdin is not None
-    child.stdin.write(json.dumps({"settings": question, "may_ask": True}).encode() + b"\n")
+    child.stdin.write(question(may_ask=True))
     child.stdin.flush()
     with fifo.open("wb"):  # opens when the profile's program reads: the child waits for it
         child.stdin.close()
@@ -149,9 +151,7 @@ def test_the_terminal_is_left_as_it_was(home: Path) -> None:
         "[profile p]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = s\nmfa_serial = me\n"
         "[profile s]\naws_access_key_id = AKIDS\naws_secret_access_key = s\n"
     )
-    question = {"profile": "p", "explicit_profile": False, "region": "eu-west-1", "ca_bundle": None}
-    question |= {"connect_timeout": 5.0, "read_timeout": 5.0, "max_attempts": 1}
-    asked = json.dumps({"settings": question, "may_ask": True})
+    asked = question(may_ask=True).decode().strip()
     screen, terminal = os.openpty()
     try:
         before = termios.tcgetattr(terminal)
@@ -178,8 +178,100 @@ def test_the_terminal_is_left_as_it_was(home: Path) -> None:
         os.close(terminal)
 
 
-def test_a_program_that_hangs_is_given_up_where_no_person_is_asked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (home / ".aws/config").write_text("[profile p]\ncredential_process = /bin/sleep 3600\n")
-    monkeypatch.setattr("ssm_ssh.aws.credentials.helper_process._UNATTENDED", 1.5)
-    with pytest.raises(CredentialsError):
-        open_chain(settings(home, "p"), may_ask=False)
+def hanging(home: Path) -> Path:
+    """Have profile `p` run a shell that starts a program and waits for it; returns the file for the shell's id.
+
+    Both hold the write end of the FIFO `home`/held, so that its reader notices when the last of them has ended.
+    """
+    started = home / "started"
+    script = home / "hang"
+    script.write_text(
+        f"exec 9>'{home}/held'\necho $$ >'{started}.new'\nmv '{started}.new' '{started}'\nsleep 3600\n:\n"
+    )
+    os.mkfifo(home / "held")
+    (home / ".aws/config").write_text(f"[profile p]\ncredential_process = /bin/sh {script}\n")
+    return started
+
+
+def wait_for(file: Path) -> None:
+    """Wait until `file` is there; the test's own time limit ends a wait in vain."""
+    while not file.exists():
+        time.sleep(0.02)
+
+
+def question(*, may_ask: bool) -> bytes:
+    settings = {"profile": "p", "explicit_profile": False, "region": "eu-west-1", "ca_bundle": None}
+    settings |= {"connect_timeout": 5.0, "read_timeout": 5.0, "max_attempts": 1}
+    return json.dumps({"settings": settings, "may_ask": may_ask}).encode() + b"\n"
+
+
+def test_a_program_that_hangs_ends_with_all_that_it_started_where_no_person_is_asked(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = hanging(home)
+    expire: list[Callable[[], None]] = []
+
+    class Timer(threading.Timer):
+        def start(self) -> None:
+            expire.append(lambda: self.function(*self.args, **self.kwargs))
+            super().start()
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(open_chain, settings(home, "p"), may_ask=False)
+        with (home / "held").open("rb") as held:
+            wait_for(started)
+            expire[0]()
+            with pytest.raises(CredentialsError, match="has failed"):
+                asking.result()
+            assert held.read() == b"", "the end of file comes when no process has it open"
+
+
+def test_a_killed_helper_takes_its_programs_along(home: Path) -> None:
+    started = hanging(home)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(open_chain, settings(home, "p"), may_ask=False)
+        with (home / "held").open("rb") as held:
+            wait_for(started)
+            os.kill(os.getpgid(int(started.read_text())), signal.SIGKILL)  # the helper leads the group
+            with pytest.raises(CredentialsError, match="has failed"):
+                asking.result()
+            assert held.read() == b""
+
+
+def test_an_abandoned_helper_takes_its_programs_along(home: Path) -> None:
+    started = hanging(home)
+    with subprocess.Popen(
+        [sys.executable, "-I", "-m", "ssm_ssh.aws.credentials.helper_process"],
+        stdin=subprocess.PIPE,
+        env=dict(settings(home, "p").env),
+        start_new_session=True,
+    ) as child:
+        assert child.stdin is not None
+        child.stdin.write(question(may_ask=False))
+        child.stdin.flush()
+        with (home / "held").open("rb") as held:
+            wait_for(started)
+            child.stdin.close()
+            assert held.read() == b""
+        assert child.wait() == -signal.SIGKILL
+
+
+def test_a_program_that_may_ask_is_told_to_end_when_the_helper_is_abandoned(home: Path) -> None:
+    started = home / "started"
+    script = home / "hang"
+    script.write_text(f"trap 'echo ended >>{started}; exit' TERM\necho began >{started}\nwhile :; do sleep 0.1; done\n")
+    (home / ".aws/config").write_text(f"[profile p]\ncredential_process = /bin/sh {script}\n")
+    with subprocess.Popen(
+        [sys.executable, "-I", "-m", "ssm_ssh.aws.credentials.helper_process"],
+        stdin=subprocess.PIPE,
+        env=dict(settings(home, "p").env),
+    ) as child:
+        assert child.stdin is not None
+        child.stdin.write(question(may_ask=True))
+        child.stdin.flush()
+        wait_for(started)
+        child.stdin.close()
+        assert child.wait() == 1
+    while started.read_text() != "began\nended\n":
+        time.sleep(0.02)
