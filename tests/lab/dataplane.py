@@ -138,10 +138,7 @@ class World:
         await self.port.start()
         number = await self.gateway.start()
         self.url = f"{'https' if self.client_tls else 'http'}://127.0.0.1:{number}"
-        self.agent = self.new_agent()
-        self.agent.start()
-        await self.agent.wait_online()
-        await self.until(lambda: self.gateway.presence(INSTANCE) is not None)
+        await self.start_agent()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -149,9 +146,11 @@ class World:
         await self.gateway.stop()
         await self.port.stop()
 
-    def new_agent(self) -> Agent:
+    async def start_agent(self) -> None:
+        """Start an agent, and wait until the gateway knows it: a token is sent before the gateway has read it."""
+        before = self.gateway.presence(INSTANCE)
         role = self.role
-        return Agent(
+        self.agent = Agent(
             INSTANCE,
             gateway_url=self.url,
             region=REGION,
@@ -160,6 +159,8 @@ class World:
             tls=self.client_tls,
             options=self._agent_options,
         )
+        self.agent.start()
+        await self.until(lambda: self.gateway.presence(INSTANCE) not in (None, before))
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something has come about. The test's own time limit bounds the wait."""

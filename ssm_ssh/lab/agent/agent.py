@@ -51,7 +51,6 @@ class Agent:
         self._open_port = open_port
         self._task: asyncio.Task[None] | None = None
         self._socket: AgentSocket | None = None
-        self._online = asyncio.Event()
         self._sessions: dict[str, _AgentSession] = {}
         self._waiting: dict[str, asyncio.Event] = {}  # results that are not acknowledged yet
 
@@ -61,15 +60,6 @@ class Agent:
         """Start connecting. The agent stays connected until it is stopped or killed."""
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-
-    @property
-    def online(self) -> bool:
-        """True while the control channel is open."""
-        return self._online.is_set()
-
-    async def wait_online(self, timeout: float = 10.0) -> None:
-        """Wait until the control channel is open. Raises TimeoutError."""
-        await asyncio.wait_for(self._online.wait(), timeout)
 
     async def stop(self) -> None:
         """Stop as a service manager stops it: connections are closed, sessions end."""
@@ -91,7 +81,6 @@ class Agent:
             (self._socket.abort if abort else self._socket.close)()
         self._task, self._socket = None, None
         self._sessions.clear()
-        self._online.clear()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # Control channel
@@ -109,12 +98,10 @@ class Agent:
                 continue
             attempt = 0
             self._socket = socket
-            self._online.set()
             with contextlib.suppress(SocketGone):
                 while True:
                     for frame in await socket.receive():
                         self._control(frame)
-            self._online.clear()
             await asyncio.sleep(base / 2 * random.random())  # noqa: S311 -- jitter
 
     async def _connect(self) -> AgentSocket:

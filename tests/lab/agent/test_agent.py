@@ -432,9 +432,7 @@ async def test_a_killed_agent_leaves_the_session_to_time() -> None:
         await world.agent.kill()
         await client.message(am.PAUSE_PUBLICATION)
         assert status(client) == ("Connected", None)
-        world.agent = world.new_agent()
-        world.agent.start()
-        await world.agent.wait_online()
+        await world.start_agent()
         other = await world.ready()
         assert other.session_id != client.session_id
 
