@@ -97,6 +97,12 @@ def _parser() -> Arguments:
         action="store_true",
         help="accept unsigned data channels, for plugins before 1.2.764",
     )
+    preferences = parser.add_argument_group("the account's preferences for Session Manager")
+    preferences.add_argument("--kms", action="store_true", help="shells and commands are encrypted with the lab's key")
+    preferences.add_argument("--run-as", metavar="USER", help="they run as USER, not as ssm-user")
+    preferences.add_argument("--shell-profile", metavar="COMMANDS", help="what is typed into a new shell")
+    preferences.add_argument("--idle", metavar="MINUTES", help="sessions without input end after this (20)")
+    preferences.add_argument("--max-duration", metavar="MINUTES", help="sessions end after this (no limit)")
     parser.add_argument("--demo", action="store_true", help="run a demonstration, then exit")
     parser.add_argument("--quiet", action="store_true", help="print only the command that enters the lab")
     return parser
@@ -111,7 +117,21 @@ def _lab_options(options: argparse.Namespace) -> LabOptions:
         sshd=options.sshd,
         region=options.region,
         require_upgrade_signature=not options.allow_unsigned,
+        preferences=_preferences(options),
     )
+
+
+def _preferences(options: argparse.Namespace) -> dict[str, object]:
+    """Return the preferences that the options name, by AWS's names."""
+    named = {
+        "kmsKeyId": "alias/lab" if options.kms else None,
+        "runAsEnabled": True if options.run_as else None,
+        "runAsDefaultUser": options.run_as,
+        "shellProfile": {"windows": "", "linux": options.shell_profile} if options.shell_profile else None,
+        "idleSessionTimeout": options.idle,
+        "maxSessionDuration": options.max_duration,
+    }
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _ignore(number: int, _: FrameType | None) -> None:

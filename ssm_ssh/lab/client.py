@@ -277,6 +277,13 @@ class Lab:
         """Replace the tags of an instance."""
         self._control("set_tags", instance_id=instance_id, tags=tags)
 
+    def prefer(self, **preferences: Json) -> dict[str, Any]:
+        """Change the account's preferences for Session Manager, by AWS's names, and return all of them.
+
+        `kmsKeyId="alias/lab"` is the lab's key. Raises UsageError.
+        """
+        return dict(self._control("prefer", **preferences))
+
     def _control(self, op: str, **args: Json) -> Json:
         answer = self._exchange({"op": op, "args": args}, _CONTROL_SECONDS)
         if "error" in answer:

@@ -7,8 +7,9 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ssm_ssh.errors import SsmSshError
-from ssm_ssh.lab.api.context import Instances
+from ssm_ssh.errors import SsmSshError, UsageError
+from ssm_ssh.lab.api.context import ApiError, Instances
+from ssm_ssh.lab.api.server import Api
 from ssm_ssh.lab.faults.faults import Faults
 from ssm_ssh.lab.machines.faults import FAULTS as INSTANCE_FAULTS
 from ssm_ssh.lab.state import LabState
@@ -22,10 +23,11 @@ _STATES = {"kill_instance": "stopped", "start_instance": "running", "restart_ins
 class Control:
     """Answers the owner of the lab, who may do everything."""
 
-    def __init__(self, state: LabState, faults: Faults, instances: Instances) -> None:
+    def __init__(self, state: LabState, faults: Faults, instances: Instances, api: Api) -> None:
         self._state = state
         self._faults = faults
         self._instances = instances
+        self._api = api
         self._operations: dict[str, Operation] = {
             "calls": self._calls,
             "sessions": self._sessions,
@@ -36,6 +38,7 @@ class Control:
             "host_keys": self._host_keys,
             "map_port": self._map_port,
             "set_tags": self._set_tags,
+            "prefer": self.prefer,
         }
 
     async def answer(self, line: bytes) -> dict[str, Any]:
@@ -88,3 +91,13 @@ class Control:
 
     async def _set_tags(self, args: dict[str, Any]) -> None:
         self._state.instances[args["instance_id"]].tags = dict(args["tags"])
+
+    async def prefer(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Change some of the account's preferences, by AWS's names, and return all of them. Raises UsageError."""
+        account = self._api.account
+        if args.get("kmsKeyId") == account.alias:
+            args = {**args, "kmsKeyId": account.key_arn}
+        try:
+            return self._api.ssm.documents.prefer(args)
+        except ApiError as error:
+            raise UsageError(error.message) from error

@@ -65,6 +65,12 @@ class LabOptions:
     region: str = REGION
     token_lifetime: float = 60.0  # of a StartSession or ResumeSession token
     idle_timeout: float = 1200.0  # Session Manager's default of 20 minutes
+    max_duration: float = 0.0  # of a session, in seconds; 0: no limit, as by default
+    # The account's preferences where they are not the defaults: the `inputs` of SSM-SessionManagerRunShell, with AWS's
+    # names. "alias/lab" as kmsKeyId is the lab's key. idleSessionTimeout and maxSessionDuration, in minutes, replace
+    # the two limits above.
+    preferences: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)  # what the Parameter Store has: name -> value
     invocation_delay: float = 0.2  # GetCommandInvocation returns InvocationDoesNotExist until then
     console_delay: float = 0.0  # GetConsoleOutput is empty until this long after the start
     require_upgrade_signature: bool = True  # the data channel's WebSocket upgrade must be signed, as AWS announces

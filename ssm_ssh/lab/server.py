@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssm_ssh.installation import module
+from ssm_ssh.lab.api import preferences
 from ssm_ssh.lab.api.context import ServiceContext
 from ssm_ssh.lab.api.endpoints import ServiceEndpoints
 from ssm_ssh.lab.api.server import Api
@@ -41,13 +42,15 @@ class Principal(NamedTuple):
 class _Sessions:
     """The gateway, as the API sees it."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, max_duration: float) -> None:
         self._gateway = gateway
+        self._max_duration = max_duration
         self.resume_session = gateway.resume_session
         self.terminate_session = gateway.terminate_session
         self.stream_url = gateway.stream_url
 
     def open_session(self, session: SessionRecord, content: dict[str, Any]) -> str:
+        inputs = content.get("inputs") or {}
         order = SessionOrder(
             session_id=session.session_id,
             instance_id=session.target,
@@ -56,6 +59,8 @@ class _Sessions:
             parameters=session.parameters,
             owner_arn=session.owner,
             reason=session.reason,
+            idle_timeout=preferences.seconds(inputs, "idleSessionTimeout"),
+            max_duration=preferences.seconds(inputs, "maxSessionDuration") or self._max_duration,
         )
         try:
             return self._gateway.open_session(order)
@@ -110,18 +115,25 @@ class Server:
         gateway_url = f"https://127.0.0.1:{await gateway.start()}"
         stack.push_async_callback(gateway.stop)
         instances, told = await self._start_instances(stack, gateway_url, ca_file)
-        context = ServiceContext(self.state, _Sessions(gateway), instances)
-        api = Api(context, fault=self.faults.api_decision, denial=self.faults.denial)
+        context = ServiceContext(self.state, _Sessions(gateway, self.options.max_duration), instances)
+        api = Api(
+            context,
+            fault=self.faults.api_decision,
+            denial=self.faults.denial,
+            document_fault=self.faults.document_fault,
+        )
         stack.push_async_callback(api.stop)
         http = HttpServer(api.handle, authority.server_context, self.state.clock)
         api_url = f"https://127.0.0.1:{await http.start()}"
         api.logins.pages.base = api_url
+        await instances.call("api_url", url=api_url)
         stack.push_async_callback(http.stop)
         endpoints = ServiceEndpoints(api.handle, authority.server_context, self.folder, self.faults.outage)
         service_urls = await endpoints.start()
         stack.push_async_callback(endpoints.stop)
         self.faults.listen(endpoints.update)
-        self.control = Control(self.state, self.faults, instances)
+        self.control = Control(self.state, self.faults, instances, api)
+        await self.control.prefer(self.options.preferences)
         for name, values in self.options.faults.items():
             await self.control.fault({"name": name, "values": values})
         for instance_id, facts in told.items():

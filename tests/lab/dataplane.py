@@ -16,9 +16,11 @@ from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from ssm_ssh.lab.accounts.accounts import Accounts
 from ssm_ssh.lab.agent.agent import Agent
 from ssm_ssh.lab.agent.options import AgentOptions
 from ssm_ssh.lab.agent.service import AgentCredentials
+from ssm_ssh.lab.agent.session import Machine
 from ssm_ssh.lab.faults.faults import Faults
 from ssm_ssh.lab.gateway.server import Gateway, GatewayOptions, SessionOrder
 from ssm_ssh.lab.identity.identities import Identity, agent_role, user
@@ -109,7 +111,10 @@ class World:
         options: GatewayOptions | None = None,
         agent: AgentOptions = QUICK,
         tls: tuple[Any, Any] | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
+        self.accounts = accounts
+        self.api_url = ""
         self.people = {one.name: one for one in (user("admin", ACCOUNT), user("other", ACCOUNT))}
         self.role = agent_role(ACCOUNT, INSTANCE)
         self.faults = Faults()
@@ -155,7 +160,8 @@ class World:
             gateway_url=self.url,
             region=REGION,
             credentials=AgentCredentials(role.access_key, role.secret_key, role.token),
-            open_port=self.port.connect,
+            machine=Machine(self.port.connect, self.accounts),
+            api_url=lambda: self.api_url,
             tls=self.client_tls,
             options=self._agent_options,
         )

@@ -143,6 +143,12 @@ class Accounts:
             for user in self.users:
                 self._profile(self.home(user) / ".profile")
 
+    def add(self, user: str) -> None:
+        """Make another user, who may not log in with a key; nothing when there is one of that name."""
+        if user not in (*self.users, "root"):
+            self.users = (*self.users, user)
+            self.build()
+
     def _taken(self) -> str:
         with contextlib.suppress(KeyError):
             pwd.getpwuid(self.uid)

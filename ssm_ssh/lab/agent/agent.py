@@ -11,27 +11,26 @@ import contextlib
 import json
 import random
 import ssl
+from collections.abc import Callable
 from typing import Any
 
-from ssm_ssh.lab.agent.channel import DataChannel, HandshakeFailed, Timing
+from ssm_ssh.lab.agent.api import AgentApi
 from ssm_ssh.lab.agent.options import AgentOptions
-from ssm_ssh.lab.agent.port import OpenPort, PortPlugin, Result
-from ssm_ssh.lab.agent.quirk import EMPTY_INTERVAL, Quirk
+from ssm_ssh.lab.agent.quirk import Quirk
+from ssm_ssh.lab.agent.result import Result
 from ssm_ssh.lab.agent.service import AgentCredentials, AgentService, ServiceError
+from ssm_ssh.lab.agent.session import AgentSession, Machine
 from ssm_ssh.lab.agent.socket import AgentSocket, SocketGone
+from ssm_ssh.lab.agent.worker import Surroundings, WorkerSession
 from ssm_ssh.lab.wire import message as am
 
-CRASH_OUTPUT = (
-    "document process failed unexpectedly: ipc messaging received timeout signal , "
-    "check [ssm-document-worker]/[ssm-session-worker] log for crash reason"
-)
 # The result of a session is sent at most this often, at this interval (seconds), until it is acknowledged.
 RESULT_SENDS = 3
 RESULT_INTERVAL = 1.0
 
 
 class Agent:
-    """The agent of one instance. `open_port(instance_id, port)` connects to a port of it, or raises OSError."""
+    """The agent of one instance. `machine` is what it can do there; `api_url` is asked when the API is called."""
 
     def __init__(
         self,
@@ -40,7 +39,9 @@ class Agent:
         gateway_url: str,
         region: str,
         credentials: AgentCredentials,
-        open_port: OpenPort,
+        machine: Machine,
+        api_url: Callable[[], str] = str,
+        ca_file: str = "",
         tls: ssl.SSLContext | None = None,
         options: AgentOptions | None = None,
     ) -> None:
@@ -48,10 +49,14 @@ class Agent:
         self.options = options or AgentOptions()
         self.quirk = Quirk()
         self._service = AgentService(gateway_url, region=region, credentials=credentials, tls=tls)
-        self._open_port = open_port
+        self._machine = machine
+        self._surroundings: Callable[[], Surroundings] = lambda: Surroundings(
+            gateway_url, api_url(), region, ca_file, credentials
+        )
+        self._api = lambda: AgentApi(api_url(), region=region, credentials=credentials, tls=tls)
         self._task: asyncio.Task[None] | None = None
         self._socket: AgentSocket | None = None
-        self._sessions: dict[str, _AgentSession] = {}
+        self._sessions: dict[str, AgentSession | WorkerSession] = {}
         self._waiting: dict[str, asyncio.Event] = {}  # results that are not acknowledged yet
 
     # Starting and stopping
@@ -145,22 +150,37 @@ class Agent:
     def _start_session(self, job: dict[str, Any]) -> None:
         session_id = job["SessionId"]
         if session_id not in self._sessions:
-            session = _AgentSession(
-                self.instance_id,
-                session_id,
-                job,
-                service=self._service,
-                open_port=self._open_port,
-                options=self.options,
-                quirk=self.quirk,
-            )
+            session = self._new_session(session_id, job)
             self._sessions[session_id] = session
             session.task = asyncio.create_task(self._session(session))
 
-    async def _session(self, session: _AgentSession) -> None:
+    def _new_session(self, session_id: str, job: dict[str, Any]) -> AgentSession | WorkerSession:
+        if self.options.worker and self._machine.accounts is not None:
+            return WorkerSession(
+                self.instance_id,
+                session_id,
+                job,
+                surroundings=self._surroundings(),
+                open_port=self._machine.open_port,
+                accounts=self._machine.accounts,
+                options=self.options,
+            )
+        return AgentSession(
+            self.instance_id,
+            session_id,
+            job,
+            service=self._service,
+            api=self._api,
+            machine=self._machine,
+            options=self.options,
+            quirk=self.quirk,
+        )
+
+    async def _session(self, session: AgentSession | WorkerSession) -> None:
         try:
             result = await session.run()
-            await self._report(session.session_id, result)
+            if result is not None:
+                await self._report(session.session_id, result)
         finally:
             self._sessions.pop(session.session_id, None)
 
@@ -189,123 +209,3 @@ class Agent:
                     return
         finally:
             del self._waiting[message_id]
-
-
-class _AgentSession:
-    """One session on the instance, for which the official agent starts a process."""
-
-    def __init__(
-        self,
-        instance_id: str,
-        session_id: str,
-        job: dict[str, Any],
-        *,
-        service: AgentService,
-        open_port: OpenPort,
-        options: AgentOptions,
-        quirk: Quirk,
-    ) -> None:
-        self.session_id = session_id
-        self.cancelled = asyncio.Event()
-        self.task: asyncio.Task[None]
-        self._instance_id = instance_id
-        self._job = job
-        self._open_port = open_port
-        self._options = options
-        self._quirk = quirk
-        self._plugin = PortPlugin(self.cancelled, pacing=options.pacing)
-        self._channel = DataChannel(
-            service,
-            session_id,
-            instance_id,
-            agent_version=options.version,
-            handler=self._plugin,
-            cancelled=self.cancelled,
-            timing=Timing(options.ready_delay, options.ping, options.pong, options.handshake, options.doubles_on_break),
-            quirk=quirk,
-        )
-
-    def drop(self, *, abort: bool) -> None:
-        """End the data channel's socket."""
-        self._channel.close(abort=abort)
-
-    async def run(self) -> Result:
-        """Run the session and return its result."""
-        document = self._job.get("DocumentContent") or {}
-        properties = resolve(document, self._job.get("Parameters") or {})
-        session_type = str(document.get("sessionType"))
-        await asyncio.sleep(self._options.start_delay)
-        if session_type != "Port":
-            return Result("Failed", f"Plugin with name {session_type} is not supported by this agent")
-        try:
-            await self._channel.open()
-        except ServiceError as error:
-            self._channel.close()
-            return _error(f"Setting up data channel with id {self.session_id} failed: {error}")
-        try:
-            return await self._converse(session_type, properties)
-        finally:
-            self._channel.close()
-
-    async def _converse(self, session_type: str, properties: dict[str, Any]) -> Result:
-        channel = self._channel
-        channel.send_state()
-        if self._quirk.kind == "no_handshake":
-            await self.cancelled.wait()
-            return Result("Cancelled")
-        try:
-            await channel.handshake(session_type, properties)
-            if self.cancelled.is_set():
-                result = Result("Cancelled")
-            else:
-                result = await self._port(properties)
-        except HandshakeFailed as error:
-            result = _error(f"Encountered error while initiating handshake. {error}")
-        await channel.prepare_to_close()
-        channel.close()
-        return result
-
-    async def _port(self, properties: dict[str, Any]) -> Result:
-        port = str(properties.get("portNumber") or "")
-        if properties.get("type") == "LocalPortForwarding":
-            return Result("Failed", "Port forwarding is not built into the lab's agent: only AWS-StartSSHSession is")
-        if not port.isdigit() or not 0 < int(port) < 65536:
-            return Result("Failed", f"Unable to connect to specified port: dial tcp: address {port}: invalid port")
-        if self._quirk.kind in ("no_banner", "mute", "empty"):
-            return await self._never_connect()
-        try:
-            return await self._plugin.run(self._channel, self._open_port, self._instance_id, int(port))
-        except OSError:
-            if self._options.closed_port == "report":
-                reason = f"dial tcp 127.0.0.1:{port}: connect: connection refused"
-                return Result("Failed", f"Unable to connect to specified port: {reason}")
-            self._channel.close(abort=True)
-            await asyncio.sleep(self._options.crash_report)
-            return Result("Failed", CRASH_OUTPUT)
-
-    async def _never_connect(self) -> Result:
-        self._plugin.discard()
-        while not self.cancelled.is_set():
-            if self._quirk.kind == "empty":
-                self._channel.send_stream(am.P_OUTPUT, [b""])
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.cancelled.wait(), EMPTY_INTERVAL)
-        return Result("Cancelled")
-
-
-def resolve(document: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the document's properties with every `{{ name }}` replaced by its parameter, else by its default."""
-    definitions = document.get("parameters") or {}
-    values = {name: definition.get("default", "") for name, definition in definitions.items()} | parameters
-    out = {}
-    for key, value in (document.get("properties") or {}).items():
-        if isinstance(value, str):
-            for name, replacement in values.items():
-                for spelled in (f"{{{{ {name} }}}}", f"{{{{{name}}}}}"):
-                    value = value.replace(spelled, str(replacement))  # noqa: PLW2901
-        out[key] = value
-    return out
-
-
-def _error(text: str) -> Result:
-    return Result("Failed", f"\n----------ERROR-------\n{text}")

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol
 
+from ssm_ssh.lab.agent.handshake import Handshake
 from ssm_ssh.lab.agent.quirk import FAR_AHEAD, Quirk
 from ssm_ssh.lab.agent.service import AgentService, ServiceError
 from ssm_ssh.lab.agent.socket import AgentSocket, SocketGone
@@ -27,11 +28,9 @@ DEFAULT_RTT, DEFAULT_RTO, MAX_RTO, GRANULARITY = 0.1, 0.2, 1.0, 0.01
 RETRY_ATTEMPTS, RETRY_DELAY, RETRY_MAX = 5, 0.1, 5.0
 HANDSHAKE_TIMEOUT = 15.0
 CLOSE_PATIENCE = 2.0
+# What is encrypted, when encryption is agreed.
+_ENCRYPTED = (am.P_OUTPUT, am.P_STDERR, am.P_EXIT_CODE)
 ALREADY_TERMINATED = "Session is already terminated"
-
-
-class HandshakeFailed(Exception):
-    """The handshake failed; the text is the official agent's."""
 
 
 class Timing(NamedTuple):
@@ -46,6 +45,10 @@ class Timing(NamedTuple):
 
 class Handler(Protocol):
     """Where stream data goes: the session's plugin."""
+
+    @property
+    def one_by_one(self) -> bool:
+        """True when each message must be written and acknowledged before the next is looked at."""
 
     def accept(self, message: am.Message) -> bool:
         """Accept one message in order, or return False when not ready, so that it is sent again."""
@@ -82,21 +85,23 @@ class DataChannel:
         timing: Timing,
         quirk: Quirk | None = None,
     ) -> None:
-        self.client_version = ""
         self.active = asyncio.Event()  # cleared by pause_publication
         self.active.set()
         self._service = service
         self._session_id = session_id
         self._instance_id = instance_id
-        self._agent_version = agent_version
         self._handler = handler
         self._cancelled = cancelled
         self._timing = timing
         self._quirk = quirk or Quirk()
         self._socket: AgentSocket | None = None
         self._closing = False
-        self._complete = False
-        self._response: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.handshake = Handshake(
+            agent_version,
+            lambda payload_type, payload: self.send_stream(payload_type, [payload]),
+            timeout=timing.handshake,
+            ready_delay=timing.ready_delay,
+        )
         self._expected = 0
         self._next = FAR_AHEAD if self._quirk.kind == "far_ahead" else 0
         self._incoming: dict[int, am.Message] = {}
@@ -134,9 +139,9 @@ class DataChannel:
         self._socket.send_text(json.dumps(opening))
         self.active.set()
 
-    def send_state(self) -> None:
-        """Tell the gateway that the session is connected."""
-        state = {"SchemaVersion": 1, "SessionState": "Connected", "SessionId": self._session_id}
+    def send_state(self, session_state: str = "Connected") -> None:
+        """Tell the gateway that the session is `session_state`: Connected or Terminating."""
+        state = {"SchemaVersion": 1, "SessionState": session_state, "SessionId": self._session_id}
         self._send([am.encode_json(am.AGENT_SESSION_STATE, state, flags=3)])
 
     async def prepare_to_close(self) -> None:
@@ -167,7 +172,10 @@ class DataChannel:
         """Number, send and keep stream messages; while paused they are only kept."""
         frames = []
         now = time.monotonic()
+        cipher = self.handshake.cipher if payload_type in _ENCRYPTED else None
         for payload in payloads:
+            if cipher is not None:
+                payload = cipher.encrypt(payload)  # noqa: PLW2901
             number = self._next
             frame = am.encode(am.OUTPUT, payload, sequence=number, flags=0 if number else 1, payload_type=payload_type)
             self._next = number + 1
@@ -212,7 +220,7 @@ class DataChannel:
             await self._batch(frames)
 
     async def _batch(self, frames: list[bytes]) -> None:
-        if self._quirk.kind == "hung" or (self._quirk.kind == "mute" and self._response.done()):
+        if self._quirk.kind == "hung" or (self._quirk.kind == "mute" and self.handshake.answered):
             return
         acks: list[bytes] = []
         start = self._expected
@@ -226,8 +234,11 @@ class DataChannel:
                 continue
             if message.kind == am.INPUT:
                 self.active.set()
+                before = self._expected
                 ack = await self._input(message)
-                if ack is not None:
+                if self._handler.one_by_one:
+                    await self._write_one(before, ack)
+                elif ack is not None:
                     acks.append(ack)
             elif message.kind == am.ACKNOWLEDGE:
                 self.active.set()
@@ -249,6 +260,16 @@ class DataChannel:
         if acks and self._quirk.kind != "no_acks":
             self._send(acks)
 
+    async def _write_one(self, before: int, ack: bytes | None) -> None:
+        """Write what one message brought, and acknowledge it only then."""
+        try:
+            await self._handler.flush()
+        except OSError:
+            self._expected = before
+            return
+        if ack is not None and self._quirk.kind != "no_acks":
+            self._send([ack])
+
     async def _input(self, message: am.Message) -> bytes | None:
         """Handle one stream message; return its acknowledgement, None when it gets none."""
         number = message.sequence
@@ -268,13 +289,21 @@ class DataChannel:
         return am.acknowledge(message)
 
     async def _process(self, message: am.Message) -> bool:
-        if message.payload_type == am.P_HANDSHAKE_RESPONSE:
-            if self._response.done():
-                # A second response is never read: the official agent's reader blocks forever.
-                await asyncio.Event().wait()
-            self._handshake_response(message.payload)
-            return True
-        return self._handler.accept(message) if self._complete else True
+        """Handle a message in order; False for what the official agent cannot process, and so does not acknowledge."""
+        handshake = self.handshake
+        try:
+            if message.payload_type == am.P_OUTPUT and handshake.cipher is not None:
+                message = message._replace(payload=handshake.cipher.decrypt(message.payload))
+            if message.payload_type == am.P_HANDSHAKE_RESPONSE:
+                if not await handshake.on_response(message.payload):
+                    self._cancelled.set()
+                return True
+            if message.payload_type == am.P_ENC_CHALLENGE_RESPONSE:
+                handshake.on_challenge(message.payload)
+                return True
+        except (ValueError, KeyError):
+            return False
+        return self._handler.accept(message) if handshake.complete else True
 
     def _acknowledged(self, message: am.Message) -> None:
         try:
@@ -289,50 +318,3 @@ class DataChannel:
         self._rtt = 0.875 * self._rtt + 0.125 * sample
         self._rto = min(self._rtt + max(GRANULARITY, 4 * self._rttv), MAX_RTO)
         self._less.set()
-
-    # Handshake
-
-    async def handshake(self, session_type: str, properties: object) -> None:
-        """Send the request, wait for the response, and send the completion. Raises HandshakeFailed."""
-        started = time.monotonic_ns()
-        action = {"SessionType": session_type, "Properties": properties}
-        request = {
-            "AgentVersion": self._agent_version,
-            "RequestedClientActions": [{"ActionType": "SessionType", "ActionParameters": action}],
-        }
-        self.send_stream(am.P_HANDSHAKE_REQUEST, [_json(request)])
-        try:
-            error = await asyncio.wait_for(asyncio.shield(self._response), self._timing.handshake)
-        except asyncio.TimeoutError:
-            raise HandshakeFailed(
-                "Handshake timed out. Please ensure that you have the latest version of the session manager plugin."
-            ) from None
-        if error:
-            raise HandshakeFailed(error)
-        complete = {"HandshakeTimeToComplete": time.monotonic_ns() - started, "CustomerMessage": ""}
-        self.send_stream(am.P_HANDSHAKE_COMPLETE, [_json(complete)])
-        if self._timing.ready_delay:
-            await asyncio.sleep(self._timing.ready_delay)
-        self._complete = True
-
-    def _handshake_response(self, payload: bytes) -> None:
-        try:
-            response = json.loads(payload)
-            actions = list(response.get("ProcessedClientActions") or [])
-            self.client_version = str(response.get("ClientVersion"))
-            failed = [action for action in actions if action.get("ActionStatus") != 1]
-        except (ValueError, AttributeError, TypeError):
-            return  # the official agent logs it and goes on waiting
-        error = ""
-        if failed:
-            action = failed[0]
-            error = (
-                f"{action.get('ActionType')} failed on client with status {action.get('ActionStatus')} "
-                f"error: {action.get('Error')}"
-            )
-            self._cancelled.set()
-        self._response.set_result(error)
-
-
-def _json(values: object) -> bytes:
-    return json.dumps(values, separators=(",", ":")).encode()

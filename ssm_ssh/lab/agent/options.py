@@ -16,6 +16,11 @@ class AgentOptions:
     # Between sending HandshakeComplete and being ready for stream data: microseconds in the official agent, but what
     # comes in that time is lost.
     ready_delay: float = 0.0
+    # Between the start of a pseudo-terminal and the first look at what came out of it.
+    prompt_delay: float = 1.0
+    failure_delay: float = 2.0  # between a command that cannot be started and the report of it
+    error_delay: float = 1.0  # before such an error is sent to the client
+    require_kms_challenge: bool = False  # refuse clients that ignore the random challenge, as the agent's settings may
     ping: float = 54.0
     pong: float = 60.0
     handshake: float = 15.0
@@ -29,3 +34,5 @@ class AgentOptions:
     # after `crash_report` with a message about that. "report": it ends at once with "Unable to connect to ...".
     closed_port: str = "crash"
     crash_report: float = 60.0
+    # A program that carries out the sessions instead of the lab's own code: see worker.py.
+    worker: str = ""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 from ssm_ssh.lab.agent.channel import PAYLOAD_SIZE, DataChannel
+from ssm_ssh.lab.agent.result import Result
 from ssm_ssh.lab.wire import message as am
 
 OpenPort = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
@@ -21,19 +21,10 @@ BULK = 64 * 1024
 BULK_WINDOW = 16_384
 
 
-class Result(NamedTuple):
-    """How a session's task ended, in the words of agent_task_complete."""
-
-    status: str
-    output: str = ""
-
-
-class Crashed(Exception):
-    """The session worker has crashed without a report."""
-
-
 class PortPlugin:
     """One port session. It is the data channel's handler; `run` ends when the session does."""
+
+    one_by_one = False
 
     def __init__(self, cancelled: asyncio.Event, *, pacing: bool) -> None:
         self._cancelled = cancelled

@@ -34,6 +34,20 @@ class AgentCredentials(NamedTuple):
     token: str = ""
 
 
+async def exchange(host: str, port: int, tls: ssl.SSLContext | None, request: bytes) -> tuple[int, str]:
+    """Send one HTTP request; return the status and the body. Raises OSError, ValueError or IncompleteReadError."""
+    reader, writer = await asyncio.open_connection(host, port, ssl=tls)
+    try:
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        lengths = [line.split(":", 1)[1] for line in lines if line.lower().startswith("content-length:")]
+        body = await reader.readexactly(int(lengths[0])) if lengths else b""
+        return int(lines[0].split(" ")[1]), body.decode()
+    finally:
+        writer.close()
+
+
 class AgentService:
     """The gateway at `url` (https://HOST:PORT) as one instance's agent uses it."""
 
@@ -62,7 +76,8 @@ class AgentService:
         headers = {**self._sign("POST", target, body), "Content-Length": str(len(body)), "Connection": "close"}
         head = f"POST {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         try:
-            status, answer = await asyncio.wait_for(self._call(head.encode() + b"\r\n" + body), REST_TIMEOUT)
+            request = head.encode() + b"\r\n" + body
+            status, answer = await asyncio.wait_for(exchange(self._host, self._port, self._tls, request), REST_TIMEOUT)
         except (OSError, ValueError, asyncio.TimeoutError, asyncio.IncompleteReadError) as error:
             raise ServiceError(f"failed to make http client call: {error}") from error
         if status != 201:
@@ -72,18 +87,6 @@ class AgentService:
         except ElementTree.ParseError as error:
             raise ServiceError(f"failed to unmarshal response: {error}") from error
         return token or ""
-
-    async def _call(self, request: bytes) -> tuple[int, str]:
-        reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
-        try:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            lines = head.decode("latin-1").split("\r\n")
-            lengths = [line.split(":", 1)[1] for line in lines if line.lower().startswith("content-length:")]
-            body = await reader.readexactly(int(lengths[0])) if lengths else b""
-            return int(lines[0].split(" ")[1]), body.decode()
-        finally:
-            writer.close()
 
     async def open(self, kind: str, channel_id: str, query: str, *, ping: float, pong: float) -> AgentSocket:
         """Open a channel's WebSocket; pings every `ping` seconds, each pong good for `pong`. Raises ServiceError."""

@@ -22,6 +22,8 @@ _SIZES = {"AES_256": 32, "AES_128": 16}
 class Account:
     """The operations of `sts` and `kms`; the lab has one KMS key, with the alias `alias/lab`."""
 
+    alias = "alias/lab"
+
     def __init__(self, state: LabState) -> None:
         self._state = state
         self._master = AESGCM(secrets.token_bytes(32))
@@ -44,9 +46,8 @@ class Account:
         return {"UserId": caller.user_id, "Account": self._state.account, "Arn": caller.arn}
 
     def _check_key(self, name: str) -> None:
-        alias = "alias/lab"
         prefix = self.key_arn.rpartition("key/")[0]
-        if name not in (self._key_id, self.key_arn, alias, prefix + alias):
+        if name not in (self._key_id, self.key_arn, self.alias, prefix + self.alias):
             raise ApiError("NotFoundException", f"Key '{name}' does not exist")
 
     async def generate_data_key(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ssm_ssh.lab.api.context import ApiError, Operation, ServiceContext
 from ssm_ssh.lab.api.documents import DEFAULT
 from ssm_ssh.lab.api.ec2 import Ec2
 from ssm_ssh.lab.api.login import Logins
+from ssm_ssh.lab.api.parameters import Parameters
 from ssm_ssh.lab.api.run_command import Commands
 from ssm_ssh.lab.api.ssm import Ssm
 from ssm_ssh.lab.identity.identities import Identity
@@ -69,7 +70,7 @@ class Api:
     """All services of one lab; `handle` is a handler for HttpServer.
 
     `fault` is asked once for each call, after its signature was verified; `denial` of its action, in AWS's words ("":
-    the policies decide).
+    the policies decide); `document_fault` of a session document's name: "missing", "plain", "denied" or "".
     """
 
     def __init__(
@@ -78,17 +79,20 @@ class Api:
         *,
         fault: Callable[[str], Fault | None] = lambda _: None,
         denial: Callable[[str], str] = lambda _: "",
+        document_fault: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._state = context.state
         self._context = context
         self._fault = fault
         self._denial = denial
-        self.ssm, self._ec2 = Ssm(context), Ec2(context)
+        self._document_fault = document_fault
+        self.ssm, self._ec2 = Ssm(context, document_fault), Ec2(context)
+        self.parameters = Parameters(context)
         self.commands = Commands(context, self.ssm.documents)
         self.account = Account(context.state)
         self.logins = Logins(context.state)
         self._operations: dict[str, dict[str, Operation]] = {
-            "ssm": {**self.ssm.operations(), **self.commands.operations()},
+            "ssm": {**self.ssm.operations(), **self.commands.operations(), **self.parameters.operations()},
             "ec2": self._ec2.operations(),
             "ec2-instance-connect": self._ec2.connect_operations(),
             "sts": self.account.sts_operations(),
@@ -170,6 +174,11 @@ class Api:
         refused = "" if operation.free else caller.refused(action, [resource, *self._more(call, values)], context)
         if why or refused:
             raise ApiError("AccessDeniedException", caller.denied_sentence(action, refused or resource, why))
+        document = str(values.get("DocumentName", DEFAULT)).rpartition("document/")[2]
+        if call.operation == "StartSession" and self._document_fault(document) == "denied":
+            why = f"because no identity-based policy allows the {action} action"
+            sentence = caller.denied_sentence(action, self._context.ssm_arn("document", document), why)
+            raise ApiError("AccessDeniedException", sentence)
 
     def _more(self, call: _Call, values: dict[str, Any]) -> list[str]:
         """Return the ARNs that a call is authorized on besides the one that its operation names."""

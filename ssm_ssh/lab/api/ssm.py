@@ -31,10 +31,10 @@ _AGENT_CALLS: dict[str, dict[str, Any]] = {
 class Ssm:
     """The operations of `ssm` that are not about commands."""
 
-    def __init__(self, context: ServiceContext) -> None:
+    def __init__(self, context: ServiceContext, document_fault: Callable[[str], str] = lambda _: "") -> None:
         self._context = context
         self._state = context.state
-        self.documents = Documents()
+        self.documents = Documents(document_fault)
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations by name."""
@@ -49,6 +49,7 @@ class Ssm:
             "GetDocument": Operation(self.get_document, document),
             "DescribeDocument": Operation(self.describe_document, document),
             "CreateDocument": Operation(self.create_document, document),
+            "UpdateDocument": Operation(self.update_document, document),
             "DeleteDocument": Operation(self.delete_document, document),
             **{
                 name: Operation(_constant(answer), action=f"ssm:{name}", modelled=False)
@@ -70,9 +71,10 @@ class Ssm:
     async def start_session(self, caller: Identity, values: dict[str, Any]) -> dict[str, Any]:
         """StartSession: the document, its parameters, then whether the agent is there."""
         name = values.get("DocumentName", DEFAULT)
-        content = self.documents.get(name)
+        content = self.documents.for_session(name)
         if is_command(content):
-            raise ApiError("InvalidDocument", f"Document type Command is not supported for StartSession: {name}")
+            text = "Document type: 'Command' is not supported. Only type: 'Session' is supported for Session Manager."
+            raise ApiError("InvalidDocument", text)
         parameters: dict[str, list[str]] = values.get("Parameters", {})
         check_parameters(name, content, parameters)
         target = values["Target"]
@@ -213,6 +215,11 @@ class Ssm:
         if check is None or values.get("DocumentFormat", "JSON") != "JSON":
             raise ApiError("InvalidDocumentSchemaVersion", "The lab keeps session and command documents, in JSON only")
         self.documents.create(values["Name"], values["Content"], check)
+        return {"DocumentDescription": self._description(values["Name"])}
+
+    async def update_document(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """UpdateDocument: the account's preferences, and session documents; there is only one version of each."""
+        self.documents.update(values["Name"], values["Content"], check_session)
         return {"DocumentDescription": self._description(values["Name"])}
 
     async def delete_document(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ POLICIES = (
     "service control policy",
     "resource control policy",
 )
+DOCUMENT_FAULTS = ("missing", "plain", "denied")
 CUT_MOMENTS = ("now", "bytes", "handshake", "open", "resume")
 
 

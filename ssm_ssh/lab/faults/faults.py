@@ -23,6 +23,7 @@ from ssm_ssh.lab.faults.choices import (
     CUT_METHODS,
     CUT_MOMENTS,
     DIRECTIONS,
+    DOCUMENT_FAULTS,
     OUTAGES,
     POLICIES,
     SERVICES,
@@ -296,7 +297,21 @@ class Faults:
         check_choice("policy", policy, POLICIES)
         return self._add("deny", {"action": action, "policy": policy, "explicit": explicit}, count=count)
 
+    def document(self, *, document: str, how: str = "missing") -> int:
+        """Put `document` (AWS-StartNonInteractiveCommand) out of order for StartSession, until cleared.
+
+        how: "missing" (the region has none of that name), "plain" (an early version, whose only parameter is the first
+        of today's) or "denied" (no policy allows it).
+        """
+        check_choice("how", how, DOCUMENT_FAULTS)
+        return self._add("document", {"document": document, "how": how})
+
     # Questions
+
+    def document_fault(self, name: str) -> str:
+        """Return how the document `name` is out of order, "" where it is not."""
+        rules = [rule for rule in self._rules if rule.name == "document" and rule.document == name]
+        return str(rules[-1].how) if rules else ""
 
     def outage(self, service: str) -> str:
         """Return how the endpoint of `service` is unreachable, "" where it is not."""
@@ -373,5 +388,5 @@ class Faults:
 
 NAMES = frozenset(
     "cut delay deny limit lose lose_acks double reorder stall refuse expire_tokens api throttle unfinished"
-    " unreachable".split()
+    " unreachable document".split()
 )

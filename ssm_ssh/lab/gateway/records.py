@@ -15,6 +15,8 @@ class SessionOrder(NamedTuple):
     parameters: dict[str, list[str]]
     owner_arn: str = ""
     reason: str = ""
+    idle_timeout: float | None = None  # seconds; None: the gateway's
+    max_duration: float = 0.0  # seconds; 0: no limit
 
 
 class SessionView(NamedTuple):

@@ -20,11 +20,15 @@ from ssm_ssh.lab.gateway.socket import GatewaySocket
 from ssm_ssh.lab.wire import message as am
 
 # What the service tells a client whose session has been idle for the timeout.
-IDLE_OUTPUT = "Your session timed out due to inactivity."
+IDLE_OUTPUT = "Your session timed out due to inactivity and has been terminated."
+# What it tells one whose session has lasted as long as the account allows. AWS has not published its words.
+DURATION_OUTPUT = "Your session reached the maximum session duration and has been terminated."
 # Seconds that the agent has to report the end of a terminated session before it counts as ended without a report.
 TERMINATING = 5.0
 # While an agent waits for its client, it sends only its handshake request, repeatedly.
 EARLY_FRAMES = 100
+# Who ends a session without its having failed, whatever the agent reports then.
+_LIMITS = ("api", "idle", "duration")
 _UP = frozenset((am.INPUT, am.ACKNOWLEDGE))
 _DOWN = frozenset((am.OUTPUT, am.ACKNOWLEDGE))
 
@@ -56,7 +60,7 @@ class Session:
         self.ended_at = 0.0
         self._faults = faults
         self._plans: tuple[int, Plan | None, Plan | None] = (-1, None, None)
-        self._idle_timeout = idle_timeout
+        self._idle_timeout = idle_timeout if order.idle_timeout is None else order.idle_timeout
         self._changed = changed
         self._tell_agent = tell_agent
         self._flagged = False
@@ -67,7 +71,12 @@ class Session:
         )
         loop = asyncio.get_running_loop()
         self._last_input = loop.time()
-        self._idle = loop.call_later(idle_timeout, self._idle_check)
+        self._idle = loop.call_later(self._idle_timeout, self._idle_check)
+        self._longest = (
+            loop.call_later(order.max_duration, self.terminate, "duration", DURATION_OUTPUT)
+            if order.max_duration
+            else None
+        )
         self._terminating: asyncio.TimerHandle | None = None
 
     @property
@@ -288,7 +297,7 @@ class Session:
         if self.ended_by is None:
             self.ended_by = "flag" if self._flagged else "agent"
             self.output = output
-        self._finish("Terminated" if status == "Success" or self.ended_by in ("api", "idle") else "Failed")
+        self._finish("Terminated" if status == "Success" or self.ended_by in _LIMITS else "Failed")
 
     def _finish(self, status: str) -> None:
         self.status = status
@@ -320,6 +329,8 @@ class Session:
     def stop(self) -> None:
         """Cancel every timer."""
         self._idle.cancel()
+        if self._longest is not None:
+            self._longest.cancel()
         if self._terminating is not None:
             self._terminating.cancel()
         for direction in self._directions:

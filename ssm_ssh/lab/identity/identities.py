@@ -189,6 +189,9 @@ AGENT_ACTIONS = (
     "ssm:PutComplianceItems",
     "ssmmessages:*",
     "ec2messages:*",
+    "ssm:GetParameter",
+    "ssm:GetParameters",
+    "kms:Decrypt",  # not in the managed policy: encrypted sessions need it, so an administrator adds it
 )
 # EC2 renews an instance's credentials; here they simply outlive any lab.
 _AGENT_LIFETIME = 30 * 86400.0

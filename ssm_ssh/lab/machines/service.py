@@ -12,6 +12,7 @@ from typing import Any
 from ssm_ssh.lab.agent.agent import Agent
 from ssm_ssh.lab.agent.options import AgentOptions
 from ssm_ssh.lab.agent.service import AgentCredentials
+from ssm_ssh.lab.agent.session import Machine
 from ssm_ssh.lab.machines.faults import FAULTS
 from ssm_ssh.lab.machines.instances import Instances
 from ssm_ssh.lab.options import LabOptions
@@ -41,12 +42,15 @@ async def start(config: dict[str, Any]) -> InstanceService:
     except BaseException:
         await instances.stop()
         raise
-    service = InstanceService(instances, _agents(config, options, instances))
+    api_url = [""]  # the server has none before the instances are there
+    service = InstanceService(instances, _agents(config, options, instances, api_url), api_url)
     await service.start_agents()
     return service
 
 
-def _agents(config: dict[str, Any], options: LabOptions, instances: Instances) -> dict[str, Callable[[], Agent]]:
+def _agents(
+    config: dict[str, Any], options: LabOptions, instances: Instances, api_url: list[str]
+) -> dict[str, Callable[[], Agent]]:
     """Return what makes a new agent, for each instance."""
     tls = ssl.create_default_context(cafile=config["ca_file"])
 
@@ -57,7 +61,9 @@ def _agents(config: dict[str, Any], options: LabOptions, instances: Instances) -
             gateway_url=config["gateway_url"],
             region=config["region"],
             credentials=AgentCredentials(instance["access_key"], instance["secret_key"], instance.get("token", "")),
-            open_port=instances.open_port,
+            machine=Machine(instances.open_port, machine.accounts),
+            api_url=lambda: api_url[0],
+            ca_file=config["ca_file"],
             tls=tls,
             options=AgentOptions(
                 **{"version": machine.options.agent_version, "pacing": options.pacing, **options.agent}
@@ -68,10 +74,16 @@ def _agents(config: dict[str, Any], options: LabOptions, instances: Instances) -
 
 
 class InstanceService:
-    """What runs behind the link: see rpc.Service. `agents` makes an agent for each instance id."""
+    """What runs behind the link: see rpc.Service. `agents` makes an agent for each instance id.
 
-    def __init__(self, instances: Instances, agents: dict[str, Callable[[], Agent]]) -> None:
+    `api_url` has one item: the URL of the API, as the server tells it.
+    """
+
+    def __init__(
+        self, instances: Instances, agents: dict[str, Callable[[], Agent]], api_url: list[str] | None = None
+    ) -> None:
         self.instances = instances
+        self._api_url = [""] if api_url is None else api_url
         self._make = agents
         self._agents: dict[str, Agent] = {}
         self._collecting = asyncio.create_task(collect_orphans())
@@ -100,6 +112,7 @@ class InstanceService:
             "console_output": self._console_output,
             "host_keys": self._host_keys,
             "map_port": self._map_port,
+            "api_url": self._set_api_url,
             "fault": self._fault,
             "clear_faults": self._clear_faults,
         }
@@ -131,6 +144,10 @@ class InstanceService:
 
     async def _map_port(self, args: dict[str, Any]) -> dict[str, Any]:
         self.instances.map_port(args["instance_id"], int(args["port"]), int(args["real_port"]))
+        return {}
+
+    async def _set_api_url(self, args: dict[str, Any]) -> dict[str, Any]:
+        self._api_url[0] = str(args["url"])
         return {}
 
     # Faults

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
-import shutil
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import threading
 from collections.abc import Callable
 from typing import IO, Any
@@ -20,6 +16,7 @@ import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from ssm_ssh.lab.accounts.accounts import Accounts
+from ssm_ssh.lab.process.terminal import open_terminal, resize, taking_terminal
 from ssm_ssh.lab.sshd.openssh import find_sftp_server
 
 THREAD = "a session of the lab's"
@@ -30,10 +27,6 @@ _LOOK_SECONDS = 0.1
 _HANG_UP_SECONDS = 1.0
 # RFC 4254, section 6.10.
 _SIGNALS = ("ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2")
-# Gives a program the terminal on fd 0 as its own where setsid(1) is missing (macOS).
-_TAKE_TERMINAL = (
-    "import fcntl,os,sys,termios;os.setsid();fcntl.ioctl(0,termios.TIOCSCTTY,0);os.execv(sys.argv[1],sys.argv[1:])"
-)
 
 
 class Session:
@@ -59,9 +52,7 @@ class Session:
         """Give the terminal `width` columns and `height` lines."""
         self._size = (width, height)
         if self._terminal >= 0:
-            size = struct.pack("HHHH", height & 0xFFFF, width & 0xFFFF, 0, 0)
-            with contextlib.suppress(OSError):
-                fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
+            resize(self._terminal, width, height)
 
     def run(self, channel: paramiko.Channel, command: str | None) -> bool:
         """Start `command` in the user's shell (None: a login shell); False when something runs already."""
@@ -135,15 +126,12 @@ class Session:
             thread.start()
 
     def _start_on_terminal(self, argv: list[str], environment: dict[str, str], options: dict[str, Any]) -> None:
-        ours, theirs = os.openpty()
+        owner = (self._accounts.uid, self._accounts.gid) if self._accounts.as_root else None
+        ours, theirs = open_terminal(owner)
         try:
-            if self._accounts.as_root:
-                os.fchown(theirs, self._accounts.uid, self._accounts.gid)
             name = os.ttyname(theirs)
-            setsid = shutil.which("setsid")
-            first = [setsid, "-c"] if setsid else [sys.executable, "-I", "-S", "-c", _TAKE_TERMINAL]
             self._process = subprocess.Popen(
-                [*first, *argv],
+                [*taking_terminal(), *argv],
                 stdin=theirs,
                 stdout=theirs,
                 stderr=theirs,

@@ -11,7 +11,7 @@ import pytest
 
 from ssm_ssh.lab.agent import channel as agent_channel
 from ssm_ssh.lab.agent import port
-from ssm_ssh.lab.agent.agent import CRASH_OUTPUT, resolve
+from ssm_ssh.lab.agent.result import CRASH_OUTPUT
 from ssm_ssh.lab.wire import message as am
 from tests.lab.dataplane import BANNER, INSTANCE, QUICK, SSH_DOCUMENT, RawClient, World, asynchronous
 
@@ -205,7 +205,7 @@ async def test_what_comes_before_the_connection_is_up_is_not_acknowledged() -> N
         client = await world.session()
         await client.handshake()
         channel = world.agent._sessions[client.session_id]._channel
-        await world.until(lambda: channel._complete)
+        await world.until(lambda: channel.handshake.complete)
         number = await client.send(b"first")
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(client.acked(number), 0.3)
@@ -470,12 +470,3 @@ async def test_a_message_may_be_written_twice_where_the_agents_socket_breaks(dou
         await channel._batch(frames)
         await world.until(lambda: len(world.port.received) == 2)
         assert bytes(world.port.received) == (b"aa" if doubles else b"ab")
-
-
-# Documents
-
-
-def test_properties_are_filled_from_parameters_and_defaults() -> None:
-    assert resolve(SSH_DOCUMENT, {}) == {"portNumber": "22"}
-    assert resolve(SSH_DOCUMENT, {"portNumber": "2222"}) == {"portNumber": "2222"}
-    assert resolve({"properties": {"n": 1, "a": "{{x}}"}}, {"x": "y"}) == {"n": 1, "a": "y"}

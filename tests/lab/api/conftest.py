@@ -15,6 +15,7 @@ from botocore.loaders import create_loader
 
 from ssm_ssh.lab.api.context import ServiceContext
 from ssm_ssh.lab.api.server import Api
+from ssm_ssh.lab.faults.faults import Faults
 from ssm_ssh.lab.identity.ca import new_authority
 from ssm_ssh.lab.options import InstanceOptions, LabOptions
 from ssm_ssh.lab.state import LabState, SessionRecord
@@ -119,7 +120,12 @@ class Service:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.api = Api(ServiceContext(self.state, self.gateway, self.instances), fault=lambda _: self.fault)
+        self.faults = Faults()
+        self.api = Api(
+            ServiceContext(self.state, self.gateway, self.instances),
+            fault=lambda _: self.fault,
+            document_fault=self.faults.document_fault,
+        )
         self._server = HttpServer(self.api.handle, authority.server_context)
         self.port = self._run(self._server.start())
         self.api.logins.pages.base = f"https://127.0.0.1:{self.port}"

@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ssm_ssh.lab.gateway.server import GatewayOptions, NotOnline
+from ssm_ssh.lab.gateway.session import IDLE_OUTPUT
 from ssm_ssh.lab.identity.ca import new_authority
 from ssm_ssh.lab.wire import message as am
 from tests.lab.dataplane import BANNER, INSTANCE, RawClient, World, asynchronous
@@ -305,7 +306,7 @@ async def test_an_idle_session_times_out() -> None:
     async with World(options=GatewayOptions(idle_timeout=0.3)) as world:
         client = await world.session()
         _, messages = await client.closed()
-        assert json.loads(messages[-1].payload)["Output"] == "Your session timed out due to inactivity."
+        assert json.loads(messages[-1].payload)["Output"] == IDLE_OUTPUT
         view = world.gateway.session(client.session_id)
         assert view is not None
         assert view.ended_by == "idle"
