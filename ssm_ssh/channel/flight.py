@@ -88,12 +88,16 @@ class Flight:
 
     def connected(self, now: float) -> None:
         """Make all unacknowledged messages due again, in order: the old connection may have lost them."""
-        self._make_all_due()
-        self._backoff = 0
+        self.resend_all()
         self._since = now
         self._paused = False
         self._paused_until = 0.0
         self.path.reset()
+
+    def resend_all(self) -> None:
+        """Make all unacknowledged messages due again, in order, and forget how long they have been waited for."""
+        self._make_all_due()
+        self._backoff = 0
 
     def _make_all_due(self) -> None:
         for sent in self.unacked.values():

@@ -27,7 +27,19 @@ _OVERHEAD = HEADER + 4
 class Sender:
     """Control messages, size, stream bytes and flag, in front of the flight. It sends no acknowledgements."""
 
-    __slots__ = ("_bits", "_control", "_flag", "_number", "_pending", "_size", "flight", "held", "seal", "terminating")
+    __slots__ = (
+        "_bits",
+        "_control",
+        "_early",
+        "_flag",
+        "_number",
+        "_pending",
+        "_size",
+        "flight",
+        "held",
+        "seal",
+        "terminating",
+    )
 
     def __init__(self, random_bits: Callable[[int], int]) -> None:
         self.flight = Flight()
@@ -41,6 +53,7 @@ class Sender:
         self._control: deque[tuple[int, bytes]] = deque()
         self._pending = bytearray()
         self._size = b""
+        self._early = False
         self._flag = False
         self._number = 0
 
@@ -64,9 +77,22 @@ class Sender:
             self.queue_control(FLAG, DISCONNECT_TO_PORT)
         return not self.waiting
 
-    def queue_size(self, payload: bytes) -> None:
-        """Queue the terminal's size in front of the stream bytes. It replaces an unsent size."""
+    def queue_size(self, payload: bytes, *, early: bool = False) -> None:
+        """Queue the terminal's size in front of the stream bytes. It replaces an unsent size.
+
+        `early`: while stream bytes are held, another copy is sent at once.
+        """
         self._size = payload
+        if early and self.held:
+            self.queue_control(SIZE, payload)
+            self._early = True
+
+    def release(self) -> None:
+        """Let the held stream bytes go, and resend an early size: a pty that was not there left it unacknowledged."""
+        self.held = False
+        if self._early:
+            self._early = False
+            self.flight.resend_all()
 
     def terminate(self) -> None:
         """Queue the TerminateSession flag behind the stream bytes. Nothing may follow it."""

@@ -180,12 +180,12 @@ class Channel:
         self._respond(self._negotiation.answer(error), [])
 
     def resize(self, columns: int, rows: int) -> None:
-        """Tell the pty how large the terminal is, now and after each resume.
+        """Tell the pty how large the terminal is: now, and again after each resume.
 
-        The size waits with the stream bytes, because an agent in its handshake acknowledges and discards both.
+        Before the first output it goes out at once, and again after it: a handshake discards what comes meanwhile.
         """
         self._size = handshake.size_payload(columns, rows)
-        self._sender.queue_size(self._size)
+        self._sender.queue_size(self._size, early=not self._negotiation.begun)
 
     def probe(self) -> None:
         """Queue an empty message. The agent acknowledges it like any other and writes nothing to the port."""
@@ -249,7 +249,7 @@ class Channel:
             receiver.acks_sent(count, now)
         sender = self._sender
         if sender.held and self._established and now >= self._complete_at + HOLD:
-            sender.held = False
+            sender.release()
         budget = sender.frames(frames, now, budget, created)
         while receiver.repeats and budget > 0:
             sequence, message_id = receiver.repeats.popleft()
@@ -298,7 +298,7 @@ class Channel:
         if not self._established:
             self._established = True
             events.append(Established(""))
-        self._sender.held = False
+        self._sender.release()
 
     def _control_message(self, message: Message, events: list[Event], now: float) -> None:
         kind, payload = message.payload_type, message.payload
