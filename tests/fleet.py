@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,11 @@ class Instance(NamedTuple):
     state: str = "running"
     ping: str = "Online"
     tags: dict[str, str] = {}  # noqa: RUF012
+    address: str = "10.0.0.4"
+
+    @property
+    def host(self) -> str:
+        return f"ip-{self.address.replace('.', '-')}.eu-west-1.compute.internal"
 
 
 class Call(NamedTuple):
@@ -133,7 +139,8 @@ class Fleet:
                 "AgentVersion": "3.3.1611.0",
                 "PlatformName": one.platform,
                 "PlatformVersion": "24.04",
-                "IPAddress": "10.0.0.4",
+                "IPAddress": one.address,
+                "ComputerName": one.name if one.instance_id.startswith("mi-") else one.host,
             }
             if one.instance_id.startswith("mi-") and one.name is not None:
                 info["Name"] = one.name
@@ -146,6 +153,10 @@ class Fleet:
 
     def _DescribeInstances(self, call: Call) -> str:
         mine = [one for one in self._here(call) if one.instance_id.startswith("i-") and one.state]
+        if "Filter.1.Name" in call.payload:
+            wanted = call.payload["Filter.1.Value.1"]
+            assert "Filter.2.Name" not in call.payload
+            mine = [one for one in mine if fnmatch(_fact(one, call.payload["Filter.1.Name"]), wanted)]
         shown, token = _page(mine, call.payload.get("NextToken"), int(call.payload.get("MaxResults", "1000")))
         items = []
         for one in shown:
@@ -155,7 +166,7 @@ class Fleet:
             )
             items.append(
                 f"<item><instancesSet><item><instanceId>{one.instance_id}</instanceId><instanceState><code>16</code>"
-                f"<name>{one.state}</name></instanceState><tagSet>{said}</tagSet></item></instancesSet></item>"
+                f"<name>{one.state}</name></instanceState><privateIpAddress>{one.address}</privateIpAddress><tagSet>{said}</tagSet></item></instancesSet></item>"
             )
         following = f"<nextToken>{token}</nextToken>" if token else ""
         space = "http://ec2.amazonaws.com/doc/2016-11-15/"
@@ -189,10 +200,20 @@ def _xml(text: str) -> str:
 def _matches(instance: Instance, key: str, values: list[str]) -> bool:
     if key == "InstanceIds":
         return instance.instance_id in values
+    if key == "ResourceType":
+        return ("ManagedInstance" if instance.instance_id.startswith("mi-") else "EC2Instance") in values
     if key == "tag-key":
         return any(one in values for one in instance.tags)
     assert key.startswith("tag:")
     return instance.tags.get(key[4:]) in values
+
+
+def _fact(instance: Instance, name: str) -> str:
+    return {
+        "network-interface.addresses.private-ip-address": instance.address,
+        "network-interface.ipv6-addresses.ipv6-address": "",
+        "private-dns-name": instance.host,
+    }[name]
 
 
 def _page(found: list[Instance], token: str | None, size: int) -> tuple[list[Instance], str]:

@@ -17,7 +17,10 @@ PURE_MODULES = {
     *("ssm_ssh.tunnel.background", "ssm_ssh.tunnel.destination", "ssm_ssh.tunnel.explanations"),
     *("ssm_ssh.relay.reconnect", "ssm_ssh.relay.shutdown", "ssm_ssh.relay.outage_notice", "ssm_ssh.relay.unanswered"),
     *("ssm_ssh.locate.hostname", "ssm_ssh.locate.aliases", "ssm_ssh.locate.selection"),
+    *("ssm_ssh.shell.escapes", "ssm_ssh.shell.modes", "ssm_ssh.shell.intent", "ssm_ssh.shell.commands"),
+    "ssm_ssh.locate.query",
     *("ssm_ssh.session.endings", "ssm_ssh.session.opening", "ssm_ssh.cli.simple_arguments"),
+    "ssm_ssh.cli.picker_list",
     "ssm_ssh.aws.services.platform_users",
 }
 # Not pure: frames draws its masks from os.urandom, and the relay's loop and link act on the world through arguments.

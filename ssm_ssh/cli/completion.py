@@ -31,11 +31,12 @@ ssh itself completes the aliases that `ssm-ssh sync` makes, since it knows them 
 
 # What a shell may be offered: an id, most names of profiles and regions, with other regions behind them.
 _PLAIN = re.compile(r"[A-Za-z0-9_.@:,=+-]+")
-# The kinds of names that arguments are, by their names in the parsers. An alias is a host for ssh alone, and is never
-# an instance for ssm-ssh.
+# The kinds of names that arguments are, by their names in the parsers. The commands that take a `target` know aliases,
+# the others take ids alone.
 _KINDS = {
     "host": "instances",
     "instance": "instances",
+    "target": "targets",
     "places": "profiles",
     "profile": "profiles",
     "default_profile": "profiles",
@@ -102,6 +103,20 @@ def _instances() -> list[str]:
     return [name for name in names if is_instance_id(name)]
 
 
+def _targets() -> list[str]:
+    """Return the aliases that `sync` made, and the instances."""
+    from ssm_ssh.errors import SsmSshError
+    from ssm_ssh.names import is_alias_label
+    from ssm_ssh.sshconfig.locations import find_place
+
+    try:
+        content = find_place().managed.read_text(encoding="ascii", errors="replace")
+    except (SsmSshError, OSError):
+        content = ""
+    aliases = re.findall(r"^Host (\S+)$", content, re.MULTILINE)
+    return [alias for alias in aliases if is_alias_label(alias)] + _instances()
+
+
 def _profiles() -> list[str]:
     from ssm_ssh.aws.config.ini import SharedFiles
 
@@ -116,6 +131,7 @@ def _regions() -> list[str]:
 
 _SOURCES: dict[str, Callable[[], list[str]]] = {
     "instances": _instances,
+    "targets": _targets,
     "profiles": _profiles,
     "regions": _regions,
 }

@@ -14,6 +14,7 @@ from ssm_ssh.text import describe_unexpected, printable
 COMMANDS = {
     "setup": "make ssh, scp, sftp, rsync and git reach instances by their ids",
     "status": "check what is set up, whether ssh uses it, and what is wrong",
+    "shell": "open a shell on an instance, without sshd",
     "list": "list the instances, and whether they can be reached",
     "sync": "give each instance with a name an alias for ssh",
     "login": "log in for a profile with SSO or login_session, in a browser",

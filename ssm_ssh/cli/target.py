@@ -59,6 +59,14 @@ def add_options(parser: Arguments) -> None:
     parser.add_argument("--log-file", metavar="PATH", help="write the log there")
 
 
+def picked(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `arguments` with the target, profile and region that the user chooses. Raises as `picker.pick` does."""
+    from ssm_ssh.cli import picker
+
+    node = picker.pick(arguments)
+    return {**arguments, "target": node.instance_id, "profile": node.profile or None, "region": node.region}
+
+
 def choose(target: str, arguments: Mapping[str, Any]) -> Chosen:
     """Return the instance that `target` means, and how to reach it. `arguments` are those of `add_options`.
 
@@ -146,9 +154,9 @@ def _only(answers: list[Found], shown: str) -> tuple[Any, Any]:
     matches = {(node.instance_id, node.region): (answer.scope, node) for answer in answers for node in answer.nodes}
     failed = next((answer for answer in answers if answer.error is not None), None)
     if len(matches) > 1:
-        for scope, node in matches.values():
+        for _, node in matches.values():
             name = f" ({printable(node.name, 60)})" if node.name else ""
-            output.note(f"  {node.instance_id}{name} {printable(_place(scope.profile, node.region), 80)}")
+            output.note(f"  {node.instance_id}{name} {printable(_place(node.profile, node.region), 80)}")
         raise UsageError(f"{shown} matches {len(matches)} instances", "Use the id of one of them")
     if failed is not None and failed.error is not None:
         place = printable(_place(failed.scope.profile, failed.scope.region), 80)

@@ -42,7 +42,7 @@ def duration(seconds: float) -> str:
 
 def never_began(reason: str, instance_id: str) -> SessionEnded:
     """Return the error of a session that ended before it served its purpose; `reason`: the gateway's, perhaps ""."""
-    why = printable(reason.replace("-" * 10, "").replace(_AGENT_ERROR, ""), _LONGEST_REASON)
+    why = _shown(reason)
     return SessionEnded(
         f"the SSM Agent on {instance_id} ended the session before it began: {why or 'no reason given'}",
         "" if why else "Restart it there (systemctl restart amazon-ssm-agent), or read its log",
@@ -63,7 +63,7 @@ def ended(reason: str, instance_id: str, *, lasted: float, idle: float) -> Sessi
         return SessionEnded(
             f"the maximum duration ended the session with {instance_id} after {duration(lasted)}", DURATION_HINT
         )
-    why = printable(reason.replace("-" * 10, "").replace(_AGENT_ERROR, ""), _LONGEST_REASON)
+    why = _shown(reason)
     return SessionEnded(f"the session with {instance_id} was ended after {duration(lasted)}: {why}")
 
 
@@ -78,6 +78,10 @@ def presumed(instance_id: str, *, lasted: float, idle: float) -> str:
     if _fits(lasted, _LONGEST_SESSION):
         return f"{after}. The account's maximum duration, TerminateSession or a process there may have ended it"
     return f"{after}. TerminateSession or a process there may have ended it"
+
+
+def _shown(reason: str) -> str:
+    return printable(reason.replace("-" * 10, "").replace(_AGENT_ERROR, "").strip(" :\r\n"), _LONGEST_REASON)
 
 
 def _fits(seconds: float, most: int) -> bool:

@@ -129,6 +129,8 @@ def test_names_are_offered_and_hostile_ones_never(shell: Shell) -> None:
         (("setup", "--region"), "regions"),
         (("host-keys", "prune", "--region"), "regions"),
         (("key", "sweep"), "instances"),
+        (("shell",), "targets"),
+        (("shell", "--profile"), "profiles"),
     ):
         assert sorted(shell.complete("ssm-ssh", *words, "web-")) == ["web-1", "web-2"]
         assert set(shell.asked()) == {kind}
@@ -160,7 +162,9 @@ def test_the_names_there_are(
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws" / "config").write_text("[profile prod]\n[profile 'a b']\n[profile $(x)]\n[default]\n")
     assert main(["completion", "--list", "instances"]) == 0
-    assert capsys.readouterr().out.split() == [WEB, DB], "an alias is a host for ssh alone"
+    assert capsys.readouterr().out.split() == [WEB, DB], "most commands take ids alone"
+    assert main(["completion", "--list", "targets"]) == 0
+    assert capsys.readouterr().out.split() == ["web-1", WEB, DB]
     assert main(["completion", "--list", "profiles"]) == 0
     assert capsys.readouterr().out.split() == ["default", "prod"]
     assert main(["completion", "--list", "regions"]) == 0

@@ -1,0 +1,138 @@
+"""`ssm-ssh shell TARGET`: an interactive shell on an instance, through Session Manager and without sshd."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ssm_ssh.cli import output, simple_arguments, target
+from ssm_ssh.errors import SsmSshError, UsageError
+from ssm_ssh.text import describe_unexpected, printable
+
+if TYPE_CHECKING:
+    from ssm_ssh.cli.parser import Arguments
+    from ssm_ssh.shell.commands import Start
+
+_DESCRIPTION = """\
+Open a shell on an instance through Session Manager. It needs no sshd, no key and no open port there. The shell is that
+of the account's Session Manager preferences: usually sh, as ssm-user.
+
+  ssm-ssh shell i-0123456789abcdef0
+  ssm-ssh shell --user ubuntu --login web-1       a login shell of another user, by sudo
+  ssm-ssh shell                                   choose one of the instances of `ssm-ssh list`
+"""
+
+_EPILOG = f"""\
+{target.EPILOG}
+Every key goes to the instance. Only at the start of a line: ~. leaves, ~^Z suspends ssm-ssh, ~? lists these escapes.
+A lost connection is restored, and the shell goes on where it was.
+
+exit status: 0 the shell has ended (Session Manager does not tell its status); 255 ssm-ssh failed, a limit or an
+administrator ended the session, or ~. left it; 128+N signal N ended ssm-ssh.
+Needs ssm:StartSession on the instance and on the document, ssm:ResumeSession, ssm:TerminateSession and
+ssmmessages:OpenDataChannel.
+"""
+
+_OPTIONS = (*target.OPTIONS, "--user", "--document")
+_SWITCHES = (*target.SWITCHES, "--login")
+_FAILED = 255
+
+
+def run(argv: list[str]) -> int:
+    """Run the command; returns its exit status. Unlike other commands it fails with 255, as ssh does."""
+    try:
+        return _shell(_simple(argv) or vars(_parser().parse_args(argv)))
+    except SsmSshError as error:
+        output.error(error.sentence())
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        output.error(f"the system refused: {printable(error.strerror or type(error).__name__, 100)}")
+    except Exception as error:
+        from ssm_ssh.log import Log
+
+        Log(None, debug="--debug" in argv).failure(error)
+        output.error(f"unexpected error: {printable(describe_unexpected(error))}. Add --debug to see where")
+    return _FAILED
+
+
+def _parser() -> Arguments:
+    from ssm_ssh.cli.parser import command_parser
+
+    parser = command_parser("shell", _DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument("target", metavar="TARGET", nargs="?", help=target.WHAT)
+    target.add_options(parser)
+    parser.add_argument("--user", metavar="U", help="a shell of this user, by sudo (AWS-StartInteractiveCommand)")
+    parser.add_argument("--login", action="store_true", help="a login shell (AWS-StartInteractiveCommand)")
+    parser.add_argument("--document", metavar="NAME", help="session document, instead of the account's preferences")
+    parser.add_argument(
+        "--parameters",
+        metavar="KEY=VALUE",
+        action="append",
+        help="a parameter of --document; repeated, all are sent, and a KEY may have several values",
+    )
+    return parser
+
+
+def _simple(argv: list[str]) -> dict[str, Any] | None:
+    plain = simple_arguments.read(argv, _OPTIONS, _SWITCHES)
+    if plain is None or len(plain[1]) > 1:
+        return None
+    values, words = plain
+    return {**values, "target": words[0] if words else None, "parameters": None}
+
+
+def _shell(arguments: dict[str, Any]) -> int:
+    _open_standard_descriptors()
+    from ssm_ssh.shell.connection import carry
+    from ssm_ssh.shell.terminal import Terminal
+
+    start = _start(arguments)
+    terminal = Terminal()
+    try:
+        if not arguments["target"]:
+            arguments = target.picked(arguments)
+        chosen = target.choose(arguments["target"], arguments)
+        return carry(
+            chosen.located.aws,
+            chosen.instance_id,
+            start,
+            terminal,
+            chosen.log,
+            resume_limit=chosen.settings.seconds("resume_limit"),
+            reason=arguments["reason"] or "",
+        )
+    finally:
+        terminal.close()
+
+
+def _start(arguments: dict[str, Any]) -> Start:
+    """Return what to start. Raises UsageError."""
+    from ssm_ssh import names
+    from ssm_ssh.shell.commands import Start, chosen_shell
+
+    document, pairs = arguments["document"] or "", arguments["parameters"] or []
+    if (arguments["user"] or arguments["login"]) and (document or pairs):
+        raise UsageError("--user and --login choose the document themselves", "Leave --document and --parameters out")
+    if pairs and not document:
+        raise UsageError("--parameters belong to a document", "Name it by --document")
+    if document and not names.is_document(document):
+        raise UsageError(f"'{printable(document, 80)}' is not the name of a session document", names.DOCUMENT_HINT)
+    if not document:
+        return chosen_shell(arguments["user"] or "", login=arguments["login"])
+    parameters: dict[str, list[str]] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise UsageError(f"'{printable(pair, 80)}' is not a parameter", "Use KEY=VALUE")
+        parameters.setdefault(key, []).append(value)
+    return Start(document, tuple((key, tuple(values)) for key, values in parameters.items()))
+
+
+def _open_standard_descriptors() -> None:
+    """Open 0, 1 and 2 where the caller closed them, so that no socket gets one of these numbers."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
