@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from ssm_ssh.lab.accounts.accounts import Accounts
 from ssm_ssh.lab.agent.agent import Agent
 from ssm_ssh.lab.agent.options import AgentOptions
+from ssm_ssh.lab.agent.remote_host import Network
 from ssm_ssh.lab.agent.service import AgentCredentials
 from ssm_ssh.lab.agent.session import Machine
 from ssm_ssh.lab.faults.faults import Faults
@@ -127,6 +128,7 @@ class World:
             log=lambda *entry: self.log.append(entry),
         )
         self.port = Port()
+        self.resolved: list[str] = []
         self.client_tls = tls[1] if tls else None
         self._agent_options = agent
         self._number = 0
@@ -160,13 +162,24 @@ class World:
             gateway_url=self.url,
             region=REGION,
             credentials=AgentCredentials(role.access_key, role.secret_key, role.token),
-            machine=Machine(self.port.connect, self.accounts),
+            machine=Machine(self.port.connect, Network(self.resolve, self.open_address), self.accounts),
             api_url=lambda: self.api_url,
             tls=self.client_tls,
             options=self._agent_options,
         )
         self.agent.start()
         await self.until(lambda: self.gateway.presence(INSTANCE) not in (None, before))
+
+    async def resolve(self, instance_id: str, host: str) -> list[str]:
+        self.resolved.append(host)
+        if host.endswith(".invalid"):
+            raise OSError(f"lookup {host}: no such host")
+        return [host if host[0].isdigit() else "10.0.0.9"]
+
+    async def open_address(
+        self, instance_id: str, address: str, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await self.port.connect(instance_id, port)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something has come about. The test's own time limit bounds the wait."""

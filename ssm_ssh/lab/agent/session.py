@@ -17,11 +17,13 @@ from ssm_ssh.lab.agent import versions, words
 from ssm_ssh.lab.agent.api import AgentApi, ApiRefused
 from ssm_ssh.lab.agent.channel import DataChannel, Timing
 from ssm_ssh.lab.agent.command import CommandPlugin, Streams
+from ssm_ssh.lab.agent.forward import ForwardPlugin
 from ssm_ssh.lab.agent.handshake import Encryption, HandshakeFailed
 from ssm_ssh.lab.agent.login import StartFailed, log_in
 from ssm_ssh.lab.agent.options import AgentOptions
 from ssm_ssh.lab.agent.port import OpenPort, PortPlugin
 from ssm_ssh.lab.agent.quirk import EMPTY_INTERVAL, Quirk
+from ssm_ssh.lab.agent.remote_host import Network
 from ssm_ssh.lab.agent.result import CRASH_OUTPUT, Crashed, Result, failure
 from ssm_ssh.lab.agent.service import AgentService, ServiceError
 from ssm_ssh.lab.agent.shell import ShellPlugin
@@ -35,6 +37,7 @@ class Machine(NamedTuple):
     """What an agent can do on its instance. `open_port(instance_id, port)` raises OSError."""
 
     open_port: OpenPort
+    network: Network
     accounts: Accounts | None = None  # None: no shells and no commands
 
 
@@ -84,11 +87,13 @@ class AgentSession:
             quirk=quirk,
         )
 
-    def _make_plugin(self, session_type: str) -> ShellPlugin | CommandPlugin | PortPlugin:
+    def _make_plugin(self, session_type: str) -> ShellPlugin | CommandPlugin | PortPlugin | ForwardPlugin:
         if session_type in (SHELL, INTERACTIVE):
             return ShellPlugin(self.cancelled, self._options)
         if session_type == NON_INTERACTIVE:
             return CommandPlugin(self.cancelled, self._options)
+        if (self._document.get("properties") or {}).get("type") == "LocalPortForwarding":
+            return ForwardPlugin(self.cancelled, agent_version=self._options.version, pacing=self._options.pacing)
         return PortPlugin(self.cancelled, pacing=self._options.pacing)
 
     def drop(self, *, abort: bool) -> None:
@@ -183,6 +188,15 @@ class AgentSession:
             return await self._never_connect()
         if isinstance(self._plugin, PortPlugin):
             return await self._port(self._plugin, job.properties)
+        if isinstance(self._plugin, ForwardPlugin):
+            return await self._plugin.run(
+                self._channel,
+                job.properties,
+                client_version=self._channel.handshake.client_version,
+                instance_id=self._instance_id,
+                open_port=self._machine.open_port,
+                network=self._machine.network,
+            )
         commands = _commands(job.properties)
         command = str(commands.get("commands") or "")
         if job.session_type != SHELL and not command.strip():
@@ -219,8 +233,6 @@ class AgentSession:
 
     async def _port(self, plugin: PortPlugin, properties: dict[str, Any]) -> Result:
         port = str(properties.get("portNumber") or "")
-        if properties.get("type") == "LocalPortForwarding":
-            return Result("Failed", "Port forwarding is not built into the lab's agent: only AWS-StartSSHSession is")
         if not port.isdigit() or not 0 < int(port) < 65536:
             return Result("Failed", f"Unable to connect to specified port: dial tcp: address {port}: invalid port")
         try:
@@ -232,7 +244,7 @@ class AgentSession:
             raise Crashed from error
 
     async def _never_connect(self) -> Result:
-        if isinstance(self._plugin, PortPlugin):
+        if isinstance(self._plugin, (PortPlugin, ForwardPlugin)):
             self._plugin.discard()
         while not self.cancelled.is_set():
             if self._quirk.kind == "empty":

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,27 @@ class Instances:
     async def open_port(self, instance_id: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to localhost:`port` on an instance, as its agent does. Raises ConnectionRefusedError."""
         return await self.machine(instance_id).open_port(port)
+
+    async def resolve(self, instance_id: str, host: str) -> list[str]:
+        """Return the addresses of `host` as an instance sees them: other instances by their names. Raises OSError."""
+        for machine in self.machines.values():
+            if machine.is_called(host):
+                return [machine.address]
+        loop = asyncio.get_running_loop()
+        answers = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+    async def open_address(
+        self, instance_id: str, address: str, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect from an instance to a port of an address: its own, another instance's or any. Raises OSError."""
+        for machine in self.machines.values():
+            if machine.is_called(address):
+                return await machine.open_port(port)
+        own = self.machine(instance_id)
+        if ip_address(address.partition("%")[0]).is_loopback and port in (own.options.ssh_port, *own.ports):
+            return await own.open_port(port)
+        return await asyncio.open_connection(address, port)
 
     def _route(self, host: str, port: int) -> socket.socket:
         """Connect from an instance: to another one by its names or private address, else as this machine would."""

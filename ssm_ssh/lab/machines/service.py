@@ -11,6 +11,7 @@ from typing import Any
 
 from ssm_ssh.lab.agent.agent import Agent
 from ssm_ssh.lab.agent.options import AgentOptions
+from ssm_ssh.lab.agent.remote_host import Network
 from ssm_ssh.lab.agent.service import AgentCredentials
 from ssm_ssh.lab.agent.session import Machine
 from ssm_ssh.lab.machines.faults import FAULTS
@@ -61,7 +62,7 @@ def _agents(
             gateway_url=config["gateway_url"],
             region=config["region"],
             credentials=AgentCredentials(instance["access_key"], instance["secret_key"], instance.get("token", "")),
-            machine=Machine(instances.open_port, machine.accounts),
+            machine=Machine(instances.open_port, Network(instances.resolve, instances.open_address), machine.accounts),
             api_url=lambda: api_url[0],
             ca_file=config["ca_file"],
             tls=tls,

@@ -366,15 +366,6 @@ async def test_disconnect_to_port_ends_an_ssh_session_as_failed() -> None:
 
 
 @asynchronous
-async def test_port_forwarding_fails_clearly() -> None:
-    properties = {"portNumber": "80", "type": "LocalPortForwarding"}
-    async with World() as world:
-        client = await world.session(document_content={**SSH_DOCUMENT, "properties": properties})
-        await client.handshake()
-        assert "only AWS-StartSSHSession" in await ended(client)
-
-
-@asynchronous
 async def test_another_session_type_fails_clearly() -> None:
     async with World(agent=dataclasses.replace(QUICK, start_delay=0.3)) as world:
         client = await world.session(document_content={**SSH_DOCUMENT, "sessionType": "Standard_Stream"})
