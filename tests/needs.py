@@ -21,12 +21,23 @@ from ssm_ssh.lab.sshd.openssh import find_sftp_server, find_sshd
 
 # Where daemons live, and an ordinary user's PATH does not lead.
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-_ELSEWHERE = {"sshd": find_sshd, "sftp-server": find_sftp_server, "nss_wrapper": find_nss_wrapper}
+_ELSEWHERE = {
+    "sshd": find_sshd,
+    "sftp-server": find_sftp_server,
+    "nss_wrapper": find_nss_wrapper,
+    # Debian's libjsch-java and golang-github-kevinburke-ssh-config-dev.
+    "jsch.jar": lambda: _file("/usr/share/java/jsch.jar"),
+    "kevinburke-ssh-config": lambda: _file("/usr/share/gocode/src/github.com/kevinburke/ssh_config/config.go"),
+}
 
 
 def missing(programs: Sequence[str]) -> list[str]:
     """Return those of `programs` that are hidden or not installed."""
     return [program for program in programs if is_hidden(program) or not _find(program)]
+
+
+def _file(path: str) -> str | None:
+    return path if Path(path).exists() else None
 
 
 def _find(program: str) -> str | None:

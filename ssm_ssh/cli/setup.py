@@ -25,11 +25,15 @@ hosts have the same settings; if not, it reverts the change. After an upgrade, r
 """
 
 _EPILOG = """\
-The rules match only instance ids: i- with 8 or 17 hexadecimal digits, mi- with 17.
+The rules match only instance ids (i- with 8 or 17 hexadecimal digits, mi- with 17), and names for which your own
+configuration has such an id as HostName, unless it has a ProxyCommand or ProxyJump for them.
 setup keeps a backup of ~/.ssh/config. --remove restores the file exactly, and keeps keys and known hosts.
 
 exit status: 0 done, or nothing to do; 1 failed, and nothing was changed; 2 wrong arguments, or an unusable file.
 """
+
+# A list longer than this is for a file, not for a person.
+_SHOWN = 10
 
 
 def run(argv: list[str]) -> int:
@@ -181,6 +185,8 @@ def _tell(done: Done, dry_run: bool, *, nothing: str, next_step: str = "") -> No
             output.line(f"Saved the previous configuration as {done.backup}")
         if done.hosts:
             output.line(f"ssh confirms that other hosts have the same settings as before (asked about {done.hosts})")
+    if done.names and (changes or dry_run):
+        output.line(f"Your own names for instances go through ssm-ssh too: {_some(done.names)}")
     sudo = os.environ.get("SUDO_USER", "")
     if sudo and os.geteuid() == 0:
         output.line(f"Warning: this is root's configuration, not that of {printable(sudo, 60)}")
@@ -188,6 +194,11 @@ def _tell(done: Done, dry_run: bool, *, nothing: str, next_step: str = "") -> No
         output.line(f"Warning: {note.line()}")
     if next_step and not dry_run:
         output.line(next_step)
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _verb(before: bytes | None, after: bytes | None) -> str:

@@ -35,7 +35,7 @@ def check() -> list[Finding]:
     ):
         return [*_unknown_rules(place), Finding("setup", State.PROBLEM, "not set up", _SETUP)]
     outcomes = [ssh.ask(name) for name in effective.IDS]
-    return [*_rules(place), *_use(place, ssh, outcomes), *_others(place, outcomes)]
+    return [*_rules(place), *_use(place, ssh, outcomes), *_others(place, ssh, outcomes)]
 
 
 def _wanted(place: Place) -> bytes:
@@ -130,20 +130,33 @@ def _use(place: Place, ssh: Ssh, outcomes: list[Outcome]) -> list[Finding]:
     return [Finding("ssh", State.PROBLEM, evidence, _SETUP)]
 
 
-def _others(place: Place, outcomes: list[Outcome]) -> list[Finding]:
+def _others(place: Place, ssh: Ssh, outcomes: list[Outcome]) -> list[Finding]:
     """Return what in the user's own configuration still affects connections to instances."""
-    from ssm_ssh.sshconfig import effective, lint
+    from ssm_ssh.sshconfig import effective, install, lint
+    from ssm_ssh.sshconfig.atomic_replace import look
     from ssm_ssh.sshconfig.parser import scan
+    from ssm_ssh.sshconfig.patterns import is_ours
 
     if any(map(effective.rejected, outcomes)):
         return []
     directives = scan(place.config, place.folder, skip=place.managed)
-    return [
+    names = install.stored(look(place.config), look(place.managed)).names
+    findings = [
+        Finding(
+            "ssh config",
+            State.PROBLEM,
+            f"'{name}' no longer stands for an instance in your configuration, but ssm-ssh's rules still connect it",
+            _SETUP,
+        )
+        for name, outcome in ssh.ask_all(names).items()
+        if not is_ours(outcome.value("hostname").partition(".")[0])
+    ]
+    return findings + [
         Finding(
             "ssh config",
             State.WARNING if note.danger else State.NOTE,
             f"{note.place}: {note.text}" if note.place else note.text,
             note.advice,
         )
-        for note in lint.notes(place, directives, outcomes[0], outcomes[2])
+        for note in lint.notes(place, directives, outcomes[0], outcomes[2], names)
     ]

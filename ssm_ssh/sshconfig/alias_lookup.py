@@ -40,7 +40,10 @@ def find_in(text: str, name: str) -> Alias | None:
     if block is None:
         return None
     values = dict(re.findall(r"^ +(HostName|User) (\S+)$", block[2], re.MULTILINE))
-    match = re.search(rf'^Match originalhost "{re.escape(block[1])}" .*\n +ProxyCommand (.*)$', text, re.MULTILINE)
+    # Versions before 0.2 wrote no host before originalhost.
+    match = re.search(
+        rf'^Match (?:host "[^"\n]*" )?originalhost "{re.escape(block[1])}" .*\n +ProxyCommand (.*)$', text, re.MULTILINE
+    )
     options = dict(re.findall(r'(--[a-z-]+) "([^"]*)"', match[1] if match else ""))
     alias = Alias(
         block[1],

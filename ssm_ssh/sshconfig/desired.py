@@ -46,6 +46,7 @@ def compose(place: Place, before: Stored, *, dry_run: bool = False) -> Managed:
         suffixes=hostname.suffixes(_profiles()),
         aliases=before.aliases,
         made=before.made,
+        names=before.names,
     )
 
 
@@ -67,7 +68,7 @@ def update_aliases(
     def changed(before: Stored) -> Managed:
         return compose(place, before._replace(aliases=change(before.aliases)), dry_run=dry_run)
 
-    return set_up(place, ssh, changed, dry_run=dry_run)
+    return set_up(place, ssh, changed, dry_run=dry_run, respell=False)
 
 
 def _profiles() -> list[str]:

@@ -17,7 +17,7 @@ from ssm_ssh.sshconfig.managed_file import body, check_path
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from ssm_ssh.sshconfig.managed_file import Managed
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 IDS = ("i-0123456789abcdef0", "i-0a1b2c3d", "mi-0123456789abcdef0")
 # Hosts that a user may well have, and names that only look like ids.
 STANDARD = ("github.com", "localhost", "192.0.2.1", "host.example.com", "i-love.example.com", "i-internal", "mi-casa")
+_OUR_COMMAND = re.compile(r'ssm[-_]ssh"? proxy ')
 # Seconds. One ssh -G takes milliseconds; a `Match exec` may look something up.
 _LIMIT = 60.0
 # Proving thousands of hosts one by one would take minutes; our rules cannot tell these apart anyway.
@@ -130,12 +131,26 @@ def rejected(outcome: Outcome) -> str:
     return printable("; ".join(lines[:2])) or f"ssh -G ended with status {outcome.status}"
 
 
-def differences(before: dict[str, Outcome], after: dict[str, Outcome]) -> list[str]:
-    """Return, for each host that is not as before, one line that says what is not."""
+def uses_rules(outcome: Outcome) -> bool:
+    """True where our rules set something for the host."""
+    known_hosts = outcome.value("userknownhostsfile")
+    return known_hosts.endswith("/ssm-ssh/known_hosts") or bool(_OUR_COMMAND.search(outcome.value("proxycommand")))
+
+
+def differences(
+    before: dict[str, Outcome], after: dict[str, Outcome], may_use: Callable[[str], bool] = lambda _: False
+) -> list[str]:
+    """Return, for each host that is not as before, one line that says what is not.
+
+    The user's own words make a host for which `may_use` is true use our rules: it may begin or end to use them, and it
+    may use other ones than before.
+    """
     lines = []
     for host, old in before.items():
         new = after[host]
         if (old.status, old.output) == (new.status, new.output):
+            continue
+        if may_use(host) and (uses_rules(old) or uses_rules(new)):
             continue
         was, now = set(old.output.split("\n")), set(new.output.split("\n"))
         line = next(iter(sorted(now - was) or sorted(was - now)), new.error or f"status {new.status}")
@@ -143,10 +158,15 @@ def differences(before: dict[str, Outcome], after: dict[str, Outcome]) -> list[s
     return lines
 
 
-def unmet(managed: Managed, reference: Outcome, real: Outcome) -> list[str]:
-    """Return the keywords for which `real` is not what our file means, which is what it says alone (`reference`)."""
+def unmet(managed: Managed, reference: Outcome, real: Outcome, *, named: bool = False) -> list[str]:
+    """Return the keywords for which `real` is not what our file means, which is what it says alone (`reference`).
+
+    `named`: the host is one of the user's own names, whose HostName is the user's too.
+    """
     wrong = []
     for keyword in dict.fromkeys(keyword.lower() for keyword, _ in body(managed)):
+        if named and keyword == "hostname":
+            continue
         wanted, got = reference.values(keyword), real.values(keyword)
         # These accumulate: the user's own may follow.
         if keyword in ("identityfile", "certificatefile"):

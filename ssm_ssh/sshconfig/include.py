@@ -12,20 +12,35 @@ from ssm_ssh.errors import UsageError
 
 BEGIN = b"# >>> ssm-ssh >>> maintained by `ssm-ssh setup --inline`: changes made here are lost"
 END = b"# <<< ssm-ssh <<<"
-# The directives of the user that follow the block must apply to every host again.
-_EVERYONE = b"Host *"
+# The directives of the user that follow the block must apply to every host again. JSch keeps sections by the text of
+# their Host line, and another `Host *` of the user's would replace them.
+_EVERYONE = b"Host * *"
 # As ssh reads it: white space, an optional quote, the keyword, then white space, `=` or a quote.
 _SECTION = re.compile(rb'[ \t\r\f]*"?(?:host|match)["= \t\r\f]', re.IGNORECASE)
+# What bash-completion, zsh and fish read in an Include when it is not quoted, and all take literally; most of them take
+# quotes for a part of the name.
+_PLAIN = re.compile(rb"[A-Za-z0-9_./+@:,\x80-\xff-]+")
 _NOTHING = re.compile(rb"[ \t\r\f]*(?:#.*)?", re.DOTALL)
 
 
 def include_line(managed: str) -> bytes:
     """Return the line, without line end, that includes the file `managed` (a path as bytes of the file system)."""
-    return b'Include "' + managed.encode("utf-8", "surrogateescape") + b'"'
+    path = managed.encode("utf-8", "surrogateescape")
+    return b"Include " + path if _PLAIN.fullmatch(path) else _quoted(path)
+
+
+def spellings(line: bytes) -> tuple[bytes, ...]:
+    """Return `line`, and how versions before 0.2 wrote it."""
+    path = line.removeprefix(b"Include ")
+    return (line,) if path.startswith(b'"') else (line, _quoted(path))
+
+
+def _quoted(path: bytes) -> bytes:
+    return b'Include "' + path + b'"'
 
 
 def has_line(content: bytes, line: bytes) -> bool:
-    """True where `line` stands before the first Host or Match."""
+    """True where `line`, in any of its spellings, stands before the first Host or Match."""
     return bool(_ours(content, line))
 
 
@@ -40,19 +55,26 @@ def is_ours(content: bytes, managed: str) -> bool:
 
 
 def line_is_first(content: bytes, line: bytes) -> bool:
-    """True where nothing but comments and blank lines precedes `line`."""
+    """True where nothing but comments and blank lines precedes `line`, in any of its spellings."""
     for one in content.split(b"\n"):
-        if one.rstrip(b"\r") == line:
+        if one.rstrip(b"\r") in spellings(line):
             return True
         if not _NOTHING.fullmatch(one):
             return False
     return False
 
 
-def put_line(content: bytes, line: bytes) -> bytes:
-    """Return `content` with `line` before any other directive and without anything else of ssm-ssh."""
+def put_line(content: bytes, line: bytes, *, respell: bool = True) -> bytes:
+    """Return `content` with `line` before any other directive and without anything else of ssm-ssh.
+
+    Without `respell`, a line that is in its place already keeps its spelling.
+    """
     if line_is_first(content, line) and len(_ours(content, line)) == 1 and not has_block(content):
-        return content
+        written = content.split(b"\n")
+        number = _ours(content, line)[0]
+        if respell and written[number].rstrip(b"\r") != line:
+            written[number] = line + written[number][len(written[number].rstrip(b"\r")) :]
+        return b"\n".join(written)
     rest = without(content, line)
     return line + _line_end(rest) + rest
 
@@ -96,11 +118,11 @@ def _pieces(content: bytes) -> list[bytes]:
 
 def _ours(content: bytes, line: bytes) -> list[int]:
     """Return the numbers of the lines that are `line`. Below a Host or Match it is the user's own."""
-    numbers = []
+    numbers, ours = [], spellings(line)
     for number, piece in enumerate(content.split(b"\n")):
         if _SECTION.match(piece):
             break
-        if piece.rstrip(b"\r") == line:
+        if piece.rstrip(b"\r") in ours:
             numbers.append(number)
     return numbers
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import SsmSshError, StateError, UsageError
-from ssm_ssh.sshconfig import effective, include, lint, managed_file
+from ssm_ssh.sshconfig import effective, include, lint, managed_file, own_names
 from ssm_ssh.sshconfig.atomic_replace import Seen, check_replaceable, look, remove, replace, sweep
 from ssm_ssh.sshconfig.managed_file import MARK, Managed, Stored
 from ssm_ssh.sshconfig.parser import host_names, scan
 from ssm_ssh.sshconfig.patterns import is_ours
-from ssm_ssh.storage import leftovers, trouble
+from ssm_ssh.sshconfig.proof_folder import proof_folder, write_private
+from ssm_ssh.storage import trouble
 from ssm_ssh.storage.paths import state_folder
 from ssm_ssh.storage.private_dir import open_folder
 
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from ssm_ssh.sshconfig.effective import Outcome, Ssh
     from ssm_ssh.sshconfig.lint import Note
     from ssm_ssh.sshconfig.locations import Place
+    from ssm_ssh.sshconfig.parser import Directive
 
 # Hosts that ssh is asked about once more after the change, when it reads the real files.
 _LOOKED_AT_AGAIN = 40
-# The names of folders for the proof begin so; what follows identifies the process (in older versions: random letters).
-_PROOF, _PROOF_BEFORE = "proof-", "[a-z0-9_]{8}"
 
 
 class Plan(NamedTuple):
@@ -54,12 +53,16 @@ class Plan(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What was done, or would be. `backup`: the copy of the user's file as it was before."""
+    """What was done, or would be. `backup`: the copy of the user's file as it was before.
+
+    `names` are the user's own names for instances that our rules take.
+    """
 
     plan: Plan
     notes: list[Note]
     hosts: int
     backup: Path | None
+    names: tuple[str, ...] = ()
 
 
 def stored(plan_config: Seen, plan_managed: Seen) -> Stored:
@@ -75,8 +78,11 @@ def set_up(
     *,
     inline: bool | None = None,
     dry_run: bool = False,
+    respell: bool = True,
 ) -> Done:
     """Make ssh use what `compose` returns when given what is stored; `inline` None: as it is now.
+
+    Without `respell`, the line of an older version in the user's file stays as it is.
 
     Raises UsageError for a configuration that cannot be changed safely, StateError when the change had another
     effect than the proof said (it has been rolled back), or the file was changed meanwhile.
@@ -94,14 +100,19 @@ def set_up(
         if config.content is None:
             made.add("config")
         wanted = compose(before)
-        wanted = wanted._replace(made=wanted.made | before.made | made)
-        text = managed_file.render(wanted).encode("utf-8", "surrogateescape")
+        directives = scan(place.config, place.folder, skip=place.managed)
         line = include.include_line(str(place.managed))
+        rest = include.without(config.text, line)
+        names = own_names.adopted(place, ssh, rest, directives, wanted.suffixes)
+        wanted = wanted._replace(made=wanted.made | before.made | made, names=names)
+        text = managed_file.render(wanted).encode("utf-8", "surrogateescape")
         if include.has_block(config.text) if inline is None else inline:
-            plan = Plan(config, own, include.put_block(config.text, text, line), None)
+            # Sections of the user's that include our file go on doing so.
+            separate = text if own_names.attached(place, directives) else None
+            plan = Plan(config, own, include.put_block(config.text, text, line), separate)
         else:
-            plan = Plan(config, own, include.put_line(config.text, line), text)
-        return _change(place, ssh, plan, wanted, dry_run=dry_run)
+            plan = Plan(config, own, include.put_line(config.text, line, respell=respell), text)
+        return _change(_Home(place, ssh, directives, before), plan, wanted, dry_run=dry_run)
 
 
 def uninstall(place: Place, ssh: Ssh, *, dry_run: bool = False) -> Done:
@@ -111,14 +122,15 @@ def uninstall(place: Place, ssh: Ssh, *, dry_run: bool = False) -> Done:
         return Done(Plan(nothing, nothing, None, None), [], 0, None)
     with _locked(place):
         config, own = look(place.config), _own(place)
-        made = stored(config, own).made
+        before = stored(config, own)
         new: bytes | None = include.without(config.text, include.include_line(str(place.managed)))
-        if config.content is None or (not new and "config" in made):
+        if config.content is None or (not new and "config" in before.made):
             new = None
         if new != config.content:
             check_replaceable(config)
-        done = _change(place, ssh, Plan(config, own, new, None), None, dry_run=dry_run)
-        if "folder" in made and not dry_run:
+        directives = scan(place.config, place.folder, skip=place.managed)
+        done = _change(_Home(place, ssh, directives, before), Plan(config, own, new, None), None, dry_run=dry_run)
+        if "folder" in before.made and not dry_run:
             with contextlib.suppress(OSError):  # it holds something by now
                 place.folder.rmdir()
         return done
@@ -154,8 +166,24 @@ def _locked(place: Place) -> Iterator[None]:
         os.close(fd)
 
 
-def _change(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, *, dry_run: bool) -> Done:
-    directives = scan(place.config, place.folder, skip=place.managed)
+class _Home(NamedTuple):
+    """Whose configuration changes: what it says (`directives`, without ours), and what our file stored before."""
+
+    place: Place
+    ssh: Ssh
+    directives: list[Directive]
+    before: Stored
+
+    def users(self, wanted: Managed | None) -> Callable[[str], bool]:
+        """Return what says of a host whether the user's own words may make it use our rules, old or `wanted`."""
+        sections = own_names.attached(self.place, self.directives)
+        names = {name.lower() for name in (*self.before.names, *(wanted.names if wanted else ()))}
+        return lambda host: host.lower() in names or any(section.applies_to(host) for section in sections)
+
+
+def _change(home: _Home, plan: Plan, wanted: Managed | None, *, dry_run: bool) -> Done:
+    place, ssh, directives, _ = home
+    may_use = home.users(wanted)
     names = [name for name in host_names(directives) if not is_ours(name, wanted.suffixes if wanted else ())]
     foreign = effective.some_of(list(dict.fromkeys([*effective.STANDARD, *names])))
     again = list(dict.fromkeys([*effective.STANDARD, *effective.some_of(names, _LOOKED_AT_AGAIN)]))
@@ -170,40 +198,40 @@ def _change(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, *, dry_r
     before = ssh.ask_all(again) if plan.changes else {}
     reference = None
     if plan.changes:
-        reference = _prove(place, ssh, plan, wanted, foreign)
+        reference = _prove(home, plan, wanted, foreign)
     backup = None
     if plan.changes and not dry_run:
         backup = _write(plan)
         try:
-            _look_again(ssh, before, wanted, reference)
+            _look_again(ssh, before, wanted, reference, may_use)
         except SsmSshError:
             _roll_back(plan)
             raise
     told: list[Note] = []
     if wanted is not None and (not plan.changes or not dry_run):
-        told = lint.notes(place, directives, ssh.ask(effective.IDS[0]), ssh.ask(effective.IDS[2]))
-    return Done(plan, told, len(foreign), backup)
+        told = lint.notes(place, directives, ssh.ask(effective.IDS[0]), ssh.ask(effective.IDS[2]), wanted.names)
+    return Done(plan, told, len(foreign), backup, wanted.names if wanted else ())
 
 
-def _prove(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, foreign: list[str]) -> dict[str, Outcome]:
+def _prove(home: _Home, plan: Plan, wanted: Managed | None, foreign: list[str]) -> dict[str, Outcome]:
     """Compare the old and the new configuration in copies; returns what the rules alone mean for instances."""
-    folder = _proof_folder()
-    try:
+    place, ssh, may_use = home.place, home.ssh, home.users(wanted)
+    with proof_folder() as folder:
         system = ssh.system_file()
         own = folder / "managed"
         line, stand_in = (include.include_line(str(path)) for path in (place.managed, own))
         new = plan.new_config or b""
         files = {
             "before": plan.config.text,
-            "after": new.replace(line, stand_in, 1) if include.has_line(new, line) else new,
+            "after": include.put_line(include.without(new, line), stand_in) if include.has_line(new, line) else new,
         }
         for name, content in files.items():
-            _write_private(folder / f"{name}.user", content)
-            _write_private(folder / name, effective.wrapper(folder / f"{name}.user", system).encode())
+            write_private(folder / f"{name}.user", content)
+            write_private(folder / name, effective.wrapper(folder / f"{name}.user", system).encode())
         if plan.new_managed is not None:
-            _write_private(own, plan.new_managed)
+            write_private(own, plan.new_managed)
         before, after = (ssh.ask_all(foreign, folder / name) for name in files)
-        wrong = effective.differences(before, after)
+        wrong = effective.differences(before, after, may_use)
         if wrong:
             # A host whose old result varies between two runs (a Match exec that reads the clock) proves nothing.
             unsteady = effective.differences(before, ssh.ask_all(foreign, folder / "before"))
@@ -214,32 +242,20 @@ def _prove(place: Place, ssh: Ssh, plan: Plan, wanted: Managed | None, foreign: 
         if wanted is None:
             return {}
         alone = folder / "alone"
-        _write_private(alone, managed_file.render(wanted).encode("utf-8", "surrogateescape"))
+        write_private(alone, managed_file.render(wanted).encode("utf-8", "surrogateescape"))
         ours = _ours(wanted)
         reference = ssh.ask_all(ours, alone)
         _check_ours(wanted, reference, ssh.ask_all(ours, folder / "after"))
         return reference
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _proof_folder() -> Path:
-    """Make a private folder for copies of the configuration; folders of killed runs are removed."""
-    with open_folder(state_folder()) as state:
-        for left in list(state.path.glob(f"{_PROOF}*")):
-            with contextlib.suppress(OSError):
-                if leftovers.is_left_over(left.name, _PROOF, left.lstat().st_mtime, _PROOF_BEFORE):
-                    shutil.rmtree(left, ignore_errors=True)
-        folder = state.path / leftovers.temporary(_PROOF)
-        try:
-            folder.mkdir(mode=0o700)
-        except OSError as error:
-            raise trouble.cannot_use(folder, error) from error
-        return folder
 
 
 def _ours(wanted: Managed) -> list[str]:
-    return [*effective.IDS, *effective.some_of([alias.name for alias in wanted.aliases], _LOOKED_AT_AGAIN)]
+    aliases = [alias.name for alias in wanted.aliases]
+    return [
+        *effective.IDS,
+        *effective.some_of(aliases, _LOOKED_AT_AGAIN),
+        *effective.some_of(wanted.names, _LOOKED_AT_AGAIN),
+    ]
 
 
 def _check_ours(wanted: Managed, reference: dict[str, Outcome], real: dict[str, Outcome]) -> None:
@@ -249,9 +265,11 @@ def _check_ours(wanted: Managed, reference: dict[str, Outcome], real: dict[str, 
             if reason:
                 raise StateError(f"ssh does not accept the new configuration, so nothing was changed: {reason}")
         names = {alias.name: alias.instance_id for alias in wanted.aliases}
-        if meant.value("hostname") != names.get(host, host) or "proxy" not in meant.value("proxycommand"):
+        if meant.value("hostname") != names.get(host, host.lower()) or "proxy" not in meant.value("proxycommand"):
             raise StateError(f"ssh would not treat {host} as an instance, so nothing was changed")
-        wrong = effective.unmet(wanted, meant, real[host])
+        if host in wanted.names and not is_ours(real[host].value("hostname"), wanted.suffixes):
+            raise StateError(f"ssh would not treat {host} as an instance, so nothing was changed")
+        wrong = effective.unmet(wanted, meant, real[host], named=host in wanted.names)
         if wrong:
             raise StateError(
                 f"ssh would not apply the intended options to {host}, so nothing was changed: {', '.join(wrong)}"
@@ -259,11 +277,15 @@ def _check_ours(wanted: Managed, reference: dict[str, Outcome], real: dict[str, 
 
 
 def _look_again(
-    ssh: Ssh, before: dict[str, Outcome], wanted: Managed | None, reference: dict[str, Outcome] | None
+    ssh: Ssh,
+    before: dict[str, Outcome],
+    wanted: Managed | None,
+    reference: dict[str, Outcome] | None,
+    may_use: Callable[[str], bool],
 ) -> None:
     """Ask ssh again, now that the files are in place; raises StateError where the result is not the proved one."""
     after = ssh.ask_all(before)
-    wrong = effective.differences(before, after)
+    wrong = effective.differences(before, after, may_use)
     if wrong and effective.differences(after, ssh.ask_all(before)):
         wrong = []  # the results vary without any change
     if wrong:
@@ -271,7 +293,9 @@ def _look_again(
     if wanted is not None and reference:
         real = ssh.ask_all(reference)
         for host, meant in reference.items():
-            reason = effective.rejected(real[host]) or ", ".join(effective.unmet(wanted, meant, real[host]))
+            reason = effective.rejected(real[host]) or ", ".join(
+                effective.unmet(wanted, meant, real[host], named=host in wanted.names)
+            )
             if reason:
                 raise StateError(
                     f"the change had no effect on ssh, so it was reverted: {host}: {reason}",
@@ -318,12 +342,3 @@ def _undo(written: list[tuple[Seen, bytes | None]]) -> None:
         else:
             # This also restores the mode of a removed file.
             replace(now._replace(status=now.status), seen.content)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-    except OSError as error:
-        raise trouble.cannot_use(path, error) from error

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.sshconfig.effective import IDS
-from ssm_ssh.sshconfig.patterns import matches_list
+from ssm_ssh.sshconfig.own_names import attached, leads_to_instance
+from ssm_ssh.sshconfig.patterns import is_host_name, matches_list
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ssm_ssh.sshconfig.effective import Outcome
     from ssm_ssh.sshconfig.locations import Place
@@ -36,12 +37,15 @@ class Note(NamedTuple):
         return printable(f"{start}{self.text}. {self.advice}", 500)
 
 
-def notes(place: Place, directives: list[Directive], outcome: Outcome, other: Outcome) -> list[Note]:
+def notes(
+    place: Place, directives: list[Directive], outcome: Outcome, other: Outcome, names: Sequence[str] = ()
+) -> list[Note]:
     """Return what is to be told.
 
-    `directives` are the user's; `outcome` and `other` are what ssh makes of it all for two different ids.
+    `directives` are the user's; `outcome` and `other` are what ssh makes of it all for two different ids; `names` are
+    the user's own names that our rules take.
     """
-    result = [*_overtaken(place, directives), *_aliases(place, directives)]
+    result = [*_overtaken(place, directives), *_names(place, directives, names)]
     for keyword, wrong, text, advice, danger in _RULES:
         value = outcome.value(keyword)
         if wrong(value):
@@ -160,28 +164,33 @@ def _overtaken(place: Place, directives: list[Directive]) -> list[Note]:
     return result
 
 
-def _aliases(place: Place, directives: list[Directive]) -> list[Note]:
-    """Return the user's own names for instances: ssm-ssh's rules go by the name that was typed."""
+def _names(place: Place, directives: list[Directive], taken: Sequence[str]) -> list[Note]:
+    """Return the user's own names for instances that our rules do not take: they go by the name that was typed."""
     result = []
+    using = attached(place, directives)
     for directive in directives:
-        if directive.keyword != "hostname" or directive.section is None or directive.section.kind != "host":
+        section = directive.section
+        if section is None or not leads_to_instance(directive):
             continue
-        value = "".join(directive.words[:1]).lower()
-        # The section already includes ssm-ssh's rules further down, which is the advice below.
-        includes = any(
-            other.keyword == "include"
-            and other.section == directive.section
-            and str(place.managed.name) in " ".join(other.words)
-            for other in directives
-        )
-        if _is_id(value) and not includes:
-            text = f"'{directive.section.text}' stands for {value}, but ssm-ssh's rules match the name that is typed"
+        if any((other.file, other.line) == (section.file, section.line) for other in using):
+            continue
+        if taken and section.patterns and all(word in map(str.lower, taken) for word in section.patterns):
+            continue
+        text = f"'{section.text}' stands for {directive.words[0]}, but ssm-ssh's rules do not apply to it"
+        if any(_is_proxy_for(section.patterns, other) for other in directives):
+            text += ", because it has a proxy of its own"
+            advice = "Remove its ProxyCommand or ProxyJump, and run ssm-ssh setup, if ssm-ssh is to connect it"
+        elif section.kind == "host" and all(map(is_host_name, section.patterns)):
+            advice = "Run: ssm-ssh setup"
+        else:
             advice = f"Add this as the last line of that section: Include ~/.ssh/{place.managed.name}"
-            result.append(Note(f"{place.shown(directive.file)}:{directive.line}", text, advice))
+            advice += ". Then run: ssm-ssh setup"
+        result.append(Note(f"{place.shown(directive.file)}:{directive.line}", text, advice))
     return result
 
 
-def _is_id(value: str) -> bool:
-    from ssm_ssh.sshconfig.patterns import is_ours
-
-    return is_ours(value)
+def _is_proxy_for(names: Sequence[str], directive: Directive) -> bool:
+    """True for a ProxyCommand or ProxyJump that may hold for one of `names`."""
+    if directive.keyword not in ("proxycommand", "proxyjump") or directive.words[:1] == ("none",):
+        return False
+    return directive.section is None or any(directive.section.applies_to(name) for name in names)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ssm_ssh import __version__
 from ssm_ssh.errors import UsageError
 from ssm_ssh.names import check_user, is_alias_label
-from ssm_ssh.sshconfig.patterns import id_patterns, suffix_patterns
+from ssm_ssh.sshconfig.patterns import LONGEST_LIST, host_lines, id_patterns, is_host_name, suffix_patterns
 from ssm_ssh.target import parse_target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 # The first words of our file, by which it is recognised.
 MARK = "# Made by `ssm-ssh setup`"
@@ -30,7 +30,14 @@ _USERS = "*,!*\\,!*'*"
 # sshconf knows Host alone; names like this stand in for our Match lines while it writes and reads.
 _STAND_IN = "@"
 _OF_ALIAS = f"{_STAND_IN}{_STAND_IN}"
-_OF_ALIAS_BLOCK = re.compile(r'^Match originalhost "([^"\n]*)" .*\n +ProxyCommand (.*)$', re.MULTILINE)
+_OF_USER = f"{_STAND_IN}user"
+# Host lines with patterns precede our Match lines, for parsers that ignore those.
+_NO_ALIAS = re.compile(r"^(?:Match .*|host .*|Host .*[? ].*)$", re.MULTILINE)
+_OF_USER_BLOCK = re.compile(r'^Match host "([^"\n]*)" user ', re.MULTILINE)
+# Versions before 0.2 wrote no host before originalhost.
+_OF_ALIAS_BLOCK = re.compile(
+    r'^Match (?:host "[^"\n]*" )?originalhost "([^"\n]*)" .*\n +ProxyCommand (.*)$', re.MULTILINE
+)
 # Seconds between the probes with which ssh finds out whether the server is there.
 _ALIVE_INTERVAL = 30
 # ssh's patience beyond what the tunnel may take to come back.
@@ -56,7 +63,8 @@ class Managed(NamedTuple):
     """What our file says. `program`: how to start ssm-ssh, up to the command's name; absolute paths.
 
     `environment` is set for the program, `suffixes` are patterns of what may follow an id and a dot, `options` are
-    further lines (keyword, value) for every instance, `made` names what setup had to make: `folder`, `config`.
+    further lines (keyword, value) for every instance, `made` names what setup had to make: `folder`, `config`. `names`
+    are hosts of the user's own configuration that stand for instances there (`Host web`, `HostName i-...`).
     """
 
     program: tuple[str, ...]
@@ -68,6 +76,7 @@ class Managed(NamedTuple):
     aliases: tuple[Alias, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
     made: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()
 
 
 def check_path(path: str, what: str) -> str:
@@ -146,7 +155,8 @@ def body(managed: Managed) -> list[tuple[str, str]]:
 def render(managed: Managed) -> str:
     """Return the whole file. Raises UsageError where a path, name or value cannot be written safely."""
     conf = _sshconf("")
-    matches = {}
+    # What stands instead of each stand-in.
+    heads = {}
     for alias in managed.aliases:
         conf.add(check_alias(alias).name, **_fields(_alias_lines(alias)))
         options = _alias_options(alias)
@@ -154,19 +164,19 @@ def render(managed: Managed) -> str:
             name = f"{_OF_ALIAS}{alias.name}"
             conf.add(name, ProxyCommand=[proxy_command(managed, *options)])
             # Only where the lines above have led to the instance: for Match, upper case is lower case.
-            matches[name] = f'originalhost "{alias.name}" host "{alias.instance_id}"'
+            # In small letters, or JSch would forget the section that has the alias's HostName.
+            heads[name] = [f"host {alias.name}", _match(f'host "{alias.instance_id}" originalhost "{alias.name}"')]
     for number, patterns in enumerate([id_patterns(), *suffix_patterns(managed.suffixes)]):
         conf.add(f"{_STAND_IN}{number}", **_fields(body(managed)))
-        matches[f"{_STAND_IN}{number}"] = f'host "{patterns}"'
+        heads[f"{_STAND_IN}{number}"] = [*host_lines(patterns.split(",")), _match(f'host "{patterns}"')]
+    for number, some in enumerate(_lines_of(managed.names)):
+        # The user's own HostName counts, also when it changes.
+        conf.add(f"{_OF_USER}{number}", **_fields([line for line in body(managed) if line[0] != "HostName"]))
+        heads[f"{_OF_USER}{number}"] = [*host_lines(some), _match(f'host "{",".join(some)}"')]
     text = "\n".join(line for line in conf.config().split("\n") if line)
     # Blank lines part the blocks.
     text = re.sub(r"^Host ", "\nHost ", text, flags=re.MULTILINE)
-    text = re.sub(
-        rf"^Host ({_STAND_IN}\S+)$",
-        lambda match: f'Match {matches[match[1]]} user "{_USERS}"',
-        text,
-        flags=re.MULTILINE,
-    )
+    text = re.sub(rf"^Host ({_STAND_IN}\S+)$", lambda match: "\n".join(heads[match[1]]), text, flags=re.MULTILINE)
     made = f"{_MADE}{' '.join(sorted(managed.made))}\n" if managed.made else ""
     return (
         f"{MARK} ({__version__}), which overwrites this file: changes are lost.\n"
@@ -174,18 +184,38 @@ def render(managed: Managed) -> str:
     )
 
 
+def _match(criteria: str) -> str:
+    # `host` comes first: kevinburke/ssh_config, go-git's parser, refuses a file with any other first criterion.
+    return f'Match {criteria} user "{_USERS}"'
+
+
+def _lines_of(names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield `names` in parts that fit a line. Raises UsageError for what is no plain name."""
+    some: list[str] = []
+    for name in names:
+        if not is_host_name(name):
+            raise UsageError(f"'{name[:80]}' cannot be a name in ssh's configuration")
+        if some and len(",".join((*some, name))) > LONGEST_LIST:
+            yield some
+            some = []
+        some.append(name)
+    if some:
+        yield some
+
+
 class Stored(NamedTuple):
     """What an existing file of ssm-ssh stores."""
 
     aliases: tuple[Alias, ...] = ()
     made: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()
 
 
 def read(text: str) -> Stored:
     """Return what a file that `render` wrote keeps for the next one; parts that cannot be read are left out."""
     lines = text.split("\n")
     made = next((line[len(_MADE) :].split() for line in lines if line.startswith(_MADE)), [])
-    hosts_only = re.sub(r"^Match .*$", f"Host {_STAND_IN}", text, flags=re.MULTILINE)
+    hosts_only = _NO_ALIAS.sub(f"Host {_STAND_IN}", text)
     chosen = dict(_OF_ALIAS_BLOCK.findall(text))
     aliases = []
     # Each block by itself: sshconf goes through all lines for each host.
@@ -201,7 +231,8 @@ def read(text: str) -> Stored:
             aliases.append(check_alias(alias))
         except UsageError:
             continue
-    return Stored(tuple(aliases), frozenset(made))
+    names = [name for some in _OF_USER_BLOCK.findall(text) for name in some.split(",") if is_host_name(name)]
+    return Stored(tuple(aliases), frozenset(made), tuple(names))
 
 
 def check_alias(alias: Alias) -> Alias:

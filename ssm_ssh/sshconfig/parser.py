@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.sshconfig.include import BEGIN, END
-from ssm_ssh.sshconfig.patterns import matches_list
+from ssm_ssh.sshconfig.patterns import is_host_name, matches_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def host_names(directives: list[Directive]) -> list[str]:
         if directive.keyword in ("host", "match") and directive.section is not None:
             for pattern in directive.section.patterns:
                 name = pattern.lstrip("!").replace("*", "x").replace("?", "x")
-                if re.fullmatch(r"[A-Za-z0-9_.:][A-Za-z0-9_.:%+-]{0,200}", name):
+                if is_host_name(name):
                     names[name] = None
     return list(names)
 
@@ -98,7 +98,7 @@ def _scan(
             section = Section(path, number, keyword, tuple(pattern.lower() for pattern in patterns), line.strip())
         yield Directive(path, number, keyword, words, section)
         if keyword == "include":
-            for inner in _included(words, folder):
+            for inner in included(words, folder):
                 if inner != skip:
                     yield from _scan(inner, folder, skip, section, (*above, path))
 
@@ -111,9 +111,11 @@ def _match_patterns(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(patterns)
 
 
-def _included(words: tuple[str, ...], folder: Path) -> Iterator[Path]:
+def included(words: tuple[str, ...], folder: Path, *, missing: bool = False) -> Iterator[Path]:
+    """Yield the files that an Include of `words` names, with `missing` also such that are not there."""
     for word in words:
         pattern = str(folder.parent) + word[1:] if word.startswith("~/") else word
         if "\0" not in pattern:
             # Path.glob() would not take an absolute pattern.
-            yield from map(Path, sorted(glob.glob(str(folder / pattern))))  # noqa: PTH207
+            paths = sorted(glob.glob(str(folder / pattern)))  # noqa: PTH207
+            yield from map(Path, paths or ([str(folder / pattern)] if missing else []))

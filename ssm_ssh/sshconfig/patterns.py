@@ -21,8 +21,28 @@ _NO_ID = ("!*'*", "!*\\*", "!*.*", "!*:*", "!*_*", "!*-*-*", *(f"!*-*{letter}*" 
 # ec2-instance-naming.html; a client that reaches these has a network to the instance.
 _NO_SUFFIX = ("!*'*", "!*\\*", "!*:*", "!*.internal", "!*.amazonaws.com", "!*.amazonaws.com.cn", "!*.api.aws")
 # OpenSSH before 8.0 reads lines of at most 4095 bytes; what a list of suffixes has besides them is some 700.
-_LONGEST = 3000
+LONGEST_LIST = 3000
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:%+-]{0,200}")
 _SUFFIX = re.compile(r"[a-z0-9?*_-]+(?:\.[a-z0-9?*_-]+)*")
+
+
+def host_lines(patterns: Sequence[str]) -> list[str]:
+    """Return lines that keep what follows to the hosts of a `Match host` with these patterns, for who ignores Match.
+
+    OpenSSH takes nothing from them: the Match line comes next. Paramiko before 2.7 reads the last line. JSch knows the
+    keyword as `Host` alone, and to it an exclusion (`!`) is every host that the rest of it does not match: so it is
+    given the line without exclusions, and takes the other one for an unknown option.
+    """
+    plain = [pattern for pattern in patterns if not pattern.startswith("!")]
+    lines = [f"Host {' '.join(plain)}"]
+    if len(plain) < len(patterns):
+        # A quote or a backslash by itself would begin or change a word.
+        lines.append(f"host {' '.join(_word(pattern) for pattern in patterns)}")
+    return lines
+
+
+def _word(pattern: str) -> str:
+    return f'"{pattern}"' if "'" in pattern or "\\" in pattern else pattern
 
 
 def id_patterns() -> str:
@@ -39,16 +59,21 @@ def suffix_patterns(suffixes: Iterable[str]) -> list[str]:
     lists: list[list[str]] = []
     length = 0
     for suffix in dict.fromkeys(suffixes):
-        if not _SUFFIX.fullmatch(suffix) or len(suffix) > _LONGEST // 4:
+        if not _SUFFIX.fullmatch(suffix) or len(suffix) > LONGEST_LIST // 4:
             raise ValueError(f"{suffix!r} is not a suffix of host names")
         pair = [f"i-{_LONG}.{suffix}", f"mi-{_LONG}.{suffix}"]
         length += len(",".join(pair)) + 1
-        if not lists or length > _LONGEST:
+        if not lists or length > LONGEST_LIST:
             lists.append([])
             length = len(",".join(pair)) + 1
         lists[-1] += pair
     early = [f"!{start}{'?' * count}.*" for start in ("i-", "mi-") for count in range(len(_LONG))]
     return [",".join((*patterns, *early, *_NO_SUFFIX)) for patterns in lists]
+
+
+def is_host_name(name: str) -> bool:
+    """True for a name that is no pattern and can stand in a Host or Match line as it is."""
+    return _HOST_NAME.fullmatch(name) is not None
 
 
 def matches(name: str, pattern: str) -> bool:

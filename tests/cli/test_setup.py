@@ -40,14 +40,14 @@ def test_a_dry_run_prints_a_diff_and_leaves_everything(home: Home) -> None:
     home.write(b"Host web\x1b[31m\r\n")
     said = home.run("setup", "--dry-run")
     assert f"--- {home.config}\n+++ {home.config}\n" in said
-    assert f'+Include "{home.place.managed}"\\r\n' in said
+    assert f"+{home.line.decode()}\\r\n" in said
     assert "--- /dev/null\n" in said
     assert "\x1b" not in said
     assert home.contents() == {"config": b"Host web\x1b[31m\r\n"}
     assert not (home.path / ".local" / "share").exists(), "a key was made"
     home.run("setup")
     said = home.run("setup", "--remove", "--dry-run")
-    assert f'-Include "{home.place.managed}"\\r\n' in said
+    assert f"-{home.line.decode()}\\r\n" in said
     assert home.line in home.config.read_bytes()
 
 

@@ -53,7 +53,7 @@ class Sync:
         """Each alias in our file, and the id that it stands for."""
         lines = self.home.place.managed.read_text().splitlines()
         heads = [(number, line[5:]) for number, line in enumerate(lines) if line.startswith("Host ")]
-        return {name: lines[number + 1].split()[-1] for number, name in heads}
+        return {name: lines[number + 1].split()[-1] for number, name in heads if "HostName" in lines[number + 1]}
 
     def ssh(self, host: str, *keywords: str) -> list[str]:
         outcome = self.home.ssh.ask(host)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ssm_ssh.sshconfig import include
 from ssm_ssh.sshconfig.effective import Ssh
 from ssm_ssh.sshconfig.locations import Place
 
@@ -67,7 +68,7 @@ class Home:
     @property
     def line(self) -> bytes:
         """The line that setup puts first."""
-        return f'Include "{self.place.managed}"'.encode()
+        return include.include_line(str(self.place.managed))
 
     def contents(self) -> dict[str, bytes]:
         """What is in ~/.ssh."""

@@ -78,3 +78,23 @@ def test_a_damaged_block_is_left_to_the_user(lost: bytes) -> None:
     assert include.has_block(content)
     with pytest.raises(UsageError, match="lost its first or last line"):
         include.without(content, LINE)
+
+
+@pytest.mark.parametrize("path", ["/home/me/.ssh/f", "/home/jürgen/.ssh/f", "/home/DOM/a.b@c+d/.ssh/f"])
+def test_a_plain_path_is_not_quoted(path: str) -> None:
+    assert include.include_line(path) == f"Include {path}".encode()
+
+
+@pytest.mark.parametrize("path", ["/home/a b/.ssh/f", "/home/(me)/f", "/home/a;b/f", "/home/a&b/f", "/home/a~b/f"])
+def test_any_other_path_is(path: str) -> None:
+    assert include.include_line(path) == f'Include "{path}"'.encode()
+
+
+def test_the_line_of_an_older_version_is_respelled_in_place_or_left() -> None:
+    line, old = include.include_line("/h/f"), b'Include "/h/f"'
+    content = b"# mine\r\n" + old + b"\r\nUser x"
+    assert include.has_line(content, line)
+    assert include.put_line(content, line) == b"# mine\r\n" + line + b"\r\nUser x"
+    assert include.put_line(content, line, respell=False) == content
+    assert include.without(content, line) == b"# mine\r\nUser x"
+    assert include.put_line(old + b"\n" + line + b"\nUser x", line) == line + b"\nUser x"

@@ -335,20 +335,6 @@ def test_nothing_is_told_where_there_is_nothing(home: Home) -> None:
     assert told(home, "Host *\n  ProxyCommand nc %h %p\n  UpdateHostKeys yes\n  ControlPath ~/.ssh/%C\n") == ""
 
 
-def test_a_name_of_the_users_for_an_instance_comes_with_advice_that_works(home: Home) -> None:
-    content = f"Host web\n  HostName {IDS[0]}\n  User ubuntu\n"
-    said = told(home, content)
-    assert f"~/.ssh/config:2: 'Host web' stands for {IDS[0]}" in said
-    assert not uses_it(home, "web")
-    advice = said.rpartition(": ")[2]
-    assert advice.startswith("Include ")
-    path = advice.removeprefix("Include ").replace("~", str(home.path))
-    home.write(home.config.read_bytes() + f'  Include "{path}"\nHost other\n'.encode())
-    assert uses_it(home, "web")
-    assert home.ssh.ask("web").value("hostname") == IDS[0]
-    assert "Host web" not in "".join(note.line() for note in set_up(home).notes)
-
-
 def test_root_and_others_files_are_left_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.write(b"Host web\n")
     uid = os.geteuid()
