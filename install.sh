@@ -12,12 +12,14 @@ set -eu
 
 usage() {
     cat <<'USAGE'
-Usage: ./install.sh [--demo | --uninstall | --help]
+Usage: ./install.sh [--demo | --uninstall [--purge] | --help]
 
   (no option)   install ssm-ssh from this checkout, or upgrade what an earlier run installed
   --demo        install if necessary, then demonstrate ssh, scp and rsync in a simulated AWS on this machine:
                 no account, no network, no root
-  --uninstall   remove exactly what install.sh created
+  --uninstall   remove exactly what install.sh created, and revert the change of your ssh configuration first
+                (ssm-ssh setup --remove; on a terminal it asks); with --purge also remove your settings, the key pair,
+                known host keys, the log and the rest of what ssm-ssh has recorded
   --help        show this help
 
 ssm-ssh is installed in ${XDG_DATA_HOME:-~/.local/share}/ssm-ssh (macOS: ~/Library/Application Support/ssm-ssh),
@@ -425,30 +427,68 @@ demo() {
 
 # --- uninstall -------------------------------------------------------------------------------------------------
 
-offer_to_unset_ssh() { # while there still is a program that can
+revert_ssh() { # while there still is a program that can: ssh would start one that is gone
+    find_ssh_home
+    # Where HOME is not the home that ssh reads, its configuration may be about another installation.
+    if [ "$ssh_home" != "$HOME" ] && ! names_this_program; then return 0; fi
     if [ ! -x "$program" ]; then # removed by an earlier --uninstall
-        if [ -e "$HOME/.ssh/ssm-ssh.config" ]; then note_ssh_configuration; fi
+        if ssh_uses_us; then note_ssh_configuration; fi
         return 0
     fi
-    change=$("$program" setup --remove --dry-run 2>/dev/null </dev/null) || return 0
+    if ! change=$(setup_remove --dry-run 2>&1); then
+        # Where the program cannot tell, the files do.
+        if ssh_uses_us; then fail "your ssh configuration uses ssm-ssh, and could not be reverted, so nothing was removed: \
+${change#ssm-ssh: }" "To repair ssm-ssh: ./install.sh"; fi
+        return 0
+    fi
     case $change in '' | 'Nothing to remove'*) return 0 ;; esac
     if [ -t 0 ]; then
         printf '%s' "Your ssh configuration uses ssm-ssh. Revert that, too (ssm-ssh setup --remove)? [Y/n] "
-        read -r answer || answer=n
+        read -r answer || answer=
         case $answer in
-            [nN]*) ;;
-            *) if "$program" setup --remove; then return 0; fi ;;
+            [nN]*)
+                note_ssh_configuration
+                return 0
+                ;;
         esac
     fi
-    note_ssh_configuration
+    setup_remove || fail "your ssh configuration could not be reverted, so nothing was removed" \
+        "Correct that, and run this again"
+}
+
+setup_remove() { HOME=$ssh_home "$program" setup --remove "$@" </dev/null; }
+
+# ssh reads the configuration in the home of the password database, whatever HOME says; in a lab, that in the lab's home.
+find_ssh_home() {
+    ssh_home=$HOME
+    case ${SSM_SSH_LAB:+$HOME/} in "${SSM_SSH_LAB:-}"/*) return ;; esac
+    number=$(id -u)
+    for candidate in "$venv/bin/python" python3 python; do
+        answer=$("$candidate" -I -c 'import os, pwd; print(pwd.getpwuid(os.getuid()).pw_dir)' 2>/dev/null </dev/null) ||
+            continue
+        case $answer in /*) ssh_home=$answer ;; esac
+        return
+    done
+    answer=$(sed -n "s/^[^:]*:[^:]*:$number:[^:]*:[^:]*:\(\/[^:]*\):.*/\1/p" /etc/passwd 2>/dev/null)
+    answer=${answer%%"$newline"*}
+    ssh_home=${answer:-$HOME}
+}
+
+ssh_uses_us() {
+    [ -e "$ssh_home/.ssh/ssm-ssh.config" ] || [ -n "$(sed -n '/^# >>> ssm-ssh >>> /p' "$ssh_home/.ssh/config" 2>/dev/null)" ]
+}
+
+names_this_program() {
+    rules=$(cat "$ssh_home/.ssh/ssm-ssh.config" "$ssh_home/.ssh/config" 2>/dev/null) || :
+    case $rules in *"\"$venv/"*) return 0 ;; *) return 1 ;; esac
 }
 
 note_ssh_configuration() {
-    say "Note: your ssh configuration still uses ssm-ssh (~/.ssh/ssm-ssh.config and the line that includes it)."
+    say "Note: your ssh configuration still uses ssm-ssh ($ssh_home/.ssh/ssm-ssh.config and the line that includes it)."
     say "    To revert that: ./install.sh, then ssm-ssh setup --remove, then ./install.sh --uninstall"
 }
 
-name_what_stays() { # the folders of ssm_ssh/storage/paths.py
+name_what_stays() { # the folders of ssm_ssh/storage/paths.py; with --purge they go
     case $data in */Library/Application\ Support) config=$data state=$data ;; *) config=$HOME/.config state=$HOME/.local/state ;; esac
     case ${XDG_CONFIG_HOME:-} in /*) config=${XDG_CONFIG_HOME%/} ;; esac
     case ${XDG_STATE_HOME:-} in /*) state=${XDG_STATE_HOME%/} ;; esac
@@ -457,21 +497,31 @@ name_what_stays() { # the folders of ssm_ssh/storage/paths.py
     keep "$config/ssm-ssh" "your settings"
     keep "$state/ssm-ssh" "the log and what ssm-ssh has learned about instances"
     if [ -n "$kept" ]; then
-        say "To remove what was kept:"
+        say "To remove what was kept: ./install.sh --uninstall --purge, or"
         say "    rm -r$kept"
     fi
 }
 
 keep() { # folder $1, if it is there: it holds $2
     [ -d "$1" ] || return 0
+    if [ -n "$purge" ]; then
+        rm -rf "$1"
+        removed=yes
+        say "Removed $1 with $2"
+        return
+    fi
     quoted=\'$(printf '%s\n' "$1" | sed "s/'/'\\\\''/g")\'
     case $kept in *" $quoted"*) return 0 ;; esac
     kept="$kept $quoted"
     say "Kept $1: it holds $2."
 }
 
-uninstall() {
-    offer_to_unset_ssh
+uninstall() { # $1: --purge or nothing
+    purge=$1
+    # As refuse_borrowed_home, without a Python.
+    [ "$(id -u)" != 0 ] || [ -O "$HOME" ] ||
+        fail "you are root, and $HOME belongs to another user" "Run it as that user, without sudo"
+    revert_ssh
     removed=
     if link_is_ours; then
         rm "$link"
@@ -522,6 +572,9 @@ similar_option() { # prints the option that $1 probably stands for, if any
     esac
 }
 
+case $* in '--uninstall --purge' | '--purge --uninstall') set -- --purge ;;
+    --purge) wrong_usage "--purge goes with --uninstall" ;;
+esac
 [ "$#" -le 1 ] || wrong_usage "it takes one option at most, and got $#: $*"
 case ${1:-} in
     '')
@@ -536,7 +589,11 @@ case ${1:-} in
         ;;
     --uninstall)
         locate
-        uninstall
+        uninstall ''
+        ;;
+    --purge)
+        locate
+        uninstall --purge
         ;;
     -h | --help) usage ;;
     *)

@@ -34,8 +34,12 @@ already means something in your ssh configuration, known_hosts or /etc/hosts is 
 same name, a part of the id is added to each alias (web-9abcdef0). sync reports an alias that leads to another instance
 than before. The user is the platform's usual one, or that of the setting `user`.
 
-From cron: put places and tags into the settings (sync, sync_tags), and run `ssm-ssh sync --quiet`, which prints only
-what you should know. Nothing is written if nothing has changed.
+From cron: put places and tags into the settings (sync, sync_tags), and use --quiet, which prints only what you should
+know. Cron's PATH is short, so name the program in full (command -v ssm-ssh prints its path):
+
+  17 * * * * $HOME/.local/bin/ssm-ssh sync --quiet
+
+Nothing is written if nothing has changed.
 
 exit status: 0 done, or nothing to do; 1 a place did not answer, or the file could not be written; 2 wrong arguments.
 """

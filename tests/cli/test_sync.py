@@ -313,3 +313,9 @@ def test_the_whole_program_from_cron(sync: Sync) -> None:
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert sync.aliases() == {"web": an_id(1)}
+
+
+def test_the_line_for_cron_names_the_program_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["sync", "--help"])
+    assert "\n  17 * * * * $HOME/.local/bin/ssm-ssh sync --quiet\n" in capsys.readouterr().out
