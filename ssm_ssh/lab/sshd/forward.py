@@ -8,6 +8,8 @@ import threading
 
 import paramiko
 
+from ssm_ssh.lab.sshd.transport import GONE, close
+
 _CHUNK = 32768
 
 
@@ -22,8 +24,8 @@ def _inward(channel: paramiko.Channel, sock: socket.socket) -> None:
     try:
         while data := channel.recv(_CHUNK):
             sock.sendall(data)
-    except OSError:
-        channel.close()
+    except GONE:
+        close(channel)
     with contextlib.suppress(OSError):
         # After a close (unlike an end of file) the client does not read any more.
         sock.shutdown(socket.SHUT_RDWR if channel.closed else socket.SHUT_WR)
@@ -34,10 +36,10 @@ def _outward(channel: paramiko.Channel, sock: socket.socket, inward: threading.T
         while data := sock.recv(_CHUNK):
             channel.sendall(data)
         channel.shutdown_write()
-    except OSError:
-        channel.close()
+    except GONE:
+        close(channel)
     inward.join()
-    channel.close()
+    close(channel)
     sock.close()
 
 
@@ -57,7 +59,7 @@ class Listener:
                 sock, origin = self._socket.accept()
                 try:
                     channel = self._transport.open_forwarded_tcpip_channel(origin, (self._address, self.port))
-                except (paramiko.SSHException, EOFError):
+                except GONE:
                     sock.close()
                     continue
                 carry(channel, sock)

@@ -18,6 +18,7 @@ from paramiko.common import cMSG_CHANNEL_REQUEST
 from ssm_ssh.lab.accounts.accounts import Accounts
 from ssm_ssh.lab.process.terminal import open_terminal, resize, taking_terminal
 from ssm_ssh.lab.sshd.openssh import find_sftp_server
+from ssm_ssh.lab.sshd.transport import GONE, close
 
 THREAD = "a session of the lab's"
 _CHUNK = 32768
@@ -165,17 +166,17 @@ class Session:
         for thread in pumps:
             while thread.is_alive() and not channel.closed:
                 thread.join(_LOOK_SECONDS)
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*GONE):
             _report(channel, process.returncode)
         self.over = True
-        channel.close()
+        close(channel)
         feeder.join()
         if self._terminal >= 0:
             terminal, self._terminal = self._terminal, -1
             os.close(terminal)
 
     def _from_terminal(self, channel: paramiko.Channel, ended: threading.Event) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*GONE):
             while True:
                 # A background program may hold the terminal for ever; what the one that ended wrote is there at once.
                 last_look = ended.is_set()
@@ -186,7 +187,7 @@ class Session:
 
     def _feed(self, channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None:
         """Pass the client's bytes to the program, and end it when the channel (not only its input) is gone."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*GONE):
             while data := channel.recv(_CHUNK):
                 _write_all(process.stdin.fileno() if process.stdin is not None else self._terminal, data)
         if process.stdin is not None:
@@ -210,7 +211,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _from_pipe(pipe: IO[bytes], send: Callable[[bytes], object]) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(*GONE):
         while data := pipe.read(_CHUNK):
             send(data)
     pipe.close()

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import ClassVar
 
 import paramiko
 from paramiko.common import MSG_CHANNEL_REQUEST
+
+# What a channel may raise whenever it has something to send, and the client has gone: reading, too, makes room.
+GONE = (OSError, EOFError, paramiko.SSHException)
+
+
+def close(channel: paramiko.Channel) -> None:
+    """Close a channel, whose client may have gone already."""
+    with contextlib.suppress(*GONE):
+        channel.close()
 
 
 def _request(channel: paramiko.Channel, message: paramiko.Message) -> None:
