@@ -11,17 +11,25 @@ FACTOR = 4
 
 
 def growth(work: Callable[[int], object], size: int) -> float:
-    """Return how many times as long `work(FACTOR * size)` takes as `work(size)`: the shortest of some runs of each."""
+    """Return how many times as long `work(FACTOR * size)` takes as `work(size)`: the shortest of some runs of each.
+
+    It stops measuring once the answer is hardly more than FACTOR.
+    """
     small = large = float("inf")
     # The sizes take turns, so that a machine that is slower for a while slows both of them.
     for _ in range(7):
         small = min(small, _cost(work, size))
         large = min(large, _cost(work, FACTOR * size))
+        if large < 1.25 * FACTOR * small:
+            break
     return large / max(small, 1e-4)
 
 
 def _cost(work: Callable[[int], object], size: int) -> float:
-    gc.collect()
-    began = time.process_time()
-    work(size)
-    return time.process_time() - began
+    gc.disable()  # a collection looks at every object of all tests
+    try:
+        began = time.process_time()
+        work(size)
+        return time.process_time() - began
+    finally:
+        gc.enable()
