@@ -17,6 +17,7 @@ from ssm_ssh.cli.main import COMMANDS
 from ssm_ssh.cli.parser import Actions
 from ssm_ssh.hostkeys import known_hosts
 from ssm_ssh.locate import history
+from ssm_ssh.session import records
 from ssm_ssh.settings.schema import SETTINGS
 from ssm_ssh.settings.toml_file import NAME as SETTINGS_FILE
 from ssm_ssh.storage import notices
@@ -56,6 +57,7 @@ FILES = (
     File(STATE, push_journal.NAME, "which way of pushing keys works for an instance, and entries to be removed"),
     File(STATE, singleflight.NAME, "the pushes of the last seconds, which simultaneous connections share"),
     File(STATE, outcomes.NAME, "how the last connections ended"),
+    File(STATE, f"{records.FOLDER}/", "a file for each open session, so that it is ended if its process is killed"),
     File(STATE, notices.NAME, "which notices were given, so that they are not repeated"),
 )
 

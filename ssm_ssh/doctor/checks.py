@@ -27,6 +27,7 @@ LOCAL = (
     Check("key", keys.check_key),
     Check("files", keys.check_files),
     Check("connections", past.check_connections),
+    Check("sessions", past.check_sessions),
     Check("host keys", past.check_host_keys),
     Check("removals", past.check_removals),
 )

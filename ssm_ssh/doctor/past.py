@@ -1,4 +1,4 @@
-"""Checks of what earlier connections left: lost connections, unverified host keys, unconfirmed removals."""
+"""Checks of what earlier connections left: lost connections, open sessions, unverified host keys, removals."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ssm_ssh.auth.push_journal import Entry
+    from ssm_ssh.session.records import SessionRecord
     from ssm_ssh.tunnel.outcomes import Outcome
 
 _MOST_REMOVALS = 5
@@ -47,6 +48,28 @@ def connections(outcomes: Sequence[Outcome]) -> list[Finding]:
             evidence = f"a connection to {outcome.instance_id} ended at {when}: {outcome.sentence}"
         findings.append(Finding("connections", State.NOTE, evidence))
     return findings
+
+
+def check_sessions() -> list[Finding]:
+    """Name the sessions that killed processes have left open. Raises StateError."""
+    from ssm_ssh.session import records
+
+    return sessions(records.read_all())
+
+
+def sessions(known: Iterable[SessionRecord]) -> list[Finding]:
+    """PURE: return a finding for each session that a killed process has left open."""
+    return [
+        Finding(
+            "sessions",
+            State.NOTE,
+            f"session {record.session_id} with {record.instance_id} was left open by a killed process "
+            f"({record.pid}), which began it at {_minute(record.started)}",
+            "The next connection ends it",
+        )
+        for record in known
+        if record.left_behind
+    ][-_MOST_OUTCOMES:]
 
 
 def check_host_keys() -> list[Finding]:

@@ -87,8 +87,14 @@ class Session(Protocol):
     def resume(self, channel: Channel) -> Socket:
         """Open it again, with a new token. Raises SsmSshError."""
 
+    def guard(self) -> None:
+        """Have the session ended also if this process is killed. Raises nothing."""
+
     def terminate(self, patience: float) -> None:
         """End the session at AWS, within `patience` seconds or not at all. Raises SsmSshError."""
+
+    def forget(self) -> None:
+        """Note that the session has ended without `terminate`. Does not block, and raises nothing."""
 
 
 class LocalStreams(Protocol):

@@ -117,6 +117,8 @@ class Link:
         """Note that the session serves its purpose: from now on its loss is worth patience."""
         self.begun = True
         self._reconnect.limit = self._resume_limit
+        if self.session is not None:
+            self._tasks.start(self.session.guard)
 
     # --- connecting ---------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,8 @@ class Shutdown:
             return True
         channel, session = self._link.channel, self._link.session
         if channel.closed:  # AWS itself has ended the session
+            if session is not None:
+                session.forget()
             return True
         if session is None:
             return not self._link.opening or elapsed >= END_OPENING

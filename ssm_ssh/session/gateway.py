@@ -84,6 +84,7 @@ class Gateway:
         """Connect, and import what the upgrade needs while the network works. Errors come again in `enter`."""
         try:
             self._stream = self._connect(self._host, self._port, self._secure)
+            import ssm_ssh.session.records  # what the session's start will need
             import ssm_ssh.transport.websocket  # noqa: F401 - what `enter` will need
         except SsmSshError as error:
             self._log.debug(f"no early connection: {error.sentence()}")

@@ -89,6 +89,7 @@ class SessionStarter:
                 self.instance_id,
                 self.document,
                 self._parameters,
+                purpose=self._purpose,
                 reason=self._reason or _caller(self._purpose),
                 log=self._log,
                 on_connected=self._remember,

@@ -20,12 +20,20 @@ if TYPE_CHECKING:
 _WITHOUT_FSYNC = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS))
 
 
-def replace(folder: int, name: str, content: bytes, *, prepare: Callable[[int], object] | None = None) -> None:
+def replace(
+    folder: int,
+    name: str,
+    content: bytes,
+    *,
+    prepare: Callable[[int], object] | None = None,
+    durable: bool = True,
+) -> None:
     """Make the file `name` in `folder` hold `content`; it is new, 0600, and replaces what had that name.
 
     `prepare` is called with the descriptor of the new file before it gets its name, to set its mode or time.
+    `durable`: whether it must survive a crash of the machine, for which it waits for the disk.
     """
-    temporary = write_temporary(folder, f".{name}.", content, prepare=prepare)
+    temporary = write_temporary(folder, f".{name}.", content, prepare=prepare, durable=durable)
     try:
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
@@ -34,11 +42,18 @@ def replace(folder: int, name: str, content: bytes, *, prepare: Callable[[int], 
         raise
 
 
-def write_temporary(folder: int, prefix: str, content: bytes, *, prepare: Callable[[int], object] | None = None) -> str:
+def write_temporary(
+    folder: int,
+    prefix: str,
+    content: bytes,
+    *,
+    prepare: Callable[[int], object] | None = None,
+    durable: bool = True,
+) -> str:
     """Write `content` to a new file (0600) in `folder`, and flush it to the disk; returns its name.
 
-    The name begins with `prefix` and carries this process, as `leftovers.temporary` makes it. `prepare` as in
-    `replace`.
+    The name begins with `prefix` and carries this process, as `leftovers.temporary` makes it. `prepare` and `durable`
+    as in `replace`.
     """
     name = leftovers.temporary(prefix)
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
@@ -48,7 +63,8 @@ def write_temporary(folder: int, prefix: str, content: bytes, *, prepare: Callab
             file.flush()
             if prepare is not None:
                 prepare(fd)
-            flush(fd)
+            if durable:
+                flush(fd)
     except BaseException:
         os.unlink(name, dir_fd=folder)
         raise

@@ -57,10 +57,11 @@ class Folder:
             raise StateError(f"{self.path / name} is larger than {_LARGEST >> 20} MiB", "Remove it")
         return content
 
-    def write(self, name: str, content: bytes, *, modified: float | None = None) -> None:
+    def write(self, name: str, content: bytes, *, modified: float | None = None, durable: bool = True) -> None:
         """Make the file `name` hold `content`, whole; StateError leaves what was there.
 
-        `modified`: the time of the file (seconds since the epoch), by default the file system's clock.
+        `modified`: the time of the file (seconds since the epoch), by default the file system's clock. `durable`:
+        whether it must survive a crash of the machine, for which it waits for the disk.
         """
         self.sweep()
 
@@ -69,9 +70,17 @@ class Folder:
                 os.utime(fd, (modified, modified))
 
         try:
-            atomic_write.replace(self._fd, name, content, prepare=set_time)
+            atomic_write.replace(self._fd, name, content, prepare=set_time, durable=durable)
         except OSError as error:
             raise self._unusable(name, error) from error
+
+    def names(self) -> list[str]:
+        """Return the names of all entries, those of temporary files left out. Raises StateError."""
+        try:
+            entries = os.listdir(self._fd)  # noqa: PTH208 - a Path cannot name a descriptor
+        except OSError as error:
+            raise trouble.cannot_use(self.path, error, what="the folder ") from error
+        return sorted(entry for entry in entries if not entry.startswith("."))
 
     def modified(self, name: str) -> float | None:
         """Return when the file `name` was last written, in seconds since the epoch; None where there is none.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ssm_ssh.auth.push_journal import Entry
@@ -7,6 +9,7 @@ from ssm_ssh.doctor import checks, past
 from ssm_ssh.doctor.checks import Check
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.errors import StateError, UsageError
+from ssm_ssh.session.records import SessionRecord
 from ssm_ssh.tunnel.outcomes import ENDED, LOST, Outcome
 
 INSTANCE = "i-0123456789abcdef0"
@@ -35,6 +38,16 @@ def test_names_are_unique_and_every_finding_is_a_sentence() -> None:
     assert len(set(names)) == len(names)
     assert Finding("x", State.NOTE, "It is so.", "Do this").sentence == "It is so. Do this"
     assert Finding("x", State.NOTE, "It is so").sentence == "It is so"
+
+
+def test_sessions_of_killed_processes_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert past.check_sessions() == []
+    mine = SessionRecord("me-1", INSTANCE, "", "ssh", "", "eu-west-1", "", 100.0, "here", 42, "name", True)
+    (finding,) = past.sessions([mine, mine._replace(left_behind=False)])
+    assert finding.state is State.NOTE
+    assert f"session me-1 with {INSTANCE} was left open by a killed process (42)" in finding.sentence
+    assert finding.todo == "The next connection ends it"
 
 
 def test_connections_that_are_lost_or_have_ended() -> None:

@@ -35,6 +35,7 @@ def shut(connection: Connection, limit: float = 30.0) -> float:
 def test_the_flag_goes_out_and_aws_is_told(connection: Connection) -> None:
     connection.open()
     assert shut(connection) < 1
+    assert not connection.gateway.sessions[0].recorded
     assert connection.gateway.sessions[0].agent.terminated
     assert connection.gateway.running == []
 
@@ -50,7 +51,9 @@ def test_a_channel_that_the_gateway_closes_needs_nothing(connection: Connection)
     connection.open()
     connection.gateway.sessions[0].end("")
     connection.run(1)
+    assert connection.gateway.sessions[0].recorded
     assert shut(connection) == 0
+    assert not connection.gateway.sessions[0].recorded
 
 
 @pytest.mark.parametrize(("lost", "limit"), [(False, END_IN_REACH), (True, END)])

@@ -255,6 +255,8 @@ class VirtualSession:
         self.down: Link | None = None
         self.begun = False
         self.closed = False
+        self.guarded = False
+        self.recorded = True
 
     @property
     def ended(self) -> bool:
@@ -269,10 +271,18 @@ class VirtualSession:
 
     resume = connect
 
+    def guard(self) -> None:
+        assert not self.guarded
+        self.guarded = True
+
+    def forget(self) -> None:
+        self.recorded = False
+
     def terminate(self, patience: float) -> None:
         assert patience > 0
         self.gateway.call()
         self.end("")
+        self.recorded = False
 
     def end(self, reason: str) -> None:
         """Close the channel, as the gateway does for the agent or an administrator."""

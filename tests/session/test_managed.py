@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ssm_ssh.aws.config.settings import load
 from ssm_ssh.errors import NetworkError, SessionGone
 from ssm_ssh.log import Log
 from ssm_ssh.session import gateway as gateway_module
-from ssm_ssh.session import managed
+from ssm_ssh.session import guard, managed, records
 from ssm_ssh.session.managed import ManagedSession
 
 STARTED = {"SessionId": "me-0123", "TokenValue": "FIRST", "StreamUrl": "wss://gate/v1"}
@@ -20,7 +22,7 @@ RESUMED = {"SessionId": "me-0123", "TokenValue": "SECOND", "StreamUrl": "wss://g
 class FakeApi:
     """Answers from a list, and keeps what it was asked."""
 
-    settings: Any = None
+    settings: Any = load(region="eu-central-1", env={})
 
     def __init__(self, *answers: dict[str, str]) -> None:
         self.answers = list(answers)
@@ -46,6 +48,12 @@ class FakeGateway:
         if self.error is not None:
             raise self.error
         return "socket"
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path / "ssm-ssh" / "sessions"
 
 
 @pytest.fixture
@@ -114,3 +122,47 @@ def test_terminating_takes_no_longer_than_allowed(gateway: FakeGateway) -> None:
 
 def test_repr_shows_no_token(gateway: FakeGateway) -> None:
     assert repr(start(FakeApi(STARTED), gateway)) == "ManagedSession('me-0123')"
+
+
+def test_a_session_is_recorded_until_it_is_terminated(gateway: FakeGateway, state: Path) -> None:
+    session = start(FakeApi(STARTED, {}), gateway, purpose="forward 5432")
+    (record,) = records.read_all()
+    assert (record.session_id, record.instance_id, record.purpose) == ("me-0123", "i-0123456789abcdef0", "forward 5432")
+    assert not record.left_behind
+    session.terminate(2.0)
+    assert records.read_all() == []
+    session.forget()
+
+
+def test_a_session_that_could_not_be_terminated_stays_recorded(gateway: FakeGateway) -> None:
+    session = start(FakeApi(STARTED), gateway)
+    with pytest.raises(IndexError):  # no answer is left
+        session.terminate(2.0)
+    assert [record.session_id for record in records.read_all()] == ["me-0123"]
+
+
+def test_a_state_folder_that_cannot_be_used_keeps_no_session_from_starting(gateway: FakeGateway, state: Path) -> None:
+    state.parent.mkdir(mode=0o700)
+    state.write_text("no folder")
+    session = start(FakeApi(STARTED, {}), gateway)
+    session.guard()
+    session.terminate(2.0)
+
+
+def test_a_guarded_session_has_a_guard_until_its_end(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+
+    class Guard:
+        def __init__(self, name: str, env: object, log: object) -> None:
+            events.append(f"guards {name == record.name}")
+
+        def release(self) -> None:
+            events.append(f"released, {len(records.read_all())} recorded")
+
+    monkeypatch.setattr(guard, "Guard", Guard)
+    monkeypatch.setattr(guard, "end_left_behind", lambda env, log: events.append("looked"))
+    session = start(FakeApi(STARTED, {}), gateway)
+    (record,) = records.read_all()
+    session.guard()
+    session.terminate(2.0)
+    assert events == ["guards True", "looked", "released, 0 recorded"]

@@ -128,6 +128,10 @@ class FakeSession:
     def connect(self, channel: object) -> FakeSocket:
         return self.world.opening.pop(0)()
 
+    def guard(self) -> None: ...
+
+    def forget(self) -> None: ...
+
     def resume(self, channel: object) -> FakeSocket:
         self.world.resumed += 1
         return self.world.resuming()

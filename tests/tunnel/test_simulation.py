@@ -142,6 +142,7 @@ def test_a_connection_is_made_and_ended() -> None:
     assert stage.run() == 0
     assert stage.client.received == RECORDING.server
     assert stage.gateway.running == []
+    assert [(one.guarded, one.recorded) for one in stage.gateway.sessions] == [(True, False)]
     assert 5 < stage.seconds < 6
 
 

@@ -36,13 +36,24 @@ class CredentialSource:
     Only the first load may ask a person for an MFA code: later, the terminal belongs to the SSH session.
     """
 
-    def __init__(self, settings: AwsSettings, clock: Callable[[], float] = time.time, *, isolate: bool = False) -> None:
-        """`isolate`: run botocore in a helper process, so that this process need not import it."""
+    def __init__(
+        self,
+        settings: AwsSettings,
+        clock: Callable[[], float] = time.time,
+        *,
+        isolate: bool = False,
+        may_ask: bool = True,
+    ) -> None:
+        """`isolate`: run botocore in a helper process, so that this process need not import it.
+
+        `may_ask`: whether there is a person who may be asked.
+        """
         import threading
 
         self._settings = settings
         self._clock = clock
         self._isolate = isolate
+        self._may_ask = may_ask
         self._lock = threading.Lock()
         self._current: Credentials | None = None
         self._chain: Callable[[], Credentials] | None = None
@@ -98,7 +109,7 @@ class CredentialSource:
             else:
                 from ssm_ssh.aws.credentials.botocore_chain import open_chain
 
-            self._chain = open_chain(self._settings, may_ask=first)
+            self._chain = open_chain(self._settings, may_ask=first and self._may_ask)
         return self._chain()
 
 
