@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import subprocess
@@ -10,42 +9,27 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ssm_ssh.lab import Lab, LabInstance, LabOptions
 from tests import docs
+from tests.e2e.policies import documented, without
 from tests.test_docs import commands_to_run
 
 ROOT = Path(__file__).parents[2]
-IAM, HOW_TO, LAB_PAGE = (
-    (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("iam.md", "how-to.md", "lab.md")
-)
+HOW_TO, LAB_PAGE = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("how-to.md", "lab.md"))
+POLICY = documented("A policy to start from")
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-
-
-def policy() -> dict[str, Any]:
-    blocks = [block for block in re.findall(r"```json\n(.*?)```", IAM, re.DOTALL) if '"Statement"' in block]
-    assert len(blocks) == 1
-    return json.loads(blocks[0])
-
-
-def without(action: str) -> dict[str, Any]:
-    whole = policy()
-    for statement in whole["Statement"]:
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        statement["Action"] = [one for one in actions if one != action]
-    return whole
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     options = LabOptions(
         policies={
-            "readme": policy(),
-            "no-names": without("ec2:DescribeInstances"),
+            "readme": POLICY,
+            "no-names": without(POLICY, "ec2:DescribeInstances"),
         },
         pacing=False,
     )
@@ -103,8 +87,8 @@ def test_the_search_that_is_shown_is_stored(lab: Lab, tmp_path: Path) -> None:
     assert 'search = ["prod:eu-west-1,us-east-1", "dev"]' in (tmp_path / "ssm-ssh" / "config.toml").read_text()
 
 
-# These need a browser or a lab of their own, and have tests of their own.
-NOT_RUN_HERE = {"login", "lab", "--help", "--version", "COMMAND"}
+# These need a browser, a lab of their own or a terminal, and have tests of their own.
+NOT_RUN_HERE = {"login", "lab", "shell", "--help", "--version", "COMMAND"}
 # These end with 1 where there is nothing to accept, or something to complain of.
 MAY_FAIL = {"host-keys accept", "status"}
 
