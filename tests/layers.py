@@ -20,13 +20,21 @@ LAYERS: tuple[dict[str, str], ...] = (
         "lab.demo": "`ssm-ssh lab --demo`",
     },
     {"lab.__main__": "the server process"},
-    {"lab.server": "one lab, from its first file to its last", "lab.control": "remote control for the lab's owner"},
+    {
+        "lab.server": "one lab, from its first file to its last",
+        "lab.control": "remote control for the lab's owner",
+        "lab.named_faults": "the faults that can be chosen on the command line",
+    },
     {
         "lab.api": "AWS's APIs, one module a service",
         "lab.gateway": "the message gateway: data and control channels",
         "lab.machines": "instances, and operations on them",
     },
-    {"lab.folder": "the files of a lab's folder", "lab.environment": "the environment variables of a lab"},
+    {
+        "lab.folder": "the files of a lab's folder",
+        "lab.environment": "the environment variables of a lab",
+        "lab.shell": "the user's shell in a lab",
+    },
     {
         "lab.agent": "the SSM agent",
         "lab.login": "IAM Identity Center and console sign-in",

@@ -34,7 +34,8 @@ _PROGRAMS = ("ssm_ssh/remote/", "ssm_ssh/cli/completion_scripts.py")
 # Of the lab, these speak to its owner; its other modules speak for AWS.
 _LAB = "ssm_ssh/lab/"
 _LAB_OWNER = {
-    f"{_LAB}{name}.py" for name in ("__main__", "client", "demo", "faults/choices", "faults/faults", "options")
+    f"{_LAB}{name}.py"
+    for name in ("__main__", "client", "demo", "faults/choices", "faults/faults", "named_faults", "options")
 }
 # A class whose name ends so is an error of ours or of the installer.
 _ERRORS = re.compile(

@@ -34,7 +34,7 @@ SLOW = {
     *("importlib.metadata", "unittest", "urllib.request", "xml"),
 }
 # The lab plays AWS to the product, so it shares as little as possible with it, and never a codec.
-LAB_TAKES = {"errors", "storage", "text", "installation", "install_hints"}
+LAB_TAKES = {"errors", "suggest", "storage", "text", "installation", "install_hints"}
 # Not part of a connection, or loaded only when it turns out to be needed.
 NOT_CONNECTING = {"lab", "sshconfig", "cli", "__main__"}
 LOADED_LATE = {"ssm_ssh.aws.credentials.botocore_chain"}  # botocore, for credentials that only it can get

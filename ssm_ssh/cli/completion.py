@@ -42,6 +42,7 @@ _KINDS = {
     "default_profile": "profiles",
     "region": "regions",
     "default_region": "regions",
+    "fault": "faults",
 }
 
 
@@ -129,11 +130,18 @@ def _regions() -> list[str]:
     return list(known_regions())
 
 
+def _faults() -> list[str]:
+    from ssm_ssh.lab import named_faults
+
+    return ["help", *named_faults.names()]
+
+
 _SOURCES: dict[str, Callable[[], list[str]]] = {
     "instances": _instances,
     "targets": _targets,
     "profiles": _profiles,
     "regions": _regions,
+    "faults": _faults,
 }
 
 

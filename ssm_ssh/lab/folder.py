@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssm_ssh.installation import program
+from ssm_ssh.installation import program, script
 from ssm_ssh.lab.environment import aws_environment, shell_lines
 from ssm_ssh.lab.identity.identities import Identity, person_arn
 from ssm_ssh.lab.login.identity_center import ROLE
@@ -208,6 +208,9 @@ def write_wrappers(folder: Path, path: str) -> None:
     # The lab's person at a browser, as BROWSER names it.
     line = f'exec {shlex.quote(sys.executable)} -I -m ssm_ssh.lab.login.browser "$@"'
     write_private(folder / "bin" / "lab-browser", f"#!/bin/sh\n{line}\n", 0o700)
+    own = script()
+    if own is not None:  # PATH may lead to another version first
+        (folder / "bin" / "ssm-ssh").symlink_to(own)
     for name in _WRAPPED:
         program_path = shutil.which(name, path=path)
         if program_path is not None:

@@ -14,6 +14,7 @@ import pytest
 from ssm_ssh.cli import lab
 from ssm_ssh.errors import UsageError
 from tests.processes import command_line
+from tests.terminal import Terminal
 
 SMALL = ["--instances", "1", "--sshd", "embedded"]
 
@@ -123,6 +124,78 @@ def test_ctrl_c_at_a_terminal_is_the_commands(data: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)
         assert process.stdout.read() == "caught\n"
         assert process.wait(60) == 5
+
+
+PROMPT = r"\(lab\) [^\n]* [$#] $"
+
+
+def test_a_shell_at_a_terminal_in_which_everything_reaches_the_lab(data: Path) -> None:
+    env = {**environment(data), "SHELL": "/bin/bash", "TERM": "dumb"}
+    terminal = Terminal(command(*SMALL, "--shell", "--fault", "throttle=DescribeInstances"), env)
+
+    def after(line: str) -> str:
+        # What is typed earlier would be ssh's, which reads the terminal too.
+        terminal.type(f"{line}\n")
+        return terminal.until(r"\n" + PROMPT).partition("\n")[2]
+
+    try:
+        shown = terminal.until(PROMPT)
+        assert "Faults: throttle=DescribeInstances" in shown
+        assert "In this shell, ssh, scp, sftp, ssm-ssh, the AWS CLI and the SDKs reach the lab" in shown
+        assert after("cd; echo x > f; there=$SSM_SSH_LAB_USER@$SSM_SSH_LAB_INSTANCE").startswith("(lab) ~ ")
+        assert after("ssh $there whoami").startswith("ec2-user\n")
+        assert after("scp -q f $there:g; ssh $there cat g").startswith("x\n")
+        assert "web-1" in after("ssm-ssh list")
+        assert after(f"{sys.executable} -m awscli sts get-caller-identity --query Account").startswith('"')
+        ask = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
+        assert after(f'{sys.executable} -c "{ask}"')[:12].isdigit()
+        assert after("echo ${AWS_PROFILE-none}").startswith("none\n")
+        left = after("sleep 600 & echo $!").split()[1]
+        terminal.type("exit 7\n")
+        assert terminal.end() == 7
+    finally:
+        terminal.close()
+    assert "sleep" not in command_line(left)
+
+
+def test_a_signal_ends_the_shell_and_the_lab(data: Path) -> None:
+    env = {**environment(data), "SHELL": "/bin/bash", "TERM": "dumb"}
+    terminal = Terminal(command(*SMALL, "--shell"), env)
+    try:
+        terminal.until(PROMPT)
+        os.kill(terminal.pid, signal.SIGTERM)
+        assert terminal.end() == 143
+    finally:
+        terminal.close()
+
+
+def test_a_fault_is_in_force_from_the_start(data: Path) -> None:
+    ask = 'ssh "$SSM_SSH_LAB_USER@$SSM_SSH_LAB_INSTANCE" true'
+    done = run(data, *SMALL, "--fault", "start-denied", "--", "sh", "-c", ask)
+    assert done.returncode == 255
+    assert "ssm:StartSession" in done.stderr
+
+
+def test_an_instance_that_the_lab_does_not_have(data: Path) -> None:
+    done = run(data, *SMALL, "--fault", "agent-down=web-2", "--", "true")
+    assert done.returncode == 2
+    assert done.stderr == "ssm-ssh: the lab has no instance 'web-2'. Did you mean web-1?\n"
+
+
+def test_the_faults_are_listed_and_described(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lab.run(["--fault", "help"]) == 0
+    assert "\n  agent-down " in capsys.readouterr().out
+    assert lab.run(["--fault", "delay=help"]) == 0
+    assert "seconds=FLOAT" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--shell", "--", "sh"], ["--shell", "--demo"], ["--demo", "--fault", "agent-down"], ["--fault", "nonsense"]],
+)
+def test_what_does_not_go_together_is_refused(words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        lab.run(words)
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ssm_ssh.lab.agent.quirk import QUIRKS
+from ssm_ssh.lab.machines.console import FORGERIES
+
+
+class InstanceFault(NamedTuple):
+    """A fault of an instance. `choices`: what its parameters may be, the first being the default."""
+
+    summary: str
+    choices: Mapping[str, tuple[str | bool, ...]] = {}
+
+
 # Each takes `instance_id`. The agent and the instance stay away until they are started again; the rest lasts until
 # the fault is cleared or, for the host key, permanently.
-FAULTS: frozenset[str] = frozenset(
-    {
-        "kill_agent",  # the agent dies: no close frame, no last message
-        "start_agent",
-        "agent_quirk",  # the agent lives and does not do its part; `kind`: see agent_quirk.QUIRKS
-        "kill_instance",  # power off: agent, sshd and every process on it end at once
-        "start_instance",
-        "restart_instance",  # both, one after the other; the host key stays
-        "swap_host_key",  # sshd has new host keys; `console=True`: the machine was rebuilt, its console says so
-        "stop_sshd",  # the port is closed and open connections continue, as with `systemctl stop ssh`
-        "start_sshd",
-        "ineffective_eic",  # keys are accepted by EC2 Instance Connect, and sshd does not look for them
-        "forge_console",  # a user of the instance writes to its console; `kind`: see console.FORGERIES
-    }
-)
+FAULTS: dict[str, InstanceFault] = {
+    "kill_agent": InstanceFault("The agent dies: no close frame, no last message."),
+    "start_agent": InstanceFault("The agent runs again."),
+    "agent_quirk": InstanceFault(
+        "The agent stays online and does not do its part in sessions.", {"kind": tuple(filter(None, QUIRKS))}
+    ),
+    "kill_instance": InstanceFault("Power off: agent, sshd and every process on the instance end at once."),
+    "start_instance": InstanceFault("The instance runs again."),
+    "restart_instance": InstanceFault("Power off and on again; the host key stays."),
+    "swap_host_key": InstanceFault(
+        "sshd has new host keys; console=true: the instance was rebuilt, and its console shows them.",
+        {"console": (False, True)},
+    ),
+    "stop_sshd": InstanceFault("The SSH port is closed, and open connections continue, as with `systemctl stop ssh`."),
+    "start_sshd": InstanceFault("The SSH port is open again."),
+    "ineffective_eic": InstanceFault("EC2 Instance Connect accepts keys, and sshd does not look for them."),
+    "forge_console": InstanceFault("A user of the instance writes host keys to its console.", {"kind": FORGERIES}),
+}
