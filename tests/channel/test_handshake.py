@@ -12,6 +12,7 @@ from ssm_ssh.channel.handshake import (
     exit_code,
     json_object,
     open_request,
+    requested_key,
     size_payload,
 )
 from ssm_ssh.channel.limits import ACTIONS, JSON_PAYLOAD
@@ -175,3 +176,8 @@ def test_the_opening_frame_has_the_fields_of_the_official_client_in_order() -> N
         '{"MessageSchemaVersion":"1.0","RequestId":"REQUEST","TokenValue":"TOKEN","ClientId":"CLIENT",'
         '"ClientVersion":"1.2.764.0"}'
     )
+
+
+def test_a_data_key_is_asked_for_by_its_action_alone() -> None:
+    assert requested_key(request(PORT, "KMSEncryption", {})) is None
+    assert requested_key(b'{"RequestedClientActions": "KMSEncryption"}') is None
