@@ -241,6 +241,12 @@ def test_without_a_session_there_is_none_to_end(connection: Connection) -> None:
     assert connection.gateway.running == ["session-1"]
 
 
+def test_without_a_session_there_is_none_to_guard(connection: Connection) -> None:
+    connection.link.begin()
+    assert connection.link.begun
+    assert connection.gateway.sessions == []
+
+
 def test_without_a_connection_nothing_is_read(connection: Connection) -> None:
     assert connection.link.receive(connection.world.now) == []
 

@@ -88,3 +88,11 @@ def test_without_a_session_it_is_over_at_once(connection: Connection) -> None:
     connection.gateway.errors = [NetworkError("no route")]
     connection.run(1)
     assert shut(connection) == 0
+
+
+def test_a_closed_channel_without_a_session_needs_nothing(connection: Connection) -> None:
+    connection.open()
+    connection.gateway.sessions[0].end("")
+    connection.run(1)
+    connection.link.session = None
+    assert shut(connection) == 0
