@@ -25,6 +25,7 @@ _ELSEWHERE = {
     "sshd": find_sshd,
     "sftp-server": find_sftp_server,
     "nss_wrapper": find_nss_wrapper,
+    "bash-completion": lambda: _file("/usr/share/bash-completion/bash_completion"),
     # Debian's libjsch-java and golang-github-kevinburke-ssh-config-dev.
     "jsch.jar": lambda: _file("/usr/share/java/jsch.jar"),
     "kevinburke-ssh-config": lambda: _file("/usr/share/gocode/src/github.com/kevinburke/ssh_config/config.go"),
