@@ -30,6 +30,7 @@ Needs ssm:DescribeInstanceInformation, and ec2:DescribeInstances for names and t
 exit status: 0 all places answered; 1 one of them did not (the others are shown); 2 wrong arguments.
 """
 
+_MOST_SHARED = 5
 _COLUMNS = (
     Column("NAME", least=12),
     Column("ID", whole=True),
@@ -57,6 +58,7 @@ def run(argv: list[str]) -> int:
         output.as_json([_as_object(node) for node in shown])
     elif shown:
         output.table(_COLUMNS, [_row(node) for node in shown])
+        _tell_shared(shown)
     else:
         unasked = sum(answer.inventory is None for answer in asked.answers)
         _report_none(unasked=unasked, places=len(asked.answers), tags=bool(options.tag))
@@ -77,6 +79,22 @@ def _report_none(*, unasked: int, places: int, tags: bool) -> None:
         output.note(f"{what}." if tags else f"{what} there.")
     elif unasked < places:
         output.note(f"{what} in the places that answered.")
+
+
+def _tell_shared(nodes: list[Node]) -> None:
+    """Say to a person which names are those of several instances, since `ssh NAME` cannot mean one of them."""
+    import sys
+
+    from ssm_ssh.locate import aliases
+
+    if not sys.stdout.isatty():
+        return
+    chosen = aliases.choose([aliases.Named(node.instance_id, node.name) for node in nodes], lambda _: "")
+    for name, keys in sorted(chosen.shared.items())[:_MOST_SHARED]:
+        longer = ", ".join(sorted(chosen.aliases[key] for key in keys)[:_MOST_SHARED])
+        output.note(
+            f"{len(keys)} instances are named {name}: after sync, their aliases end with a part of the id ({longer})"
+        )
 
 
 def _row(node: Node) -> tuple[str | Cell, ...]:

@@ -29,10 +29,11 @@ file; your ssh configuration is not changed.
 
 _EPILOG = f"""\
 {scope.WHERE}
-An alias is the name of the instance, if that has only letters, digits, - and _, and at most 63 of them. A name that
-already means something in your ssh configuration, known_hosts or /etc/hosts is not used. If several instances have the
-same name, a part of the id is added to each alias (web-9abcdef0). sync reports an alias that leads to another instance
-than before. The user is the platform's usual one, or that of the setting `user`.
+An alias is the name of the instance, if that has only letters, digits, - and _, and at most 63 of them. Spaces,
+brackets and accents are left out: 'Caf\u00e9 (1)' becomes Cafe-1. A name that already means something in your ssh
+configuration, known_hosts or /etc/hosts is not used. If several instances have the same name, a part of the id is added
+to each alias (web-9abcdef0), as it is where letters of other scripts were left out. sync reports an alias that leads to
+another instance than before. The user is the platform's usual one, or that of the setting `user`.
 
 From cron: put places and tags into the settings (sync, sync_tags), and use --quiet, which prints only what you should
 know. Cron's PATH is short, so name the program in full (command -v ssm-ssh prints its path):
@@ -49,11 +50,17 @@ _SHOWN = 10
 
 
 class Change(NamedTuple):
-    """The aliases before and after, and the instances that get none (name, id, reason)."""
+    """The aliases before and after, and the instances that get none (name, id, reason).
+
+    `spelled` are the instances whose alias is spelled in another way than their name (name, id, alias), `shared` the
+    names that several instances have, with the aliases of these.
+    """
 
     before: dict[str, Alias]
     after: dict[str, Alias]
     skipped: list[tuple[str, str, str]]
+    spelled: list[tuple[str, str, str]]
+    shared: dict[str, list[str]]
 
     @property
     def rebound(self) -> list[tuple[Alias, Alias]]:
@@ -142,7 +149,15 @@ def plan(asked: Asked, before: tuple[Alias, ...], where: Place) -> Change:
         except UsageError as error:
             skipped.append((name, instance_id, error.message))
     ordered = dict(sorted(after.items(), key=lambda entry: (entry[0].lower(), entry[0])))
-    return Change({alias.name: alias for alias in before}, ordered, sorted(skipped))
+    spelled = [
+        (nodes[key].name, key, name)
+        for key, name in chosen.aliases.items()
+        if aliases.base_of(name, key) != nodes[key].name and not aliases.is_alias(nodes[key].name)
+    ]
+    shared = {
+        name: [chosen.aliases[key] for key in keys if key in chosen.aliases] for name, keys in chosen.shared.items()
+    }
+    return Change({alias.name: alias for alias in before}, ordered, sorted(skipped), sorted(spelled), shared)
 
 
 def _named(asked: Asked) -> list[Inventory]:
@@ -202,8 +217,21 @@ def _remember(asked: Asked) -> None:
 def _tell(change: Change, wrote: bool, *, complete: bool, dry_run: bool, quiet: bool) -> None:
     for old, new in change.rebound:
         output.line(f"Warning: {new.name} now leads to {new.instance_id}, before to {old.instance_id}")
+    for name, longer in sorted(change.shared.items()):
+        # The alias may be in other letters.
+        gone = name.lower() in map(str.lower, set(change.before) - set(change.after))
+        if gone or not quiet:
+            output.line(
+                f"{len(longer)} instances are named {name}, so there is no alias {name}: "
+                f"each ends with a part of the id ({_some(sorted(longer))})"
+            )
     if quiet:
         return
+    for name, instance_id, alias in change.spelled[: len(change.spelled) if dry_run else _SHOWN]:
+        output.line(
+            f"The alias of {instance_id}, named '{printable(name, 60)}', is {alias}: "
+            "an alias has only letters, digits, - and _"
+        )
     most = len(change.skipped) if dry_run else _SHOWN
     for name, instance_id, reason in change.skipped[:most]:
         output.line(f"No alias for {instance_id}, named '{printable(name, 60)}': {printable(reason, 160)}")
@@ -215,8 +243,7 @@ def _tell(change: Change, wrote: bool, *, complete: bool, dry_run: bool, quiet: 
         ("Changed", change.altered),
     ):
         if names:
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            output.line(f"{verb}: {', '.join(names[:_SHOWN])}{more}")
+            output.line(f"{verb}: {_some(names)}")
     total = f"{len(change.after)} alias{'' if len(change.after) == 1 else 'es'}"
     if wrote:
         output.line(f"There would be {total}." if dry_run else f"There are {total} now.")
@@ -224,3 +251,8 @@ def _tell(change: Change, wrote: bool, *, complete: bool, dry_run: bool, quiet: 
         output.line(f"Nothing to do: {total}, all current.")
     else:
         output.line(f"Not all places answered: {total}, unchanged.")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

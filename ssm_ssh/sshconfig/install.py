@@ -185,6 +185,9 @@ def _change(home: _Home, plan: Plan, wanted: Managed | None, *, dry_run: bool) -
     place, ssh, directives, _ = home
     may_use = home.users(wanted)
     names = [name for name in host_names(directives) if not is_ours(name, wanted.suffixes if wanted else ())]
+    # `Host *` is proved by the name x, and names nothing: an alias may be called so.
+    aliases = {alias.name.lower() for alias in (*home.before.aliases, *(wanted.aliases if wanted else ()))}
+    names = [name for name in names if name.strip("x") or name not in aliases]
     foreign = effective.some_of(list(dict.fromkeys([*effective.STANDARD, *names])))
     again = list(dict.fromkeys([*effective.STANDARD, *effective.some_of(names, _LOOKED_AT_AGAIN)]))
     first = ssh.ask(effective.STANDARD[0])

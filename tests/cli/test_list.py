@@ -91,6 +91,18 @@ def test_a_narrow_terminal_shows_regions_whole(
     assert len(line) <= 80
 
 
+def test_a_person_is_told_which_names_are_shared(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    _, errors = run(capsys, "prod", "dev")
+    assert errors == (
+        "2 instances are named web: after sync, their aliases end with a part of the id (web-00000001, web-00000004)\n"
+    )
+    assert run(capsys, "prod")[1] == ""
+
+
 def test_tags_that_match_nothing_are_named(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     _, errors = run(capsys, "prod", "--tag", "Nme")
     assert errors == "No instance matches the tags.\n"

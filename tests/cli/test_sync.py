@@ -137,6 +137,33 @@ def test_hostile_tags_take_nothing_over(sync: Sync) -> None:
     assert "owned" not in content
 
 
+def test_names_of_words_get_an_alias_and_a_line_that_says_so(sync: Sync) -> None:
+    names = ["web 1 [blue]", "M\u00fcnchen", "\u6771\u4eac"]
+    sync.fleet.places[PROD] = [Instance(an_id(number), name) for number, name in enumerate(names, 1)]
+    said = sync("prod")
+    assert sync.aliases() == {"web-1-blue": an_id(1), "Munchen": an_id(2), "instance-00000003": an_id(3)}
+    assert f"The alias of {an_id(1)}, named 'web 1 [blue]', is web-1-blue: an alias has only letters" in said
+    assert f"The alias of {an_id(2)}, named 'M?nchen', is Munchen" in said
+    assert sync.ssh("web-1-blue", "hostname") == [an_id(1)]
+    assert sync("prod", "--quiet") == ""
+
+
+def test_sync_says_why_a_bare_name_is_gone(sync: Sync) -> None:
+    sync.fleet.places[PROD] = [Instance(an_id(1), "web")]
+    sync("prod")
+    sync.fleet.places[PROD].append(Instance(an_id(2), "web"))
+    line = "so there is no alias web: each ends with a part of the id (web-00000001, web-00000002)\n"
+    assert sync("prod", "--quiet") == f"2 instances are named web, {line}"
+    assert line in sync("prod")
+    assert sync("prod", "--quiet") == ""
+
+
+def test_an_instance_called_as_a_proof_would_be(sync: Sync) -> None:
+    sync.fleet.places[PROD] = [Instance(an_id(1), "x")]
+    sync("prod")
+    assert sync.aliases() == {"x": an_id(1)}
+
+
 def test_two_accounts_with_the_same_names(sync: Sync) -> None:
     sync.fleet.places[PROD] = [Instance(an_id(1), "web"), Instance(an_id(2), "db")]
     sync.fleet.places[DEV] = [Instance(an_id(11), "web")]

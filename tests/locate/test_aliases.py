@@ -11,6 +11,23 @@ from ssm_ssh.names import LONGEST_LABEL
 from ssm_ssh.sshconfig.patterns import is_ours
 
 A, B, C = "i-0123456789abcdef0", "i-0fedcba9876543210", "mi-00112233445566778"
+SPELLED = {
+    "web 1": "web-1",
+    " web ": "web",
+    "a__b  c": "a__b-c",
+    "_web": "web",
+    "-web": "web",
+    "w\u00e9b": "web",
+    "we\u0301b": "web",
+    "M\u00fcnchen [db] (1)": "Munchen-db-1",
+    "Stra\u00dfe \u00e6 \u0142": "Strasse-ae-l",
+    "\uff57\uff45\uff42\uff11": "web1",
+    # What loses letters is told apart by the id.
+    "\u6771\u4eac-db": "db-9abcdef0",
+    "\u6771\u4eac": "instance-9abcdef0",
+    "\u0432\u0435\u0431-7": "7-9abcdef0",
+    "[]": "instance-9abcdef0",
+}
 HOSTILE = [
     "github.com",
     "web *",
@@ -25,17 +42,18 @@ HOSTILE = [
     "`id`",
     "a;b",
     "-oProxyCommand=x",
-    "_web",
     "web\x1b]0;x\x07",
     "web\u202e",
-    "wéb",
-    "web ",
+    "w\u00e9b\u202e",
     "",
+    " ",
     "x" * 300,
+    "\u00e9" * 300,
     "x" * 64,
     A,
     A.upper(),
     C,
+    f"({A})",
     "%h",
     "a/b",
     "../web",
@@ -65,6 +83,23 @@ def test_what_is_no_plain_label_is_no_alias(name: str) -> None:
     assert [(one.instance_id, one.name) for one in found.skipped] == [(A, name)]
     assert found.skipped[0].reason
     assert not is_alias(name)
+
+
+@pytest.mark.parametrize("name", SPELLED, ids=ascii)
+def test_a_name_that_is_no_plain_label_is_spelled_as_one(name: str) -> None:
+    chosen = choose([Named(A, name), Named(B, "other")], nothing)
+    assert chosen.aliases == {A: SPELLED[name], B: "other"}
+    assert not is_alias(name)
+
+
+def test_a_spelled_name_takes_none_that_another_has() -> None:
+    assert names(a="web 1", b="web-1") == {"a": "web-1-9abcdef0", "b": "web-1"}
+    assert names(a="web 1", b="web (1)") == {"a": "web-1-9abcdef0", "b": "web-1-76543210"}
+
+
+def test_names_of_several_instances_are_told() -> None:
+    chosen = choose([Named(A, "web"), Named(B, "WEB"), Named(C, "db"), Named("i-0a1b2c3d", "db 1")], nothing)
+    assert chosen.shared == {"WEB": [A, B]}
 
 
 def test_nobody_keeps_a_name_that_two_have() -> None:
