@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ssm_ssh.sshconfig.locations import Place
     from ssm_ssh.sshconfig.parser import Directive
 
+# What the ssh_config of a system sends to every host: Debian 13 the first three, Fedora and RHEL the last.
+_HARMLESS = ("LANG", "COLORTERM", "NO_COLOR", "XMODIFIERS")
 # Seconds. A session needs one to three to start, a question for an MFA code longer.
 _SHORT_TIMEOUT = 15
 
@@ -54,7 +56,7 @@ def notes(
     if path not in ("", "none") and path == other.value("controlpath"):
         text = f"ControlPath is the same for different instances ({path})"
         result.append(Note(_origin(place, directives, "controlpath"), text, "Use %C in it", danger=True))
-    sent = [name for name in outcome.values("sendenv") if name != "LANG" and not name.startswith("LC_")]
+    sent = [name for name in outcome.values("sendenv") if name not in _HARMLESS and not name.startswith("LC_")]
     if sent:
         text = f"SendEnv sends {', '.join(sent)} to instances"
         result.append(Note(_origin(place, directives, "sendenv"), text, _ONLY_OTHERS, danger=True))

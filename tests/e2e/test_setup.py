@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -104,6 +106,17 @@ class Somebody:
     def setup(self, *words: str, expect: int | None = 0) -> str:
         return self.run(*PROGRAM, "setup", *words, expect=expect)
 
+    def processes(self) -> list[str]:
+        """The processes of a user who was made for the test; a program that has ended its session may still write."""
+        if not self.name:
+            return []
+        uid, running = pwd.getpwnam(self.name).pw_uid, []
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with contextlib.suppress(OSError):
+                if f"\nUid:\t{uid}\t" in status.read_text(errors="replace"):
+                    running.append(status.parent.name)
+        return running
+
     def close(self) -> None:
         if self.name:
             subprocess.run([_tool("userdel"), "--force", self.name], check=False, capture_output=True)
@@ -122,6 +135,7 @@ def somebody(world: World) -> Iterator[Somebody]:
             yield somebody
             # The tunnels end their sessions behind ssh's back, and need home and certificate for it.
             until(lambda: _open(world) <= world.abandoned, "the end of every session")
+            until(lambda: not somebody.processes(), "the end of every process", left=somebody.processes)
         finally:
             somebody.close()
 

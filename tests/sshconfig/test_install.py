@@ -335,6 +335,11 @@ def test_nothing_is_told_where_there_is_nothing(home: Home) -> None:
     assert told(home, "Host *\n  ProxyCommand nc %h %p\n  UpdateHostKeys yes\n  ControlPath ~/.ssh/%C\n") == ""
 
 
+@pytest.mark.parametrize("names", ["LANG LC_*", "LANG LC_* COLORTERM NO_COLOR", "LC_CTYPE XMODIFIERS"])
+def test_what_systems_send_to_every_host_is_not_told(home: Home, names: str) -> None:
+    assert told(home, f"Host *\n  SendEnv {names}\n") == ""
+
+
 def test_root_and_others_files_are_left_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.write(b"Host web\n")
     uid = os.geteuid()
