@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ssm_ssh.lab.accounts import programs
+from ssm_ssh.lab.accounts import programs, sudo
 from ssm_ssh.lab.hidden_programs import is_hidden
 
 # Debian's policy leaves 60000-64999 to packages that ask for them, systemd 61184-65519 to its dynamic users, and
@@ -98,6 +98,7 @@ class Accounts:
         self.run = folder / "run"
         self.bin = folder / "bin"
         self.tools = folder / "tools"
+        self.sudo = folder / "sudo"  # the folder of the program that the agent's sessions have
         self.eic = folder / "eic"
         self.root_home = folder / "root"
 
@@ -119,6 +120,7 @@ class Accounts:
             self.run,
             self.bin,
             self.tools,
+            self.sudo,
         ):
             path.mkdir(mode=0o700, exist_ok=True)
             self._give(path, 0 if self.as_root else self.uid, passable)
@@ -144,10 +146,21 @@ class Accounts:
                 self._profile(self.home(user) / ".profile")
 
     def add(self, user: str) -> None:
-        """Make another user, who may not log in with a key; nothing when there is one of that name."""
+        """Make another user, who may not log in with a key but may use sudo; nothing when there is one."""
         if user not in (*self.users, "root"):
             self.users = (*self.users, user)
             self.build()
+            known = {
+                name: (str(self.home(name)), "/bin/sh" if name == "root" else self.shell, self.names(name))
+                for name in (*self.users, "root")
+            }
+            text = sudo.script(known, path=self.session_path(), caller=user, root=not self.as_root)
+            self.write(self.sudo / "sudo", text, executable=True)
+
+    def session_path(self) -> str:
+        """Return PATH for the sessions of the agent."""
+        tools = [] if self.nss_wrapper else [str(self.tools)]
+        return ":".join([str(self.sudo), *tools, ROOT_PATH])
 
     def _taken(self) -> str:
         with contextlib.suppress(KeyError):

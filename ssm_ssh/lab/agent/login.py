@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssm_ssh.lab.accounts.accounts import ROOT_PATH, Accounts
+from ssm_ssh.lab.accounts.accounts import Accounts
 from ssm_ssh.lab.agent.document import Preferences
 
 DEFAULT_USER = "ssm-user"
 # The agent's service sets it; its sessions inherit it.
-_DIRECTORY = "/usr/bin"
+DIRECTORY = "/usr/bin"
 _TERM = "xterm-256color"
 
 
@@ -34,15 +34,14 @@ def log_in(accounts: Accounts, wanted: Preferences, *, elevated: bool) -> Login:
     """Return the login that the preferences ask for; `elevated`: as root. Makes ssm-user. Raises StartFailed."""
     user = "root" if elevated else _user(accounts, wanted)
     # A service of the system has no login: USER, LOGNAME and SHELL are not set.
-    path = accounts.path(user) if user == "root" or not accounts.nss_wrapper else ROOT_PATH
     environment = {
-        "PATH": path if user == "root" else ":".join(dict.fromkeys([*path.split(":"), *ROOT_PATH.split(":")])),
+        "PATH": accounts.path(user) if user == "root" else accounts.session_path(),
         "LANG": "C.UTF-8",
         "TERM": _TERM,
         "HOME": str(accounts.home(user)),
         **accounts.names(user),
     }
-    directory = _DIRECTORY if Path(_DIRECTORY).is_dir() else "/"
+    directory = DIRECTORY if Path(DIRECTORY).is_dir() else "/"
     owner = (accounts.uid, accounts.gid) if accounts.as_root and user != "root" else None
     return Login(user, environment, {"cwd": directory, **accounts.identity(user)}, owner)
 

@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import copy
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssm_ssh.lab.accounts.accounts import ROOT_PATH, Accounts
+from ssm_ssh.lab.accounts.accounts import Accounts
 from ssm_ssh.lab.agent import document as documents
-from ssm_ssh.lab.agent.login import DEFAULT_USER
+from ssm_ssh.lab.agent.login import DEFAULT_USER, DIRECTORY
 from ssm_ssh.lab.agent.options import AgentOptions
 from ssm_ssh.lab.agent.port import OpenPort
 from ssm_ssh.lab.agent.result import CRASH_OUTPUT, Result
@@ -83,7 +84,7 @@ class WorkerSession:
             stdin=pipe,
             stdout=pipe,
             stderr=asyncio.subprocess.DEVNULL,
-            cwd="/",
+            cwd=DIRECTORY if Path(DIRECTORY).is_dir() else "/",
             env=self._environment(job),
         )
         assert process.stdin is not None
@@ -127,9 +128,8 @@ class WorkerSession:
         wanted = documents.preferences(inputs)
         self._accounts.add(DEFAULT_USER)
         user = wanted.run_as_user if wanted.run_as and wanted.run_as_user in self._accounts.users else DEFAULT_USER
-        tools = "" if self._accounts.nss_wrapper else f"{self._accounts.tools}:"
         return {
-            "PATH": f"{tools}{ROOT_PATH}",
+            "PATH": self._accounts.session_path(),
             "LANG": "C.UTF-8",
             "SSL_CERT_FILE": self._around.ca_file,
             **self._accounts.names(user),
