@@ -116,6 +116,7 @@ class World:
     ) -> None:
         self.accounts = accounts
         self.api_url = ""
+        self.ca_file = ""
         self.people = {one.name: one for one in (user("admin", ACCOUNT), user("other", ACCOUNT))}
         self.role = agent_role(ACCOUNT, INSTANCE)
         self.faults = Faults()
@@ -164,6 +165,7 @@ class World:
             credentials=AgentCredentials(role.access_key, role.secret_key, role.token),
             machine=Machine(self.port.connect, Network(self.resolve, self.open_address), self.accounts),
             api_url=lambda: self.api_url,
+            ca_file=self.ca_file,
             tls=self.client_tls,
             options=self._agent_options,
         )

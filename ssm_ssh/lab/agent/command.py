@@ -48,6 +48,7 @@ class CommandPlugin:
         self._options = options
         self._program: Program | None = None
         self._signalled = False
+        self._kept = options.signal_race == "kept"
         # Done when a signalled program has been waited for where the signal came in, which closes its pipes.
         self._reaped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -154,8 +155,9 @@ class CommandPlugin:
                 program.signal(signal.SIGKILL)
                 return Result("Success")
             complete, code = done.result()
-            if self._reaped.done() and not complete:
-                # The exit code is known only to the one who has waited.
+            complete = complete and (self._kept or not self._signalled)
+            if self._signalled and not complete:
+                # The exit code is known only where the program was waited for first.
                 code = _ERROR_CODE
             self._send_code(channel, code)
             return Result("Success" if complete else "Failed")
@@ -172,6 +174,8 @@ class CommandPlugin:
         characters = Characters()
         fresh = True
         while channel.active.is_set():
+            if self._reaped.done() and not self._kept:
+                return False
             data = await output.read(PAYLOAD_SIZE - len(prefix), unless=self._reaped)
             if data is None:
                 return False

@@ -20,6 +20,9 @@ class AgentOptions:
     prompt_delay: float = 1.0
     failure_delay: float = 2.0  # between a command that cannot be started and the report of it
     error_delay: float = 1.0  # before such an error is sent to the client
+    # A signal to a command with separate streams: the official agent waits for the program in two places, and mostly
+    # loses what it had not read yet and the exit code ("lost": EXIT_CODE: 1). By chance it does not ("kept").
+    signal_race: str = "lost"
     require_kms_challenge: bool = False  # refuse clients that ignore the random challenge, as the agent's settings may
     ping: float = 54.0
     pong: float = 60.0

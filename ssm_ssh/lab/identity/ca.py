@@ -27,8 +27,8 @@ class Authority(NamedTuple):
     server_context: ssl.SSLContext
 
 
-def new_authority(folder: Path) -> Authority:
-    """Make a CA and a server certificate for localhost, 127.0.0.1 and ::1.
+def new_authority(folder: Path, names: tuple[str, ...] = ()) -> Authority:
+    """Make a CA and a server certificate for localhost, 127.0.0.1, ::1 and the host names `names`.
 
     The CA's key is used once and kept nowhere. The server's key must pass through a file in `folder` (the ssl module
     knows no other way); that file is gone when this returns.
@@ -45,7 +45,8 @@ def new_authority(folder: Path) -> Authority:
         .sign(ca_key, hashes.SHA256())
     )
     loopback = [ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")]
-    names: list[x509.GeneralName] = [x509.DNSName("localhost"), *(x509.IPAddress(address) for address in loopback)]
+    hosts: list[x509.GeneralName] = [x509.DNSName(name) for name in ("localhost", *names)]
+    hosts += [x509.IPAddress(address) for address in loopback]
     server = (
         _certificate(
             x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), ca_name, server_key.public_key(), now
@@ -53,7 +54,7 @@ def new_authority(folder: Path) -> Authority:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signing_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_id), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(server_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())

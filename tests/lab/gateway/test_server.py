@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ssm_ssh.lab.gateway.server import GatewayOptions, NotOnline
-from ssm_ssh.lab.gateway.session import IDLE_OUTPUT
+from ssm_ssh.lab.gateway.session import DURATION_OUTPUT, IDLE_OUTPUT
 from ssm_ssh.lab.identity.ca import new_authority
 from ssm_ssh.lab.wire import message as am
 from tests.lab.dataplane import BANNER, INSTANCE, RawClient, World, asynchronous
@@ -299,6 +299,25 @@ async def test_a_client_that_disconnects_leaves_the_session_connected() -> None:
         view = world.gateway.session(client.session_id)
         assert view is not None
         assert view.status == "Connected"
+
+
+@asynchronous
+async def test_a_session_that_lasts_too_long_ends() -> None:
+    async with World() as world:
+        client = await world.session(max_duration=0.2)
+        _, messages = await client.closed()
+        assert json.loads(messages[-1].payload)["Output"] == DURATION_OUTPUT
+        view = world.gateway.session(client.session_id)
+        assert view is not None
+        assert view.ended_by == "duration"
+
+
+@asynchronous
+async def test_a_session_can_have_an_idle_timeout_of_its_own() -> None:
+    async with World() as world:
+        client = await world.session(idle_timeout=0.1)
+        _, messages = await client.closed()
+        assert json.loads(messages[-1].payload)["Output"] == IDLE_OUTPUT
 
 
 @asynchronous
