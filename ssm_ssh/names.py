@@ -22,6 +22,8 @@ _ID_LENGTHS = {"i": (8, 17), "mi": (17,)}
 # shell character, white space or a leading dash never passes.
 _USER_FIRST = _ALPHANUMERIC | {"_"}
 _USER_REST = _ALPHANUMERIC | frozenset("._@+-")
+# What sshd accepts besides, because a directory has such names: DOMAIN\\user, names with spaces or other letters.
+_DIRECTORY_USER_REST = _USER_REST | frozenset("\\ ~")
 _LONGEST_USER = 64
 
 # A region becomes part of a host name, so it is one DNS label.
@@ -38,7 +40,7 @@ _LONGEST_PROFILE = 256
 
 INSTANCE_HINT = "Use i- with 8 or 17 hex digits, or mi- with 17, for example: ssh ec2-user@i-0123456789abcdef0"
 USER_HINT = (
-    f"Use letters, digits, and . _ - @ + (at most {_LONGEST_USER}), for example: ssh ec2-user@i-0123456789abcdef0"
+    f"Use letters, digits, and . _ - @ + \\ (at most {_LONGEST_USER}), for example: ssh ec2-user@i-0123456789abcdef0"
 )
 REGION_HINT = "Use a name such as eu-central-1"
 DOCUMENT_HINT = f"Use {_SHORTEST_DOCUMENT} to {_LONGEST_DOCUMENT} letters, digits and _ - . : /"
@@ -51,9 +53,30 @@ def is_instance_id(text: str) -> bool:
 
 
 def is_user(text: str) -> bool:
+    """Return whether `text` can be a user's name for sshd: one of Linux, or one that a directory service may have."""
+    return is_plain_user(text) or _is_directory_user(text)
+
+
+def is_plain_user(text: str) -> bool:
     """Return whether `text` can be a user's name on Linux; a `$` may end it, as for Samba's machine accounts."""
     name = text.removesuffix("$")
     return 0 < len(name) <= _LONGEST_USER and name[0] in _USER_FIRST and _USER_REST.issuperset(name)
+
+
+def _is_directory_user(text: str) -> bool:
+    """Return whether a directory may have the user `text`, and each shell and version of ssh takes it literally.
+
+    To fish two backslashes are one, and one at the end takes the quote along that follows it.
+    """
+    return (
+        0 < len(text) <= _LONGEST_USER
+        and (text[0].isalnum() or text[0] == "_")
+        and all(c in _DIRECTORY_USER_REST or (not c.isascii() and c.isprintable() and c.isalnum()) for c in text)
+        and "\\\\" not in text
+        # Without a domain, a space is a slip.
+        and (" " not in text or "\\" in text or "@" in text)
+        and text[-1] not in "\\ "
+    )
 
 
 def check_user(text: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # From the documentation of EC2 and Systems Manager, useradd(8) and RFC 1123.
 PATTERNS = {
     names.is_instance_id: r"(?:i-(?:[0-9a-f]{8}|[0-9a-f]{17})|mi-[0-9a-f]{17})",
-    names.is_user: r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}\$?",
+    names.is_plain_user: r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}\$?",
     names.is_region: r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
     names.is_document: r"[a-zA-Z0-9_\-.:/]{3,128}",
     names.is_alias_label: r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}",
@@ -54,3 +54,36 @@ def test_profiles(name: str) -> None:
 @pytest.mark.parametrize("name", ["", " a", "a ", "a\nb", "a\x1bb", "x" * 257])
 def test_what_is_no_profile(name: str) -> None:
     assert not names.is_profile(name)
+
+
+@pytest.mark.parametrize("name", ["ec2-user", "HOST$", "DOMAIN\\user", "CORP\\Anna Maier", "jürgen", "a~b", "d@e.com"])
+def test_users(name: str) -> None:
+    assert names.is_user(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "",
+            "-x",
+            " x",
+            "x ",
+            "x\\",
+            "a\\\\b",
+            "o'x",
+            'a"b',
+            "a/b",
+            "a:b",
+            "a,b",
+            "$(id)",
+            "a`b",
+            "a;b",
+            "a\nb",
+            "a*",
+        ),
+        *("a#b", "a b", "x\u202ey", "a\u00a0b", "x" * 65, "a%b", "{{x}}", "\\x"),
+    ],
+)
+def test_what_is_no_user(name: str) -> None:
+    assert not names.is_user(name)

@@ -1,6 +1,7 @@
 # Authorizes a key for a minute. Runs as root on the instance, and as the user where the user could tamper with files.
 #
-# `data` is base64 of words: ACTION (push, sweep) USER KEY-TYPE KEY-BLOB ID LIFETIME FLAGS, or: host-keys MARK. Its sender
+# `data` is base64 of words: ACTION (push, sweep) USER KEY-TYPE KEY-BLOB ID LIFETIME FLAGS, or: host-keys MARK. A USER that
+# is not a plain word is `=` and the base64 of it. The sender of `data`
 # may have no right but to run this script, so all of it is checked. `user_part` is user.sh.
 # Each line of the output is `ssm-ssh WORD ...`: note, done, or error with a code and a sentence.
 LC_ALL=C
@@ -38,8 +39,11 @@ read_data() {
     [ $# -eq 7 ] || die 'data the request is not understood'
     action=$1 user=$2 type=$3 blob=$4 id=$5 lifetime=$6 flags=$7
     case $action in (push|sweep) ;; (*) die 'data the request is not understood';; esac
-    case $user in (-*|*[!A-Za-z0-9._@+\$-]*) die 'data the user name is not one';; esac
-    [ "${#user}" -le 65 ] || die 'data the user name is not one'
+    case $user in
+    (=*) user=$(decode "${user#=}") && is_directory_user || die 'data the user name is not one';;
+    (-*|*[!A-Za-z0-9._@+\$-]*) die 'data the user name is not one';;
+    esac
+    [ "${#user}" -le 256 ] || die 'data the user name is not one'
     case $type in (*[!a-z0-9@.-]*) die 'data the key is not one';; esac
     case $type in (ssh-?*|ecdsa-?*|sk-?*) ;; (*) die 'data the key is not one';; esac
     bare=${blob%=} bare=${bare%=}
@@ -49,6 +53,13 @@ read_data() {
     case $lifetime in (0*) die 'data the lifetime is not one';; esac
     is_number "$lifetime" 3 && [ "$lifetime" -le 600 ] || die 'data the lifetime is not one'
     case $flags in (-|expiry) ;; (*) die 'data the request is not understood';; esac
+}
+
+# Of directory services: DOMAIN\user, names with spaces and letters in UTF-8. Nothing that is a path, a list or a pattern.
+is_directory_user() {
+    case $user in (''|[!A-Za-z0-9_]*) [ -n "$(printf %.1s "$user" | tr -d '\000-\177')" ] || return 1;; esac
+    case $user in (*'\'|*' '|*[[:cntrl:]]*) return 1;; esac
+    [ -z "$(printf %s "$user" | tr -d 'A-Za-z0-9._@+~ \\\200-\377-')" ]
 }
 
 # Each file is printed between two lines that its author could not foresee; a last line says that the output is complete.
@@ -89,8 +100,15 @@ likely_users() {
 
 read_user() {
     line=$(account "$user")
-    # getent takes 0 and +0 for root's uid, sshd takes them for names; and some directories give an account several names.
-    case $line in ("$user":*|'') ;; (*) die "no-user there is no user $user; that account is named ${line%%:*}";; esac
+    # getent takes 0 and +0 for root's uid, sshd takes them for names.
+    case $line in
+    ("$user":*|'') ;;
+    (*)
+        case $user in ([0-9+]*) die "no-user there is no user $user; that account is named ${line%%:*}";; esac
+        # Some directories give an account several names; sshd too goes on with the one in its entry.
+        user=${line%%:*}
+        ;;
+    esac
     [ -n "$line" ] || die "no-user there is no user $user; users there:$(likely_users)"
     rest=${line#*:*:}
     uid=${rest%%:*} rest=${rest#*:}

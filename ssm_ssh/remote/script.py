@@ -64,7 +64,9 @@ def request(
         raise UsageError("sshd would not read that public key", "Use one line as in id_ed25519.pub")
     if action not in ("push", "sweep") or not re.fullmatch(_ID, entry_id) or not 1 <= lifetime <= LONGEST_LIFETIME:
         raise UsageError(f"a key cannot be accepted for {lifetime} seconds", f"Use 1 to {LONGEST_LIFETIME}")
-    words = (action, user, public_key, entry_id, str(lifetime), "expiry" if needs_expiry else "-")
+    # Documents of older versions know plain names alone, and refuse any other word.
+    name = user if names.is_plain_user(user) else f"={base64.b64encode(user.encode()).decode('ascii')}"
+    words = (action, name, public_key, entry_id, str(lifetime), "expiry" if needs_expiry else "-")
     return base64.b64encode(" ".join(words).encode("ascii")).decode("ascii")
 
 

@@ -22,7 +22,7 @@ def find_alias(name: str) -> Alias | None:
     if not is_alias_label(name):
         return None
     try:
-        text = find_place().managed.read_text(encoding="ascii", errors="replace")
+        text = find_place().managed.read_text(encoding="utf-8", errors="replace")
     except (SsmSshError, OSError):
         return None
     return find_in(text, name)
@@ -39,7 +39,7 @@ def find_in(text: str, name: str) -> Alias | None:
     block = block or re.search(rf"^Host ({spelled})\n((?: +.*\n)+)", text, re.MULTILINE | re.IGNORECASE)
     if block is None:
         return None
-    values = dict(re.findall(r"^ +(HostName|User) (\S+)$", block[2], re.MULTILINE))
+    values = dict(re.findall(r'^ +(HostName|User) "?([^"\n]+)"?$', block[2], re.MULTILINE))
     # Versions before 0.2 wrote no host before originalhost.
     match = re.search(
         rf'^Match (?:host "[^"\n]*" )?originalhost "{re.escape(block[1])}" .*\n +ProxyCommand (.*)$', text, re.MULTILINE

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh import __version__
 from ssm_ssh.errors import UsageError
-from ssm_ssh.names import check_user, is_alias_label
+from ssm_ssh.names import check_user, is_alias_label, is_plain_user
 from ssm_ssh.sshconfig.patterns import LONGEST_LIST, host_lines, id_patterns, is_host_name, suffix_patterns
 from ssm_ssh.target import parse_target
 
@@ -226,7 +226,7 @@ def read(text: str) -> Stored:
         if name.startswith(_STAND_IN) or not isinstance(values.get("hostname"), str):
             continue
         profile, region = _chosen(chosen.get(name, ""), "--profile", "--region")
-        alias = Alias(name, values["hostname"], str(values.get("user", "")), profile, region)
+        alias = Alias(name, values["hostname"], str(values.get("user", "")).strip('"'), profile, region)
         try:
             aliases.append(check_alias(alias))
         except UsageError:
@@ -250,7 +250,9 @@ def check_alias(alias: Alias) -> Alias:
 
 def _alias_lines(alias: Alias) -> list[tuple[str, str]]:
     # HostName makes the rules for ids apply as well; what stands here comes first and wins.
-    user = [("User", alias.user)] if alias.user else []
+    # A backslash or space by itself would change or end the word.
+    name = alias.user if is_plain_user(alias.user) else f'"{alias.user}"'
+    user = [("User", name)] if alias.user else []
     return [("HostName", alias.instance_id), *user]
 
 

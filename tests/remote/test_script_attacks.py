@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shlex
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -273,6 +274,34 @@ def test_a_user_is_named_and_not_numbered(machine: Machine, shell: str, number: 
     done = machine.run(shell, data=base64.b64encode(" ".join(words).encode()).decode())
     assert done.last.startswith("ssm-ssh error no-user "), done
     assert machine.user in done.last
+    assert list(machine.home.iterdir()) == []
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="the getent of these tests knows names alone")
+@pytest.mark.parametrize("user", ["DOMAIN\\user", "CORP\\Anna Maier", "j\u00fcrgen", "\u00fcber~1"])
+def test_a_user_of_a_directory_gets_the_key(machine: Machine, shell: str, user: str) -> None:
+    """winbind and sssd have such names, and sshd logs them in."""
+    entry = f"{user}:x:{machine.uid}:{machine.gid}::{machine.home}:/bin/bash"
+    fake = machine.bin / "getent"
+    fake.write_text(
+        f"#!/bin/sh\ntest \"$2\" = '{user}' || exec {shutil.which('getent')} \"$@\"\nprintf '%s\\n' '{entry}'\n"
+    )
+    fake.chmod(0o755)
+    try:
+        done = machine.run(shell, user=user)
+    finally:
+        fake.unlink()
+    assert done.last.startswith("ssm-ssh done "), done
+    assert KEY.split()[1].encode() in machine.keys.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-x", "a/b", "../x", "a:b", "a,b", "o'x", "a\nb", "x\\", "x ", "a*", "$(id)", "{{x}}"]
+)
+def test_an_encoded_name_is_checked_as_well(machine: Machine, shell: str, name: str) -> None:
+    words = ["push", f"={base64.b64encode(name.encode()).decode()}", *KEY.split(), ID, "60", "-"]
+    done = machine.run(shell, data=base64.b64encode(" ".join(words).encode()).decode())
+    assert done.last.startswith("ssm-ssh error data "), done
     assert list(machine.home.iterdir()) == []
 
 

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ssm_ssh.errors import UsageError
+from ssm_ssh.sshconfig.alias_lookup import find_in
 from ssm_ssh.sshconfig.effective import IDS, Ssh
 from ssm_ssh.sshconfig.managed_file import Alias, Managed, Stored, body, proxy_command, read, render
 from tests.sshconfig.home import SSH
@@ -84,6 +85,17 @@ def test_an_alias_is_an_instance_with_a_name(tmp_path: Path) -> None:
     assert bare["proxycommand"] == ask(tmp_path, PLAIN, IDS[0])["proxycommand"]
 
 
+@pytest.mark.parametrize("user", ["DOMAIN\\user", "CORP\\Anna Maier", "jürgen", "a~b"])
+def test_a_user_of_a_directory_is_read_as_it_is(tmp_path: Path, user: str) -> None:
+    managed = PLAIN._replace(aliases=(Alias("web", IDS[0], user, "prod"),))
+    assert read(render(managed)).aliases == managed.aliases
+    assert find_in(render(managed), "web") == managed.aliases[0]
+    (value,) = ask(tmp_path, managed, "web")["user"]
+    # ssh -G escapes what is not ASCII.
+    assert value == user or not user.isascii()
+    assert "ssm-ssh" in ask(tmp_path, managed, IDS[0], "-l", user)["proxycommand"][0]
+
+
 def test_an_alias_takes_no_other_name(tmp_path: Path) -> None:
     managed = PLAIN._replace(aliases=(Alias("Web", IDS[0], "ubuntu", "prod", "eu-west-1"),))
     assert "proxycommand" in ask(tmp_path, managed, "Web")
@@ -144,7 +156,7 @@ def test_a_path_that_cannot_be_written_safely_is_refused(bad: str) -> None:
     [
         *(Alias(name, IDS[0]) for name in ("github.com", "web *", "-x", "", "a" * 64, "a\nHost *", "wéb")),
         Alias("web", "web.example.com"),
-        *(Alias("web", IDS[0], user) for user in ("a b", "x\ny", "'", "$(id)")),
+        *(Alias("web", IDS[0], user) for user in ("a  ", "x\ny", "'", "$(id)", "x\\")),
         *(Alias("web", IDS[0], "x", profile) for profile in ('p"q', "$(id)", "a\n", "-\\")),
         Alias("web", IDS[0], "x", "p", "r\nx"),
     ],
