@@ -14,7 +14,12 @@ PURE_PACKAGES = {"channel", "mux", "ssh", "names", "target", "text", "values"}
 PURE_MODULES = {
     *("ssm_ssh.tunnel.login_outcome", "ssm_ssh.tunnel.login_wait", "ssm_ssh.relay.keepalive"),
     *("ssm_ssh.tunnel.login_watch", "ssm_ssh.tunnel.retry", "ssm_ssh.relay.backoff", "ssm_ssh.relay.states"),
-    *("ssm_ssh.tunnel.background", "ssm_ssh.tunnel.destination", "ssm_ssh.tunnel.explanations"),
+    *(
+        "ssm_ssh.tunnel.background",
+        "ssm_ssh.tunnel.destination",
+        "ssm_ssh.tunnel.explanations",
+        "ssm_ssh.forward.specs",
+    ),
     *("ssm_ssh.relay.reconnect", "ssm_ssh.relay.shutdown", "ssm_ssh.relay.outage_notice", "ssm_ssh.relay.unanswered"),
     *("ssm_ssh.locate.hostname", "ssm_ssh.locate.aliases", "ssm_ssh.locate.selection"),
     *("ssm_ssh.shell.escapes", "ssm_ssh.shell.modes", "ssm_ssh.shell.intent", "ssm_ssh.shell.commands"),

@@ -14,6 +14,8 @@ from ssm_ssh.mux.streams import HOLD, Arrived, HoldOver
 if TYPE_CHECKING:
     from ssm_ssh.mux.streams import MuxEvent
 
+# Bytes that a server may say before the first connection: a greeting.
+MOST_EARLY = 64 * 1024
 _IDLE, _OPEN, _HELD = "idle", "open", "held"
 
 
@@ -32,9 +34,13 @@ class PlainStream:
         self._stream = 0
         self._output: list[bytes] = []
         self._disconnect = False
+        # What the server said before the first local connection, which the agent's first connection belongs to.
+        self._early = b""
 
     def open(self, now: float) -> int:
         """Begin the one stream and return its id. Only where `count` is 0 and no DisconnectToPort is due."""
+        if self._stream:
+            self._early = b""
         self._stream += 1
         self._state = _OPEN
         return self._stream
@@ -58,6 +64,9 @@ class PlainStream:
 
     def receive(self, data: bytes, now: float) -> list[MuxEvent]:
         """Take bytes of the session. What comes without a local side belongs to the last connection, and is dropped."""
+        if not self._stream:
+            self._early = (self._early + data)[:MOST_EARLY]
+            return []
         if self._state is _IDLE or self._disconnect:
             return []
         self._heard = now
@@ -67,7 +76,10 @@ class PlainStream:
         """Do nothing: these agents end the session instead."""
 
     def tick(self, now: float) -> list[MuxEvent]:
-        """End a local side that has been held long enough."""
+        """Deliver what came before the first local side; end a local side that has been held long enough."""
+        if self._early and self._state is not _IDLE:
+            early, self._early = self._early, b""
+            return [Arrived(self._stream, early)]
         if self._state is not _HELD or now < self._heard + self._hold:
             return []
         self.close(self._stream)
@@ -75,6 +87,8 @@ class PlainStream:
 
     def timer(self) -> float | None:
         """Return when `tick` may have something to do."""
+        if self._early and self._state is not _IDLE:
+            return self._heard
         return self._heard + self._hold if self._state is _HELD else None
 
     def take(self) -> bytes:

@@ -41,14 +41,15 @@ def assemble(
     back_pressure: bool,
     signals: Sequence[int] = (),
     poller: PollSet | None = None,
+    tasks: TaskRunner | None = None,
 ) -> Relay:
     """Return a relay between a handler and a session that `open_session` starts. It takes over the process's signals.
 
     `resume_limit`: seconds for which a lost connection is looked for. `back_pressure`: the other end may be slow to
     read (relay/unanswered.py). `signals`: those that the handler wants to see besides INT, TERM and HUP.
     """
-    clock, tasks = SystemClock(), TaskRunner()
-    polled = poller or Poller()
+    clock = SystemClock()
+    polled, tasks = poller or Poller(), tasks or TaskRunner()
 
     def catching() -> AbstractContextManager[None]:
         from ssm_ssh.relay.signals import catching

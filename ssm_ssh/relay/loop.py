@@ -7,7 +7,7 @@ nothing of what the session is for: that is the handler's part. The states are i
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from ssm_ssh.channel.events import Closed, Output, Refused
@@ -33,7 +33,7 @@ from ssm_ssh.relay.states import (
 from ssm_ssh.text import describe_unexpected, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from ssm_ssh.channel.events import Event
@@ -83,21 +83,54 @@ class Relay:
         self._status = 0
         self._linger_until = 0.0
         self._shutdown: Shutdown | None = None
+        self._pending: Socket | None = None
+        """The connection, if it has bytes that poll() does not see."""
 
     def run(self) -> int:
         """Move bytes until the session is terminated; returns 0, or 1 after an error."""
         with self._signals():
-            try:
-                self._poller.watch(self.tasks.fd, READ)
-                self.link.open()  # first, because it takes longest
-                self._handler.start(self)
-                while self.state is not OVER:
-                    self._turn()
-            except Exception as error:
-                self._crashed(error)
+            self.begin()
+            while self.state is not OVER:
+                self.advance(self._poller.wait(self.prepare()))
+        return self._status
+
+    # --- one loop for several relays: each begins, and then prepares and advances in every turn -----------------------
+
+    def begin(self) -> None:
+        """Start the session and the handler."""
+        with self._ending_after_errors():
+            self._poller.watch(self.tasks.fd, READ)
+            self.link.open()  # first, because it takes longest
+            self._handler.start(self)
+
+    def prepare(self) -> float:
+        """Tell the poller what to wait for, and return for how many seconds at most."""
+        timeout = 0.0
+        with self._ending_after_errors():
+            timeout = self._prepare()
+        return timeout
+
+    def advance(self, ready: dict[int, int]) -> None:
+        """Do what is due; `ready`: what the poller returned, also of other relays. At the end the state is OVER."""
+        if self.state is OVER:
+            return
+        with self._ending_after_errors():
+            self._turn(ready)
+            if self.state is OVER:
+                self._finish()
+
+    @contextmanager
+    def _ending_after_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._crashed(error)
+            self.state = OVER
+            self._finish()
+
+    def _finish(self) -> None:
         self.link.drop()
         self._handler.finish(self._status)
-        return self._status
 
     # --- what a handler may ask for -----------------------------------------------------------------------------------
 
@@ -129,8 +162,7 @@ class Relay:
 
     # --- one turn -----------------------------------------------------------------------------------------------------
 
-    def _turn(self) -> None:
-        ready = self._wait()
+    def _turn(self, ready: dict[int, int]) -> None:
         now = self._clock.monotonic()
         link = self.link
         if ready.get(self.tasks.fd):
@@ -138,8 +170,10 @@ class Relay:
         if self.state is not CLOSING:
             self._handler.on_ready(ready, now)
         socket = link.socket
-        if socket is not None and (mask := ready.get(socket.fileno(), 0)):
-            self._on_socket(socket, mask, now)
+        if socket is not None:
+            mask = ready.get(socket.fileno(), 0) | (READ if self._pending is socket else 0)
+            if mask:
+                self._on_socket(socket, mask, now)
         if self.state is not LINGERING:
             link.pump(now)  # before the timers, because a keystroke waits for it
         state = self.state
@@ -147,23 +181,22 @@ class Relay:
         if self.state is not state and self.state is not LINGERING:
             link.pump(now)
 
-    def _wait(self) -> dict[int, int]:
+    def _prepare(self) -> float:
         poller, socket, closing = self._poller, self.link.socket, self.state is CLOSING
+        self._pending = None
         if not closing:
             self._handler.watch(poller)
         if socket is None:
-            return poller.wait(self._timeout())
-        wants, pending = 0, False
+            return self._timeout()
+        wants = 0
         if closing or self._handler.backlog < MOST_BACKLOG:
             wants = READ
-            pending = socket.has_pending()
+            if socket.has_pending():
+                self._pending = socket
         if socket.wants_write:
             wants |= WRITE
         poller.watch(socket.fileno(), wants)
-        ready = poller.wait(0.0 if pending else self._timeout())
-        if pending:
-            ready[socket.fileno()] = ready.get(socket.fileno(), 0) | READ
-        return ready
+        return 0.0 if self._pending is not None else self._timeout()
 
     def _timeout(self) -> float:
         if self.state is CLOSING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssm_ssh.mux.plain import PlainStream
+from ssm_ssh.mux.plain import MOST_EARLY, PlainStream
 from ssm_ssh.mux.streams import HOLD, Arrived, HoldOver
 
 
@@ -53,3 +53,23 @@ def test_a_half_close_is_held_while_the_server_speaks() -> None:
     assert plain.take_disconnect()
     plain.connect_failed()
     assert plain.tick(100.0) == []
+
+
+def test_a_greeting_from_before_the_first_connection_is_its_own() -> None:
+    plain = PlainStream(0.0)
+    assert plain.receive(b"hello ", 1.0) == []
+    assert plain.receive(b"x" * MOST_EARLY, 2.0) == []
+    assert plain.timer() is None
+    first = plain.open(3.0)
+    assert plain.timer() == 0.0
+    assert plain.tick(3.0) == [Arrived(first, (b"hello " + b"x" * MOST_EARLY)[:MOST_EARLY])]
+    assert plain.tick(3.0) == []
+
+
+def test_a_greeting_is_not_the_second_connections() -> None:
+    plain = PlainStream(0.0)
+    plain.receive(b"hello", 1.0)
+    plain.close(plain.open(2.0))
+    plain.take_disconnect()
+    plain.open(3.0)
+    assert plain.tick(3.0) == []

@@ -417,6 +417,24 @@ def test_a_mistake_of_the_program_is_told(when: str, monkeypatch: pytest.MonkeyP
     assert ("not terminated: no route to AWS" in stage.log.lines) == (when == "unreachable")
 
 
+def test_two_relays_share_a_loop_and_one_that_is_over_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Stage()
+    monkeypatch.setattr(first.log, "failure", lambda error: None)
+    monkeypatch.setattr(first.caller, "on_ready", None)
+    relays = [first.relay, Stage().relay]
+    relays[0].begin()
+    relays[0].advance({})
+    assert relays[0].state is OVER  # the mistake ended this one alone
+    relays[1].begin()
+    assert relays[1].prepare() > 0.0
+    relays[1].advance({})
+    assert relays[1].state is not OVER
+    status, error = first.caller.status, first.caller.error
+    relays[0].advance({})
+    assert (first.caller.status, first.caller.error) == (status, error)
+    assert status == 1
+
+
 def test_the_signal_source_holds_for_the_whole_run() -> None:
     stage = Stage()
     seen: list[str] = []
