@@ -16,6 +16,7 @@ PURE_MODULES = {
     *("ssm_ssh.tunnel.login_watch", "ssm_ssh.tunnel.retry", "ssm_ssh.relay.backoff", "ssm_ssh.relay.states"),
     *(
         "ssm_ssh.tunnel.background",
+        "ssm_ssh.tunnel.client_library",
         "ssm_ssh.tunnel.destination",
         "ssm_ssh.tunnel.explanations",
         "ssm_ssh.forward.specs",

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ssm_ssh.aws.config.settings import AwsSettings
     from ssm_ssh.target import Target
 
-# Set in the environment of the programs that a probe starts, so that they start no further probe.
-MARK = "SSM_SSH_PROBE"
+# So that the programs that a probe starts start no further probe.
+MARK = push_journal.PROBE_MARK
 ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
 # Seconds per attempt.
 _LIMIT = 90.0

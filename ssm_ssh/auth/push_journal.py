@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ssm_ssh.storage.json_store import Content
 
 NAME = "push.json"
+# Set in the environment of the programs that a probe of EC2 Instance Connect starts (eic_probe.py).
+PROBE_MARK = "SSM_SSH_PROBE"
 _STORE = JsonStore(NAME, most=2000)
 # The tables: by instance, by instance and user, by entry id.
 _EIC, _PROBES, _ENTRIES = "eic", "probes", "entries"

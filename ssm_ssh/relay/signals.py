@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 INTERRUPT = int(signal.SIGINT)
 HANGUP = int(signal.SIGHUP)
+TERMINATE = int(signal.SIGTERM)
 _CAUGHT = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 

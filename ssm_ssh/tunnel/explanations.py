@@ -17,6 +17,7 @@ class Explanations:
 
     def __init__(self, destination: SshDestination) -> None:
         self._destination = destination
+        self.library = ""
 
     def explain_key_wait(self) -> str:
         """Describe what is awaited while the key is put in place."""
@@ -78,5 +79,19 @@ class Explanations:
         """Explain that the agent answers and no server does."""
         return SessionEnded(
             f"nothing listens on port {self._destination.port} of {self._destination.instance_id}",
-            "Start sshd there, or name its port: ssh -p PORT",
+            "Start sshd there, or name its port: " + (self._in_host_section("Port PORT") or "ssh -p PORT"),
         )
+
+    def explain_refused_login(self) -> SsmSshError:
+        """Explain that sshd refused the login of a library that fills in %r itself."""
+        return SsmSshError(
+            f"sshd refused the login. The key was pushed for {self._destination.user}, "
+            f"the user whom {self.library} passed as %r",
+            f"If the program logs in as another user, name that user {self._in_host_section('User NAME')}",
+        )
+
+    def _in_host_section(self, line: str) -> str:
+        """Return where to write `line` for a library; "" for other clients."""
+        if not self.library:
+            return ""
+        return f"in the Host section of ssh's configuration ({line}), from which {self.library} takes it"

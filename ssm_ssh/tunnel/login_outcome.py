@@ -26,6 +26,8 @@ class LoginOutcome:
     def __init__(self) -> None:
         self.interrupted = False
         """Whether Ctrl-C or a signal has ended it."""
+        self.asks_first = True
+        """Whether the client asks which methods there are before it offers a key, as OpenSSH does."""
         self._turns = 0
         self._sent = self._answer = self._longest_answer = 0
         self._first = self._last = 0.0
@@ -45,7 +47,7 @@ class LoginOutcome:
             self._answer = 0
         self._servers_turn = True
         self._answer += count
-        if self._turns > _BEFORE_KEYS:
+        if self._turns > self._before_keys:
             self._longest_answer = max(self._longest_answer, self._answer)
         self._passed(now)
 
@@ -57,7 +59,7 @@ class LoginOutcome:
     @property
     def accepted(self) -> bool:
         """Whether the server has sent more at once than it ever does before it accepts a login."""
-        return self._turns > _BEFORE_KEYS and self._longest_answer > _FAILURE
+        return self._turns > self._before_keys and self._longest_answer > _FAILURE
 
     @property
     def looks_refused(self) -> bool:
@@ -65,11 +67,15 @@ class LoginOutcome:
         return (
             not self.interrupted
             and self._servers_turn
-            and _BEFORE_KEYS < self._turns <= _MOST_TURNS
+            and self._before_keys < self._turns <= _MOST_TURNS
             and 0 < self._longest_answer <= _FAILURE
             and self._sent <= _MOST_SENT
             and self._last - self._first <= _LONGEST
         )
+
+    @property
+    def _before_keys(self) -> int:
+        return _BEFORE_KEYS if self.asks_first else _BEFORE_KEYS - 1
 
     def _passed(self, now: float) -> None:
         self._first = self._first or now

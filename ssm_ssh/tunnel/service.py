@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 class TunnelService(Protocol):
     """The services of a connection (tunnel.connection.Connection). Methods block and run in tasks, except as noted."""
 
+    library: str
+    """The client, if it fills in %r and %p itself (client_library.py), else ""."""
+
     @property
     def asking(self) -> bool:
         """Whether `start` waits for AWS, and not for a person. Does not block."""
@@ -69,6 +72,9 @@ class TunnelService(Protocol):
 
     def record_end(self, sentence: str, *, told: bool) -> None:
         """Record the error that ended the connection, for `ssm-ssh status` and, unless `told`, the next connection."""
+
+    def explain_refused_login(self) -> SsmSshError:
+        """Return that sshd refused the login of a `library`, and what may be wrong. Does not block."""
 
     def explain_silence(self) -> SsmSshError:
         """Return that nothing listens on the port. Does not block."""

@@ -14,7 +14,7 @@ from ssm_ssh.errors import ProtocolError, SessionEnded, SsmSshError
 from ssm_ssh.relay.poller import BROKEN, GONE, READ, WRITE
 from ssm_ssh.relay.states import CLOSING, ENDED, LINGERING, ONLINE
 from ssm_ssh.text import printable
-from ssm_ssh.tunnel import login_wait
+from ssm_ssh.tunnel import client_library, login_wait
 from ssm_ssh.tunnel.admission import Admission
 from ssm_ssh.tunnel.background import Background
 from ssm_ssh.tunnel.login_outcome import LoginOutcome
@@ -161,6 +161,8 @@ class SshHandler:
             return False
         if not self._gate.banner_seen:
             self._retry.keep(data)
+        library = self._service.library = client_library.library(self._gate.client_version)
+        self._login.asks_first = not client_library.offers_keys_at_once(library)
         return True
 
     # --- what the session brings --------------------------------------------------------------------------------------
@@ -202,10 +204,11 @@ class SshHandler:
 
     def on_signal(self, number: int, now: float) -> None:
         """Close. A Ctrl-C also reaches the tunnel of an ssh in the background (ControlPersist, -f), which lives on."""
-        from ssm_ssh.relay.signals import HANGUP, INTERRUPT, name_of
+        from ssm_ssh.relay.signals import HANGUP, INTERRUPT, TERMINATE, name_of
 
         self._log.info(f"signal {name_of(number)}")
-        self._login.interrupted |= number != HANGUP  # with HUP ssh ends its proxy whenever it ends
+        usual = number == TERMINATE and client_library.ends_by_signal(self._service.library)
+        self._login.interrupted |= number != HANGUP and not usual  # with HUP ssh ends its proxy whenever it ends
         if number == INTERRUPT and self._gate.open:
             self._interrupted_at = now
         else:
@@ -299,6 +302,9 @@ class SshHandler:
 
     def detach(self, poller: PollSet) -> None:
         """Let everything inherited from ssh go."""
+        if self._gate.open and self._service.library and self._login.looks_refused:
+            error = self._service.explain_refused_login()
+            self._notices.refused(error, shown=client_library.shows_stderr(self._service.library))
         poller.forget(self._local.stdin)
         poller.forget(self._local.stdout)
         self._background.stop(poller)

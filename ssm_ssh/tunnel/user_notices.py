@@ -82,6 +82,14 @@ class UserNotices:
         local.write(shown + disconnect(sentence, begun=gate.banner_seen))
         return not (local.ended or local.broken)
 
+    def refused(self, error: SsmSshError, *, shown: bool) -> None:
+        """Tell why a login may have been refused; `shown`: the user of the client sees its stderr."""
+        if self._last_error is not None:
+            return
+        sentence = error.sentence()
+        self._log.info(sentence)
+        self._last_error = (sentence, shown and self._tell(sentence))
+
     def finish(self) -> None:
         """Record the error that ended an open session. May block."""
         if self._last_error is not None:

@@ -63,3 +63,18 @@ def test_pieces_make_no_difference(steps: list[tuple[bool, int]]) -> None:
             if part:
                 (pieces.heard if server else pieces.sent)(part, 1.0)
     assert whole.looks_refused == pieces.looks_refused
+
+
+def test_a_client_that_offers_its_key_at_once_has_a_turn_less() -> None:
+    """Paramiko asks for no methods first."""
+    assert not login(60, 44, 300, 44).looks_refused
+    direct = LoginOutcome()
+    direct.asks_first = False
+    for number, count in enumerate((60, 44, 300, 44)):
+        (direct.heard if number % 2 else direct.sent)(count, 100.0 + number)
+    assert direct.looks_refused
+    assert not direct.accepted
+    direct.sent(100, 105.0)
+    direct.heard(600, 106.0)
+    assert direct.accepted
+    assert not direct.looks_refused

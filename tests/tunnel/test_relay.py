@@ -146,6 +146,7 @@ class FakeWorld:
     def __init__(self) -> None:
         self.events: list[Any] = []
         self.asking = False
+        self.library = ""
         self.opened = 0
         self.ends: list[tuple[str, bool]] = []
         self.resumed = 0
@@ -233,6 +234,9 @@ class FakeWorld:
 
     def record_end(self, sentence: str, *, told: bool) -> None:
         self.ends.append((sentence, told))
+
+    def explain_refused_login(self) -> SsmSshError:
+        return SsmSshError("refused")
 
     def explain_silence(self) -> SsmSshError:
         return SsmSshError("silence")

@@ -167,6 +167,7 @@ class Service:
     """The way to the instance (tunnel.service.TunnelService), whose calls take the time of a task."""
 
     asking = False
+    library = ""
 
     def __init__(self, gateway: Gateway) -> None:
         self.start = gateway.start
@@ -227,6 +228,9 @@ class Service:
 
     def explain_outside(self) -> SsmSshError:
         return SsmSshError("from outside")
+
+    def explain_refused_login(self) -> SsmSshError:
+        return SsmSshError(f"refused: {self.library}")
 
     def explain_silence(self) -> SsmSshError:
         return SsmSshError("silence")
