@@ -49,15 +49,15 @@ def path() -> Path:
     return data_folder() / KNOWN
 
 
-def names(instance_id: str, port: int, spelled: str = "") -> tuple[str, ...]:
+def names(instance_id: str, port: int, spelled: str = "", alias: str = "") -> tuple[str, ...]:
     """Return the names under which ssh looks for the key of `port` of `instance_id`: the id's own first.
 
     `spelled` is the host name that ssh was given, which it looks up in lower case; with another port than 22 ssh
-    writes [name]:port.
+    writes [name]:port. `alias` is ssh's HostKeyAlias, which it looks up as it is, whatever the port.
     """
     hosts = dict.fromkeys((instance_id, spelled.lower() or instance_id))
     host_names = [host if port == 22 else f"[{host}]:{port}" for host in hosts]
-    return tuple(name for name in host_names if _NAME.fullmatch(name))
+    return tuple(name for name in dict.fromkeys((*host_names, alias.lower())) if _NAME.fullmatch(name))
 
 
 def instance_of(name: str) -> str:

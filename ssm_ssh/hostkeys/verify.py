@@ -39,27 +39,29 @@ POLICIES = ("record", "require")
 class Server(NamedTuple):
     """A server that has host keys: a port of an instance, and the `host_name` under which ssh knows it.
 
-    `origin` is the region and the credentials by which it is reached; it goes into the comments of recorded keys.
+    `alias` is ssh's HostKeyAlias for it. `origin` is the region and the credentials by which it is reached, and goes
+    into the comments of recorded keys.
     """
 
     instance_id: str
     port: int
     host_name: str
     origin: str
+    alias: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names under which ssh looks up its keys, that of the instance id first."""
-        return names(self.instance_id, self.port, self.host_name)
+        return names(self.instance_id, self.port, self.host_name, self.alias)
 
     def owns(self, name: str) -> bool:
         """Return whether `name` belongs to the instance, whatever the port and the host name."""
         return instance_of(name) == self.instance_id
 
 
-def server(target: Target, port: int, host_name: str, origin: str) -> Server:
-    """Return the server on `port` of `target`, which ssh knows as `host_name`."""
-    return Server(target.instance_id, port, host_name, origin)
+def server(target: Target, port: int, host_name: str, origin: str, alias: str = "") -> Server:
+    """Return the server on `port` of `target`, which ssh knows as `host_name`, or as its HostKeyAlias `alias`."""
+    return Server(target.instance_id, port, host_name, origin, alias)
 
 
 def origin(settings: AwsSettings) -> str:

@@ -100,7 +100,7 @@ _RULES: tuple[tuple[str, Callable[[str], bool], str, str, bool], ...] = (
     (
         "hostkeyalias",
         _set_and_not("none"),
-        "HostKeyAlias makes ssh look for another host's key, so connections to instances fail",
+        "HostKeyAlias makes ssh look for the keys of all instances under a single name",
         "Set it for the one host that it is meant for",
         False,
     ),

@@ -165,9 +165,11 @@ class Connection(Explanations):
 
     def _server(self) -> Server:
         from ssm_ssh.hostkeys import verify
+        from ssm_ssh.tunnel.host_key_alias import host_key_alias
 
         destination = self._destination
-        return verify.server(destination.target, destination.port, destination.host, verify.origin(self._settings))
+        origin, alias = verify.origin(self._settings), host_key_alias(os.getppid())
+        return verify.server(destination.target, destination.port, destination.host, origin, alias)
 
     def _preconnect_console(self) -> None:
         """Connect to the API of the console now if the host key will have to be looked up there."""

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 PLAIN = (
     *("first", "cost", "swapped", "rebuilt", "unlike", "slow", "throttled", "kmsg", "separators", "block"),
     *("denied", "required", "ended", "confirmed", "refreshed", "away", "control", "forbidden"),
-    *("lax-no", "lax-accept-new", "lax-ask", "lesser", "greater"),
+    *("lax-no", "lax-accept-new", "lax-ask", "lesser", "greater", "alias"),
 )
 OPTIONS = LabOptions(
     instances=(
@@ -128,6 +128,19 @@ def test_another_port_is_another_name(here: Here) -> None:
     done = here.ssh(one, "-p", "2222")
     assert (done.stdout, without_waiting(done.stderr)) == ("in\n", "")
     assert sorted(here.known(f"[{one.instance_id}]:2222")) == here.keys(one)
+
+
+def test_a_host_key_alias_finds_the_key(here: Here) -> None:
+    """ssh looks for the alias alone, and passes no token that names it."""
+    one = here.instance("alias")
+    for option in ("-oHostKeyAlias=my-web", "-oHostKeyAlias other", "-ohostkeyalias=my-web"):
+        done = here.ssh(one, option)
+        assert (done.returncode, done.stdout) == (0, "in\n"), done.stderr
+    lab_config = next(Path(here.lab.env["HOME"]).parent.rglob("ssh_config"))
+    own = lab_config.with_name("own_config")
+    own.write_text(f"Host {one.instance_id}\n  HostKeyAlias third\n" + lab_config.read_text())
+    done = here.ssh(one, "-F", str(own))
+    assert (done.returncode, done.stdout) == (0, "in\n"), done.stderr
 
 
 def test_send_command_confirms_the_key_of_a_managed_node(here: Here) -> None:

@@ -33,9 +33,7 @@ def test_user_names(user: str) -> None:
     assert parse_destination(TARGET, "22", user).user == user
 
 
-@pytest.mark.parametrize(
-    "user", ["", "-oProxy", "a b", "a'b", 'a"b', "$(id)", "a\nb", "a;b", "a/b", "ü", "x" * 66, "{{"]
-)
+@pytest.mark.parametrize("user", ["", "-oProxy", "a b", "a'b", 'a"b', "$(id)", "a\nb", "a;b", "a/b", "x" * 66, "{{"])
 def test_user_names_that_are_none(user: str) -> None:
     with pytest.raises(UsageError, match="is not a user name"):
         parse_destination(TARGET, "22", user)
