@@ -37,6 +37,7 @@ _KINDS = {
     "host": "instances",
     "instance": "instances",
     "target": "targets",
+    "words": "targets",
     "places": "profiles",
     "profile": "profiles",
     "default_profile": "profiles",

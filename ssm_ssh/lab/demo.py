@@ -55,6 +55,7 @@ class _Demo:
             if item.hybrid:
                 self._title("A machine outside EC2, which receives the key through Run Command")
                 self._shell("ssh", item.destination, "id -un", wanted=f"{item.users[0]}\n")
+        self._forward(first)
         self._copies(first.destination)
         self._what_aws_saw()
         steps = "1 step" if self.failed == 1 else f"{self.failed} steps"
@@ -75,6 +76,16 @@ class _Demo:
         self._shell("ssh", host, 'echo "Hello from $(id -un)"; exit 7', status=7, wanted=wanted)
         self._title("Standard input reaches the command, and its standard output comes back")
         self._shell("ssh", host, "tr a-z A-Z", given="every byte counts\n", wanted="EVERY BYTE COUNTS\n")
+
+    def _forward(self, instance: LabInstance) -> None:
+        self._title("A port of the instance on this machine, for as long as a command runs")
+        if not self._has("ssh-keyscan"):
+            self._say("  left out: there is no ssh-keyscan on this machine")
+            self.left_out = "ssh-keyscan"
+            return
+        program = ["ssm-ssh"] if self._has("ssm-ssh") else shlex.split(command())
+        forward = (*program, "forward", instance.instance_id, "0:22", "--")
+        self._shell(*forward, "sh", "-c", "ssh-keyscan -p $SSM_SSH_FORWARD_PORT 127.0.0.1", only="forwarding")
 
     def _copies(self, host: str) -> None:
         self._title("A file of 1 MB there and back")

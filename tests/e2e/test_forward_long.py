@@ -64,7 +64,8 @@ def test_the_agents_restart_is_survived_under_the_same_port(world: World) -> Non
         forward = Forward(world)
         with forward.connect() as connection:
             assert exchanged(connection, b"before")
-        world.lab.fault("restart_agent", instance_id=world.web.instance_id)
+        world.lab.fault("kill_agent", instance_id=world.web.instance_id)
+        world.lab.fault("start_agent", instance_id=world.web.instance_id)
         until(lambda: world.web.instance_id in world.lab.online(), "the agent", LIMIT)
 
         def works() -> bool:

@@ -85,6 +85,7 @@ def test_nothing_good_is_said_below_a_failure(name: str, script: str, tmp_path: 
         lab = _Lab(tmp_path / str(good))
         lab.folder.mkdir()
         lab.program("ssh", _SSH)
+        lab.program("ssm-ssh", "exit 0")
         lab.program("scp", f"{_COPY} 0")
         lab.program("rsync", "mkdir -p site.back; cp -r site/. site.back; exit 0")
         if not good:
