@@ -179,6 +179,7 @@ class _Push:
                 return late
             raise
         finally:
+            attempt.abandon()
             if isinstance(attempt.error, AccessDenied) and not self._policy.after_denied:
                 raise attempt.error
 

@@ -107,6 +107,10 @@ class Race:
         return Decision(step) if now >= moment else Decision(Step.WAIT, moment)
 
 
+class _Abandoned(Exception):
+    """The call is not wanted any more."""
+
+
 class Attempt(Generic[T]):
     """A call of EC2 Instance Connect in a thread of its own, given up when its endpoint cannot be reached.
 
@@ -121,6 +125,7 @@ class Attempt(Generic[T]):
         self._race = Race(time.monotonic())
         self._pushed: list[T] = []
         self._error: BaseException | None = None
+        self._abandoned = False
         self.why = ""
 
     def run(self) -> T | None:
@@ -145,6 +150,11 @@ class Attempt(Generic[T]):
                     threading.Thread(target=self._ask_ssm, daemon=True).start()
                 else:
                     self._changed.wait(None if until is None else until - now)
+
+    def abandon(self) -> None:
+        """Send nothing more: a connection that comes about is not used, and the call is not repeated."""
+        with self._changed:
+            self._abandoned = True
 
     @property
     def pushed(self) -> T | None:
@@ -174,6 +184,8 @@ class Attempt(Generic[T]):
 
     def _note_progress(self, answered: bool) -> None:
         with self._changed:
+            if self._abandoned:
+                raise _Abandoned
             self._race.connected(time.monotonic())
             if answered:
                 self._race.answered()

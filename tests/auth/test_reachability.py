@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_ssh.auth.reachability import ANSWER_PATIENCE, CONNECT_PATIENCE, SLOWNESS_FACTOR, Race, Step
+from ssm_ssh.auth import reachability
+from ssm_ssh.auth.reachability import ANSWER_PATIENCE, CONNECT_PATIENCE, SLOWNESS_FACTOR, Attempt, Race, Step
 
 # Seconds of the virtual clock when a call begins.
 START = 1000.0
@@ -161,3 +163,26 @@ def test_only_silence_and_failure_give_way_and_every_call_ends(network: Network)
         assert network.ended is None or network.unreachable or network.ended >= outcome.at
     if network.ended is not None and network.ssm_took is not None:
         assert outcome.step in (Step.TAKE_RESULT, Step.GIVE_UP)
+
+
+def test_an_abandoned_call_sends_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ASK_AFTER", "CONNECT_PATIENCE", "SLOWNESS_FACTOR"):
+        monkeypatch.setattr(reachability, name, 0.0)
+    back, over, sent = threading.Event(), threading.Event(), []
+
+    def push(reached: Callable[[bool], None]) -> str:
+        back.wait(60)
+        try:
+            reached(False)
+            sent.append("key")
+        finally:
+            over.set()
+        return "pushed"
+
+    attempt = Attempt(push, lambda: True)
+    assert attempt.run() is None
+    attempt.abandon()
+    back.set()
+    assert over.wait(60)
+    assert sent == []
+    assert attempt.pushed is None

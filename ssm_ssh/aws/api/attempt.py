@@ -141,7 +141,11 @@ class Attempt:
             if response is None:
                 sock = caller.connect(endpoint, deadlines)
                 if self.reached is not None:
-                    self.reached(False)
+                    try:
+                        self.reached(False)
+                    except BaseException:
+                        sock.close()
+                        raise
                 self.maybe_done = True
                 response = http.exchange(sock, endpoint, signed, self._body, deadlines)
             self.maybe_done = False

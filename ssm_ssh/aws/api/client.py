@@ -139,7 +139,7 @@ class Api:
         Errors name `target`. `deadline` is in seconds of time.monotonic(); None: CALL_LIMIT from now. The time for
         credentials does not count, because a person may be asked for them. A call that is not `repeatable` is not
         sent again once AWS may have acted on it. `reached` is called with False when a connection stands and TLS is
-        verified, and with True when AWS has answered with an error, before any retry.
+        verified, and with True when AWS has answered with an error, before any retry; what it raises ends the call.
 
         Raises AwsError and its subclasses, CredentialsError, NetworkError, ProtocolError, and UsageError for an
         endpoint that cannot be used.

@@ -126,6 +126,18 @@ def test_what_may_have_been_done_is_not_repeated_unasked(
     assert len(aws.requests) == 4
 
 
+def test_a_call_that_is_not_wanted_any_more_once_it_is_connected_sends_nothing(calls: Calls, aws: FakeAws) -> None:
+    class Unwanted(Exception):
+        pass
+
+    def reached(_answered: bool) -> None:
+        raise Unwanted
+
+    with pytest.raises(Unwanted):
+        calls.api.call("ssm", "X", {}, reached=reached)
+    assert aws.requests == []
+
+
 def test_no_connection_means_that_nothing_was_done(env: dict[str, str]) -> None:
     slept: list[float] = []
     api = Api(load(env={**env, "AWS_ENDPOINT_URL": "https://127.0.0.1:1"}), sleep=slept.append)
