@@ -484,3 +484,17 @@ def test_a_hundred_first_connections_at_once() -> None:
             assert sorted(here.known(one.instance_id)) == here.keys(one)
             # Whoever asks first asks for all.
             assert here.calls(one) == {"GetConsoleOutput": 1}
+
+
+@pytest.mark.needs("ssh-copy-id")
+def test_ssh_copy_id_copies_a_key_when_forced(here: Here, tmp_path: Path) -> None:
+    """It first tries to log in, which succeeds by ssm-ssh's own key, and takes that for the key to copy."""
+    one = here.instance("alias")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "mine"], check=True, timeout=60)
+    copy = here.run("ssh-copy-id", "-i", str(tmp_path / "mine.pub"), one.destination)
+    assert "already exist on the remote system" in copy.stderr
+    forced = here.run("ssh-copy-id", "-f", "-i", str(tmp_path / "mine.pub"), one.destination)
+    assert forced.returncode == 0, forced.stderr
+    assert "Number of key(s) added: 1" in forced.stdout
+    kept = here.run("ssh", one.destination, "cat .ssh/authorized_keys")
+    assert (tmp_path / "mine.pub").read_text().split()[1] in kept.stdout
