@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from ssm_ssh.settings.toml_file import NAME as SETTINGS_FILE
 from ssm_ssh.storage import notices
 from ssm_ssh.tunnel import outcomes
 from tests import layers, messages, waits
+from tests.compatibility import programs
 from tests.e2e import peers
 
 ROOT = Path(__file__).parents[1]
@@ -152,6 +154,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], list[str]]] = {
     ("docs/waits.md", "open-session"): lambda: waits.table(waits.OPEN_SESSION),
     ("docs/waits.md", "back-pressure"): lambda: waits.table(waits.BACK_PRESSURE),
     ("docs/security.md", "peers"): peers.table,
+    **{("docs/compatibility.md", name): partial(programs.table, name) for name in programs.SECTIONS},
 }
 
 

@@ -10,7 +10,7 @@ TESTS = Path(__file__).parent
 CHECKOUT = TESTS.parent
 
 EXCEPTIONS = {
-    "the installed program against a lab": ("e2e/",),
+    "the installed program against a lab": ("e2e/", "compatibility/"),
     "AWS's own programs against a lab": ("official/",),
     "what several modules have in common": (
         *("aws/test_differential.py", "aws/test_secrets.py", "cli/test_bad_input.py", "cli/test_full_disk.py"),

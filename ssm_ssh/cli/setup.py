@@ -192,6 +192,8 @@ def _tell(done: Done, dry_run: bool, *, nothing: str, next_step: str = "") -> No
         output.line(f"Warning: this is root's configuration, not that of {printable(sudo, 60)}")
     for note in done.notes:
         output.line(f"Warning: {note.line()}")
+    if next_step and changes and not dry_run:
+        output.line("Programs with an SSH client of their own, such as Paramiko and PuTTY: see docs/compatibility.md")
     if next_step and not dry_run:
         output.line(next_step)
 

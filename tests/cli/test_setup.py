@@ -26,7 +26,9 @@ def test_it_says_what_it_did_and_then_that_there_is_nothing_to_do(home: Home) ->
     ):
         assert part in said
     before = home.contents()
-    assert said.splitlines()[-1].startswith("Next: ")
+    *_, compatibility, last = said.splitlines()
+    assert compatibility.endswith("see docs/compatibility.md")
+    assert last.startswith("Next: ")
     nothing, next_step = home.run("setup").splitlines()
     assert nothing == "Nothing to do: ssh is set up and up to date."
     assert next_step.startswith("Next: ")

@@ -1,0 +1,1 @@
+"""Programs that speak ssh, each driven against a lab: `tests/long compatibility`."""
