@@ -100,4 +100,4 @@ class Control:
         try:
             return self._api.ssm.documents.prefer(args)
         except ApiError as error:
-            raise UsageError(error.message) from error
+            raise UsageError(error.message, "Give a value that Session Manager accepts") from error

@@ -216,3 +216,25 @@ def test_help_tells_how_to_use_it(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for word in ("--instances", "--sshd", "--no-pacing", "--quiet", "-- COMMAND", "SSM_SSH_LAB_INSTANCE"):
         assert word in text
+
+
+def test_preferences_come_from_options() -> None:
+    words = ["--kms", "--run-as", "ubuntu", "--shell-profile", "cd", "--idle", "5", "--max-duration", "60"]
+    assert lab._lab_options(lab._parser().parse_args(words)).preferences == {
+        "kmsKeyId": "alias/lab",
+        "runAsEnabled": True,
+        "runAsDefaultUser": "ubuntu",
+        "shellProfile": {"windows": "", "linux": "cd"},
+        "idleSessionTimeout": "5",
+        "maxSessionDuration": "60",
+    }
+    assert lab._lab_options(lab._parser().parse_args([])).preferences == {}
+
+
+def test_a_limit_that_aws_does_not_accept(data: Path) -> None:
+    done = run(data, *SMALL, "--idle", "61", "--", "true")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "ssm-ssh: idleSessionTimeout must be a number of minutes from 1 to 60. "
+        "Give a value that Session Manager accepts\n"
+    )

@@ -100,7 +100,7 @@ class Session:
         if profile:
             env = {key: value for key, value in env.items() if not key.startswith(("AWS_ACCESS", "AWS_SECRET"))}
             words += ["--profile", profile]
-        return Terminal(words, env=env)
+        return Terminal(words, env)
 
 
 @pytest.fixture
@@ -113,62 +113,62 @@ def test_a_shell(session: Session, kms: bool) -> None:
     if kms:
         session.lab.prefer(kmsKeyId="alias/lab")
     with session.start() as terminal:
-        terminal.expect(b"$ ")
-        assert (b"This session is encrypted using AWS KMS." in terminal.seen) is kms
-        terminal.type("id -un; echo größer\r".encode())
-        terminal.expect(b"\nssm-user")
-        terminal.expect("\ngrößer\n$ ".encode())
+        terminal.expect("$ ")
+        assert ("This session is encrypted using AWS KMS." in terminal.text) is kms
+        terminal.type("id -un; echo größer\r")
+        terminal.expect("\nssm-user")
+        terminal.expect("\ngrößer\n$ ")
         terminal.resize(100, 30)
-        terminal.type(b"until stty size | grep '30 100'; do sleep 0.1; done; echo resized\r")
-        terminal.expect(b"\nresized\n$ ")
-        terminal.type(b"echo begun; sleep 60\r")
-        terminal.expect(b"\nbegun\n")
-        terminal.type(b"\x03")
-        terminal.expect(b"^C\n$ ")
-        terminal.type(b"exit 3\r")
+        terminal.type("until stty size | grep '30 100'; do sleep 0.1; done; echo resized\r")
+        terminal.expect("\nresized\n$ ")
+        terminal.type("echo begun; sleep 60\r")
+        terminal.expect("\nbegun\n")
+        terminal.type("\x03")
+        terminal.expect("^C\n$ ")
+        terminal.type("exit 3\r")
         assert terminal.end() == 0  # the status of a shell is never sent
-    assert b"Exiting session with sessionId" in terminal.seen
+    assert "Exiting session with sessionId" in terminal.text
 
 
 def test_a_shell_as_another_user_with_a_profile(session: Session) -> None:
     user = session.lab.instances[0].users[0]
     session.lab.prefer(runAsEnabled=True, runAsDefaultUser=user, shellProfile={"windows": "", "linux": "echo typed in"})
     with session.start() as terminal:
-        terminal.expect(b"typed in\n")  # as it is typed, and as echo repeats it
-        terminal.expect(b"typed in\n")
-        terminal.type(b"id -un; exit\r")
-        terminal.expect(f"\n{user}\n".encode())
+        terminal.expect("typed in\n")  # as it is typed, and as echo repeats it
+        terminal.expect("typed in\n")
+        terminal.type("id -un; exit\r")
+        terminal.expect(f"\n{user}\n")
         terminal.end()
 
 
 def test_a_shell_as_nobody_known(session: Session) -> None:
     session.lab.prefer(runAsEnabled=True, runAsDefaultUser="stranger")
     with session.start() as terminal:
-        terminal.expect(b"Unable to start command: failed to start pty since RunAs user stranger does not exist")
+        terminal.expect("Unable to start command: failed to start pty since RunAs user stranger does not exist")
 
 
 def test_a_shell_goes_on_after_its_connection_broke(session: Session) -> None:
     with session.start() as terminal:
-        terminal.expect(b"$ ")
+        terminal.expect("$ ")
         # The client only listens: what is typed into a broken connection ends the official plugin.
-        terminal.type(b"at=0; while :; do at=$((at + 1)); echo tick $at; sleep 0.2; done\r")
-        terminal.expect(b"\ntick 2\n")
+        terminal.type("at=0; while :; do at=$((at + 1)); echo tick $at; sleep 0.2; done\r")
+        terminal.expect("\ntick 2\n")
         session.lab.fault("cut")
-        terminal.expect(b"\ntick 20\n")
-        ticks = [line for line in terminal.seen.split(b"\n") if line.startswith(b"tick ")]
-        assert ticks == [b"tick %d" % number for number in range(1, len(ticks) + 1)]
+        terminal.expect("\ntick 20\n")
+        ticks = [line for line in terminal.text.split("\n") if line.startswith("tick ")]
+        assert ticks == [f"tick {number}" for number in range(1, len(ticks) + 1)]
         assert session.lab.sessions()[-1]["resumes"] == 1
-        terminal.type(b"\x03")
-        terminal.expect(b"^C")
-        terminal.type(b"exit\r")
+        terminal.type("\x03")
+        terminal.expect("^C")
+        terminal.type("exit\r")
         terminal.end()
 
 
 def test_an_interactive_command(session: Session) -> None:
     with session.start(COMMAND, command="printf 'name? '; read n; echo hello $n; stty size; exit 5") as terminal:
-        terminal.expect(b"name? ")
-        terminal.type(b"bob\r")
-        terminal.expect(b"hello bob\n")
+        terminal.expect("name? ")
+        terminal.type("bob\r")
+        terminal.expect("hello bob\n")
         assert terminal.end() == 0
 
 
@@ -179,20 +179,20 @@ def test_a_command_without_a_terminal(session: Session, kms: bool) -> None:
     script = "sh -c 'echo out; echo err >&2; exit 3'"
     with session.start(SILENT, command=script) as terminal:
         terminal.end()
-        assert b"out\nerr\n" in terminal.seen
+        assert "out\nerr\n" in terminal.text
     with session.start(SILENT, command=script, separateOutputStream="true", stdoutSeparatorPrefix="O:") as terminal:
         terminal.end()
-        assert b"O:out" in terminal.seen
-        assert b"EXIT_CODE: 3" in terminal.seen
+        assert "O:out" in terminal.text
+        assert "EXIT_CODE: 3" in terminal.text
 
 
 def test_a_program_that_does_not_exist(session: Session) -> None:
     with session.start(SILENT, command="/no/such/program") as terminal:
-        terminal.expect(b"fork/exec /no/such/program: no such file or directory")
+        terminal.expect("fork/exec /no/such/program: no such file or directory")
 
 
 def test_a_person_who_may_not_use_the_key(session: Session) -> None:
     session.lab.prefer(kmsKeyId="alias/lab")
     with session.start(profile="no-kms") as terminal:
-        terminal.expect(b"KMSEncryption failed on client with status 2 error: Failed to process action KMSEncryption")
+        terminal.expect("KMSEncryption failed on client with status 2 error: Failed to process action KMSEncryption")
         terminal.end()

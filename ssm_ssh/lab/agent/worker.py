@@ -109,7 +109,9 @@ class WorkerSession:
             status = await process.wait()
         finally:
             cancelling.cancel()
+            process.stdin.close()
             self.drop(abort=True)
+            await process.wait()
         if status == _UNREADABLE:
             return None
         with contextlib.suppress(ValueError, KeyError, IndexError):
