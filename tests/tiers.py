@@ -13,7 +13,7 @@ TESTS = Path(__file__).parent
 # What starts programs, labs or installations. All else is a unit test: pure and fast.
 _NOT_UNIT = (
     *("e2e/", "compatibility/", "official/", "remote/", "sshconfig/", "cli/", "lab/machines/", "lab/sshd/"),
-    *("lab/accounts/", "lab/process/", "lab/test_client.py", "lab/test_demo.py"),
+    *("lab/accounts/", "lab/process/", "lab/test_client.py", "lab/test_control.py", "lab/test_demo.py"),
     *("aws/credentials/test_relogin.py", "aws/credentials/test_helper_process.py"),
     "aws/test_differential.py",  # thousands of files and environments
     *("lab/agent/", "lab/gateway/", "lab/faults/", "tunnel/test_relay.py"),  # real sockets, threads and seconds

@@ -202,16 +202,6 @@ def test_tags_can_be_changed(lab: Lab) -> None:
     assert "github.com" in aws(lab, "ec2", "describe_instances", json.dumps({"InstanceIds": [target]})).stdout
 
 
-def test_the_accounts_preferences_can_be_changed(lab: Lab) -> None:
-    before = lab.prefer()
-    assert (before["kmsKeyId"], before["runAsEnabled"]) == ("", False)
-    after = lab.prefer(kmsKeyId="alias/lab", runAsEnabled=True, runAsDefaultUser="ec2-user")
-    assert after["kmsKeyId"].startswith(f"arn:aws:kms:{lab.region}:{lab.account}:key/")
-    assert lab.prefer(**before) == before
-    with pytest.raises(UsageError, match="are not defined"):
-        lab.prefer(runAs=True)
-
-
 def test_what_the_control_does_not_understand(lab: Lab) -> None:
     with pytest.raises(UsageError, match="does not understand"):
         lab._control("nonsense")

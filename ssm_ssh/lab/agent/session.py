@@ -244,7 +244,7 @@ class AgentSession:
             raise Crashed from error
 
     async def _never_connect(self) -> Result:
-        if isinstance(self._plugin, (PortPlugin, ForwardPlugin)):
+        if not isinstance(self._plugin, CommandPlugin):
             self._plugin.discard()
         while not self.cancelled.is_set():
             if self._quirk.kind == "empty":

@@ -35,13 +35,18 @@ class ShellPlugin:
         self._options = options
         self._terminal: Descriptor | None = None
         self._pending = b""
+        self._discarding = False
+
+    def discard(self) -> None:
+        """Discard all input from now on, like a worker that never starts its shell."""
+        self._discarding = True
 
     # As the channel's handler
 
     def accept(self, message: am.Message) -> bool:
         """Take a message; False while there is no terminal, and for a size that cannot be read."""
         if self._terminal is None:
-            return False
+            return self._discarding
         if message.payload_type == am.P_OUTPUT:
             self._pending += message.payload
         elif message.payload_type == am.P_SIZE:

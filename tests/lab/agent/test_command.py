@@ -98,17 +98,16 @@ async def test_death_by_a_signal_is_minus_1(accounts: Accounts) -> None:
 
 
 @asynchronous
-@pytest.mark.parametrize(("byte", "name"), [(b"\x03", "INT"), (b"\x1c", "QUIT")])
-async def test_two_bytes_of_input_are_signals_to_the_process(accounts: Accounts, byte: bytes, name: str) -> None:
+@pytest.mark.parametrize("byte", [b"\x03", b"\x1c"])
+async def test_two_bytes_of_input_are_signals_to_the_process(accounts: Accounts, byte: bytes) -> None:
     async with World(agent=FAST, accounts=accounts) as world:
-        script = f'trap "exit 4" {name}; echo begun; while :; do sleep 0.01; done'
-        client = await command(world, shlex.join(["sh", "-c", script]), separateOutputStream=True)
+        client = await command(world, "sh -c 'echo begun; exec sleep 60'", separateOutputStream=True)
         await run(client)
         assert (await client.in_order()).payload == b"begun\n"
         await client.send(b"x")
         await client.send(b"y" + byte)
-        # Whether the exit code is the command's own is left to chance.
-        assert (await end(client)).code in ("EXIT_CODE: 1", "EXIT_CODE: 4")
+        # Whether the agent still learns of the signal is left to chance.
+        assert (await end(client)).code in ("EXIT_CODE: 1", "EXIT_CODE: -1")
 
 
 @asynchronous
@@ -129,13 +128,12 @@ async def test_after_a_signal_nothing_is_read_until_the_end(accounts: Accounts, 
 
 
 @asynchronous
-@pytest.mark.parametrize(("race", "code", "final"), [("lost", 1, "Failed"), ("kept", 4, "Terminated")])
+@pytest.mark.parametrize(("race", "code", "final"), [("lost", 1, "Failed"), ("kept", -1, "Terminated")])
 async def test_a_signal_costs_the_exit_code_unless_chance_keeps_it(
     accounts: Accounts, race: str, code: int, final: str
 ) -> None:
     async with World(agent=dataclasses.replace(FAST, signal_race=race), accounts=accounts) as world:
-        script = 'trap "sleep 0.1; exit 4" INT; echo begun; while :; do sleep 0.01; done'
-        client = await command(world, shlex.join(["sh", "-c", script]), separateOutputStream=True)
+        client = await command(world, "sh -c 'echo begun; exec sleep 60'", separateOutputStream=True)
         await run(client)
         assert (await client.in_order()).payload == b"begun\n"
         await client.send(b"\x03")

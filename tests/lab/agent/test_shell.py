@@ -124,14 +124,13 @@ async def test_the_prompt_waits_for_the_agents_second(accounts: Accounts) -> Non
 @asynchronous
 async def test_control_characters_are_the_terminals(accounts: Accounts) -> None:
     async with World(agent=FAST, accounts=accounts) as world:
-        client = await command(
-            world, 'trap "echo got INT; exit" INT; echo ready; while :; do sleep 0.05; done', INTERACTIVE
-        )
+        client = await command(world, 'trap "echo got INT" INT; echo ready; cat; echo done', INTERACTIVE)
         await until(client, b"ready")
+        # Once cat has answered, it is cat that gets the signal.
+        await client.send(b"running\r")
+        await until(client, b"running\r\nrunning\r\n")
         await client.send(b"\x03")
-        ended = await end(client)
-        assert b"^C" in ended.output
-        assert b"got INT" in ended.output
+        assert b"got INT\r\ndone" in (await end(client)).output
 
 
 @asynchronous
@@ -216,6 +215,18 @@ async def test_a_killed_agent_hangs_up(accounts: Accounts) -> None:
             return False
 
         await world.until(gone)
+
+
+@asynchronous
+async def test_a_quirk_leaves_a_shell_without_output(accounts: Accounts) -> None:
+    async with World(agent=FAST, accounts=accounts) as world:
+        world.agent.quirk.set("no_banner")
+        client = await shell(world)
+        session = world.agent._sessions[client.session_id]
+        await world.until(lambda: session._plugin._discarding)  # type: ignore[union-attr]
+        await client.acked(await client.send(b"exit\r"))
+        world.gateway.terminate_session(client.session_id)
+        assert (await end(client)).types == []
 
 
 @asynchronous
