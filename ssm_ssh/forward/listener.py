@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,6 +150,8 @@ class Listener:
 
 def _answers(path: str) -> bool:
     """Whether something other than an abandoned socket is at `path`."""
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        return True
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.forwards import (
+    CLOSED,
     OTHER,
     PORT,
     Forward,
@@ -90,3 +92,77 @@ def _waits(forward: Forward) -> bool:
     before = _memory(forward)
     time.sleep(0.5)
     return _memory(forward) == before and before > 30_000
+
+
+def test_a_server_that_reads_nothing_is_named_and_holds_up_its_own_session(world: World) -> None:
+    gate = threading.Event()
+
+    def reads_late(connection: socket.socket) -> None:
+        if connection.recv(1) == b"s":
+            gate.wait(LIMIT)
+            while connection.recv(1 << 20):
+                pass
+        else:
+            connection.sendall(b"!")
+            echo(connection)
+
+    with served(world, reads_late):
+        forward = Forward(world)
+        with forward.connect() as stalled:
+            stalled.settimeout(1.0)
+            stalled.sendall(b"s")
+            with pytest.raises(TimeoutError):
+                stalled.sendall(bytes(100_000_000))
+            with forward.connect() as other:
+                other.sendall(b"e")
+                assert other.recv(1) == b"!"
+                assert exchanged(other, os.urandom(100_000))
+            noticed = forward.running.stderr.readline()
+            assert b"the server has read nothing for" in noticed
+            assert str(stalled.getsockname()[1]).encode() in noticed
+        gate.set()
+
+
+def test_a_dial_that_hangs_makes_no_other_connection_wait(world: World) -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        queued = [socket.socket() for _ in range(4)]
+        for connection in queued:  # the kernel drops what comes behind them
+            connection.setblocking(False)
+            connection.connect_ex(address)
+        world.lab.map_port(world.web.instance_id, CLOSED, address[1])
+        with served(world, echo):
+            forward = Forward(world, specs=(f"0:localhost:{CLOSED}", f"0:localhost:{PORT}"))
+            with forward.connect() as hanging, forward.connect(1) as good:
+                hanging.sendall(b"x")
+                assert exchanged(good, b"hello")
+            world.lab.map_port(world.web.instance_id, CLOSED, 1)
+            until(lambda: _refused(forward), "an answer in another session", LIMIT)
+        for connection in queued:
+            connection.close()
+        world.lab.map_port(world.web.instance_id, CLOSED, 1)
+
+
+def _refused(forward: Forward) -> bool:
+    with forward.connect() as connection:
+        connection.settimeout(3)
+        try:
+            connection.recv(1)
+        except ConnectionResetError:
+            return True
+        except TimeoutError:
+            pass
+    return False
+
+
+@pytest.mark.parametrize("how", ["reset", "eof", "bye"])
+def test_connections_live_through_a_cut_while_they_are_idle(world: World, how: str) -> None:
+    with served(world, echo):
+        forward = Forward(world)
+        with forward.connect() as connection:
+            assert exchanged(connection, b"before")
+            world.lab.fault("cut", how=how, side="client")
+            assert exchanged(connection, b"after")
+        world.lab.clear_faults()
