@@ -11,7 +11,8 @@ from tests.compatibility.programs import FOLDER, PROGRAMS
 from tests.compatibility.snippets import PRELUDE, SNIPPETS
 from tests.e2e.world import World
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+# The first one waits for the installation.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 USER = "deploy"
 
 
