@@ -29,7 +29,7 @@ port there.
   ssm-ssh forward i-0123456789abcdef0 5432                       its port 5432, here on the same
   ssm-ssh forward web-1 -L 8080:80 -L 0:db.internal:5432         two forwards, one on any free port
   ssm-ssh forward -f web-1 5432; ssm-ssh forward --stop 5432     in the background
-  ssm-ssh forward web-1 -L 0:db:5432 -- sh -c 'psql -h $SSM_SSH_FORWARD_HOST -p $SSM_SSH_FORWARD_PORT'
+  ssm-ssh forward web-1 -L 0:db.internal:5432 -- sh -c 'psql -h $SSM_SSH_FORWARD_HOST -p $SSM_SSH_FORWARD_PORT'
 """
 
 _EPILOG = f"""\

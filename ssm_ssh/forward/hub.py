@@ -78,6 +78,9 @@ class Hub:
                 pool.start()
             while not (self._closing and not any(pool.sessions for pool in self._pools)):
                 self._turn()
+        if self._command is not None and self._process is not None:  # the forwards have ended before it
+            self._process.terminate()
+            self._process.wait()
         return self._status
 
     def command(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:

@@ -11,8 +11,9 @@ from ssm_ssh.text import printable
 # HOST values that mean the instance itself. Agents refuse to forward to loopback as a remote host, so these take the
 # document for the instance's own ports.
 _OWN = ("localhost", "127.0.0.1", "::1")
-# What AWS-StartPortForwardingSessionToRemoteHost allows (its allowedPattern).
+# Host names and addresses. AWS-StartPortForwardingSessionToRemoteHost allows more, but no fewer than three characters.
 _HOST = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.:_-]{0,254}")
+_SHORTEST_HOST = 3
 _PART = re.compile(r"\[([^\]]*)\]|([^:\[\]]*)")
 FORMS = "Use PORT, PORT:HOSTPORT or [BIND:]PORT:HOST:HOSTPORT, with IPv6 addresses in brackets"
 
@@ -90,6 +91,8 @@ def _host(text: str, host: str) -> str:
         return ""
     if not _HOST.fullmatch(host):
         raise UsageError(f"'{printable(host, 80)}' in '{printable(text, 80)}' is not a host", FORMS)
+    if len(host) < _SHORTEST_HOST:
+        raise UsageError(f"AWS takes no host of fewer than three characters, such as '{host}'", "Use its full name")
     return host
 
 

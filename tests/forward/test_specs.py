@@ -19,11 +19,11 @@ from ssm_ssh.forward.specs import Spec, parse
         ("5432:localhost:5432", Spec("", 5432, "", "", 5432)),
         ("5432:127.0.0.1:5432", Spec("", 5432, "", "", 5432)),
         ("5432:[::1]:5432", Spec("", 5432, "", "", 5432)),
-        ("0.0.0.0:80:db:5432", Spec("0.0.0.0", 80, "", "db", 5432)),
+        ("0.0.0.0:80:db1:5432", Spec("0.0.0.0", 80, "", "db1", 5432)),
         ("[::1]:80:[fd00::5]:5432", Spec("::1", 80, "", "fd00::5", 5432)),
-        (":80:db:5432", Spec("*", 80, "", "db", 5432)),
-        ("*:80:db:5432", Spec("*", 80, "", "db", 5432)),
-        ("/tmp/s:db:5432", Spec("", 0, "/tmp/s", "db", 5432)),
+        (":80:db1:5432", Spec("*", 80, "", "db1", 5432)),
+        ("*:80:db1:5432", Spec("*", 80, "", "db1", 5432)),
+        ("/tmp/s:db1:5432", Spec("", 0, "/tmp/s", "db1", 5432)),
         ("/tmp/s:5432", Spec("", 0, "/tmp/s", "", 5432)),
     ],
 )
@@ -45,6 +45,7 @@ def test_forms(text: str, spec: Spec) -> None:
         ("db:5432", "names no local port"),
         ("80:d b:5432", "is not a host"),
         ("80:-x:5432", "is not a host"),
+        ("80:db:5432", "fewer than three characters"),
     ],
 )
 def test_everything_else_is_refused(text: str, words: str) -> None:
