@@ -213,5 +213,7 @@ def calls_in(tree: ast.Module) -> set[str]:
 @pytest.mark.parametrize("folder", ["ssm_ssh", "tests", "benchmarks", "installer"])
 def test_long_files_give_their_reason(folder: str) -> None:
     for file in (PACKAGE.parent / folder).rglob("*.py"):
+        if ".environment" in file.parts:  # what benchmarks/run installs
+            continue
         lines = file.read_text(encoding="utf-8").splitlines()
         assert len(lines) <= 350 or lines[0].startswith("# Over 350 lines: "), file
