@@ -24,12 +24,24 @@ class Keepalive:
         self._patience = PATIENCE
         self._offset = wall - now
         self._slept = False
+        self._unread_ping_at = now + IDLE
 
     def heard(self, now: float) -> None:
         """Bytes have arrived."""
         self._heard = now
         self._pinged = None
         self._patience = PATIENCE
+
+    def unread(self, now: float) -> bool:
+        """Note that nothing is being read, so that silence means nothing; returns True when a ping is to be sent.
+
+        Load balancers count what goes out, so the connection is still there when reading goes on.
+        """
+        self.heard(now)
+        due = now >= self._unread_ping_at
+        if due:
+            self._unread_ping_at = now + IDLE
+        return due
 
     @property
     def last_heard(self) -> float:

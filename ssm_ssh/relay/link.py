@@ -279,7 +279,8 @@ class Link:
         keepalive = self._keepalive
         keepalive.clock(now, self._clock.wall())
         if not listening:
-            keepalive.heard(now)
+            if keepalive.unread(now):
+                socket.ping(b"")
         elif keepalive.dead(now):
             raise NetworkError("the gateway no longer answers")
         elif keepalive.ping_due(now, self._waiting):

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from ssm_ssh.lab import Lab, LabOptions
 from tests.e2e.forwards import (
     CLOSED,
+    COMMAND,
     OTHER,
     PORT,
     Forward,
+    Server,
     all_exchanged,
     echo,
     exchanged,
     served,
 )
-from tests.e2e.world import LIMIT, World, until
+from tests.e2e.world import LIMIT, Running, World, until
 
 pytestmark = pytest.mark.long
 
@@ -166,3 +171,28 @@ def test_connections_live_through_a_cut_while_they_are_idle(world: World, how: s
             world.lab.fault("cut", how=how, side="client")
             assert exchanged(connection, b"after")
         world.lab.clear_faults()
+
+
+def test_an_idle_forward_says_why_its_session_ended_and_works_again() -> None:
+    options = LabOptions(instances=1, pacing=False, idle_timeout=3.0)
+    with (
+        tempfile.TemporaryDirectory(prefix="idle-") as base,
+        Lab(options, base=Path(base)) as lab,
+        Server(echo) as server,
+    ):
+        instance = lab.instances[0]
+        lab.map_port(instance.instance_id, PORT, server.port)
+        forward = Running((*COMMAND, "--json", instance.instance_id, f"0:{PORT}"), lab.env)
+        address = "127.0.0.1", json.loads(forward.stdout.readline())["port"]
+        with socket.create_connection(address, timeout=LIMIT) as connection:
+            assert exchanged(connection, b"before")
+            with pytest.raises(ConnectionResetError):
+                connection.recv(1)
+        with socket.create_connection(address, timeout=LIMIT) as connection:
+            assert exchanged(connection, b"after")
+        forward.interrupt()
+        done = forward.finish()
+        server.shutdown()
+    assert done.status == 0
+    assert "the idle limit ended the session" in done.stderr
+    assert done.stderr.count("starts another session") == 1

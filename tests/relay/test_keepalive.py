@@ -57,3 +57,11 @@ def test_the_last_sign_of_life_is_known() -> None:
     keepalive.heard(7.0)
     assert keepalive.ping_due(7.0 + IDLE, waiting=False)
     assert keepalive.last_heard == 7.0
+
+
+def test_a_connection_that_is_not_read_is_kept_alive_and_never_dead() -> None:
+    keepalive = Keepalive(0.0, 0.0)
+    pings = [now for now in range(0, 301, 5) if keepalive.unread(float(now))]
+    assert len(pings) >= 300 // 60
+    assert not keepalive.dead(301.0)
+    assert keepalive.last_heard == 300.0
