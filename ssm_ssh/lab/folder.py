@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -18,6 +19,8 @@ from ssm_ssh.lab.login.identity_center import ROLE
 from ssm_ssh.lab.state import LabState
 from ssm_ssh.storage.paths import data_folder
 
+# A client that has a folder open may put another file there while it is being removed.
+_ROUNDS = 20
 _WRAPPED = ("ssh", "scp", "sftp")
 # The names of the files that ssm-ssh makes in its data folder. A test compares them with the product's.
 IDENTITIES, KNOWN_HOSTS = ("id_ed25519", "id_ed25519_2"), "known_hosts"
@@ -45,6 +48,14 @@ def remove(folder: Path) -> None:
     from ssm_ssh.lab.accounts.accounts import remove_machines_folder
 
     remove_machines_folder(folder / "instances")
+    # A client that outlives the lab for a moment finds no home any more, instead of putting files into it meanwhile.
+    doomed = folder.with_name(f".{folder.name}.removed")
+    with contextlib.suppress(OSError):
+        folder.rename(doomed)
+    for _ in range(_ROUNDS):
+        if not doomed.exists():
+            break
+        shutil.rmtree(doomed, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -237,12 +237,15 @@ def open_folder(path: Path) -> Folder:
     """Open the folder `path`, which is created 0700 if missing.
 
     Raises StateError where it is a link, belongs to another user (as under sudo with another user's HOME) or is
-    accessible to others.
+    accessible to others, and where it would be in a home that does not exist.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
-            path.mkdir(mode=0o700)
+            try:
+                path.mkdir(mode=0o700)
+            except FileNotFoundError:
+                _make_parents(path)
+                path.mkdir(mode=0o700)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if path.is_symlink():  # O_DIRECTORY hides the error of O_NOFOLLOW
@@ -266,3 +269,11 @@ def open_folder(path: Path) -> Folder:
         _swept.add(path)
         folder.sweep()
     return folder
+
+
+def _make_parents(path: Path) -> None:
+    """Make the folders above `path`, but not a home: that of a lab goes while programs in it still run."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - as in paths.py
+    if path.is_relative_to(home) and not os.path.isdir(home):  # noqa: PTH112
+        raise StateError(f"the home folder {home} does not exist", "Create it, or set HOME to your home folder")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +114,38 @@ def test_quiet_is_one_line_for_a_shell(data: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == ""
     assert done.stdout.startswith("i-")
+
+
+def test_a_client_that_outlives_the_lab_leaves_nothing_there(data: Path) -> None:
+    with subprocess.Popen(
+        command(*SMALL, "--quiet"), env=environment(data), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        enter = process.stdout.readline().strip()
+        program = f'{enter}; exec ssh "$SSM_SSH_LAB_USER@$SSM_SSH_LAB_INSTANCE" "echo in; exec sleep 600"'
+        with subprocess.Popen(
+            ["sh", "-c", program],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        ) as ssh:
+            assert ssh.stdout is not None
+            assert ssh.stdout.readline() == "in\n"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+            ssh.terminate()  # it would wait for the network to come back
+    if sys.platform == "linux":
+        while any(f"{data}/ssm-ssh/lab-".encode() in environ for environ in environments()):
+            time.sleep(0.05)
+
+
+def environments() -> Iterator[bytes]:
+    """The environments of all processes that may be seen; of those that have ended, nothing."""
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            yield file.read_bytes()
 
 
 def test_ctrl_c_at_a_terminal_is_the_commands(data: Path) -> None:

@@ -30,6 +30,15 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
+def test_a_home_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "removed"))
+    with pytest.raises(StateError, match=f"the home folder {tmp_path}/removed does not exist"):
+        open_folder(tmp_path / "removed" / ".local" / "state" / "ssm-ssh")
+    assert list(tmp_path.iterdir()) == []
+    with open_folder(tmp_path / "elsewhere" / "ssm-ssh") as folder:
+        assert folder.path.is_dir()
+
+
 def test_folder_and_files_are_private_whatever_the_umask(home: Path) -> None:
     old = os.umask(0)
     try:
