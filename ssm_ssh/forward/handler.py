@@ -36,6 +36,8 @@ _HANGING = 1.0
 _STUCK = 2.0
 # Seconds for which a session counts as busy after bytes have passed.
 _BUSY = 2.0
+# Seconds for programs to take what a server had sent to its end, when the session has ended.
+_FINISH = 5.0
 # Words of the agent about addresses of the metadata service, the VPC's DNS and the instance itself (port.go).
 _FORBIDDEN = "is forbidden"
 _FORBIDDEN_HINT = "For the instance's own ports leave HOST out"
@@ -222,8 +224,9 @@ class ForwardHandler:
 
     def timer(self, now: float) -> float | None:
         """Return when something may be due."""
-        if self._relay.ended is not None:
-            return None
+        ended = self._relay.ended
+        if ended is not None:
+            return ended[1] + _FINISH if now < ended[1] + _FINISH else None
         ready_at = None if self._told_ready or self.begun_at is None else self.begun_at + HOLD
         times = [
             ready_at,
@@ -238,6 +241,8 @@ class ForwardHandler:
         if relay.ended is None:
             return
         reason, at = relay.ended
+        if self._traffic is not None and self._traffic.finishing and now < at + _FINISH:
+            return  # what the server has sent whole is to arrive whole
         if begun_at is None:
             relay.fail(endings.never_began(reason, self._instance_id), now)
             return

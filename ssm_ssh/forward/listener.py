@@ -62,8 +62,8 @@ class Listener:
             sock.close()
         if self._inode is not None:
             try:
-                found = os.lstat(self.spec.path)
-                if (found.st_dev, found.st_ino) == self._inode:
+                current = os.lstat(self.spec.path)
+                if (current.st_dev, current.st_ino) == self._inode:
                     Path(self.spec.path).unlink()
             except OSError:
                 pass

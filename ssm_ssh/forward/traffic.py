@@ -69,6 +69,11 @@ class Traffic:
         mux = self.mux
         return not mux.exhausted and (mux.several or (mux.count == 0 and not self._disconnect_due))
 
+    @property
+    def finishing(self) -> bool:
+        """Whether a connection that the server has ended still has bytes for its program."""
+        return any(local.ended for local in self._streams.values())
+
     def take(self, local: Local, now: float) -> None:
         """Open a stream for a local connection. Only where `accepts`."""
         local.stream = self.mux.open(now)

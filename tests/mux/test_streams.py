@@ -201,7 +201,7 @@ def test_every_byte_arrives_once_and_in_order_however_frames_are_cut_and_mixed(
 ) -> None:
     mux, agent, wire, now = Mux(0.0), Agent(), b"", 0.0
     streams = [mux.open(0.0) for _ in range(3)]
-    said, heard = defaultdict(bytes), defaultdict(bytes)
+    spoken, heard = defaultdict(bytes), defaultdict(bytes)
     ended, gone = set(), set()
 
     def deliver(data: bytes) -> None:
@@ -217,7 +217,7 @@ def test_every_byte_arrives_once_and_in_order_however_frames_are_cut_and_mixed(
     for action, index, data in steps:
         stream, now = streams[index], now + 1.0
         if action == "send" and stream not in gone:
-            said[stream] += data
+            spoken[stream] += data
             mux.send(stream, data)
         elif action == "agent":
             wire += agent.say(stream)
@@ -245,5 +245,5 @@ def test_every_byte_arrives_once_and_in_order_however_frames_are_cut_and_mixed(
         wire = b""
     assert mux.count == 0
     for stream in streams:
-        assert agent.received[stream] == said[stream]
-        assert said[stream].startswith(heard[stream])
+        assert agent.received[stream] == spoken[stream]
+        assert spoken[stream].startswith(heard[stream])

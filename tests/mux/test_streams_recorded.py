@@ -58,7 +58,7 @@ class Replay:
             self.mux.close(frame.stream)
 
 
-def said(frames: list[Frame]) -> dict[int, bytes]:
+def bytes_of(frames: list[Frame]) -> dict[int, bytes]:
     out: dict[int, bytes] = defaultdict(bytes)
     for frame in frames:
         out[frame.stream] += frame.payload
@@ -75,7 +75,7 @@ def test_the_official_clients_frames_are_sent(name: str) -> None:
         assert ours == theirs
         assert ours or (command, name) == (FIN, "port-forward-mux")
     if name != "forward-refused":  # the official client goes on sending after the agent's FIN
-        assert said(replay.ours) == said(replay.theirs)
+        assert bytes_of(replay.ours) == bytes_of(replay.theirs)
 
 
 def test_both_connections_are_refused() -> None:
