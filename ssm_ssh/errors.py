@@ -20,6 +20,8 @@ SsmSshError
 |-- HostKeyRefused        the server's host key cannot be trusted or verified
 |   `-- HostKeyChanged       another key is known, and nothing confirms the change
 |-- ProtocolError         the other side broke the protocol (data channel, WebSocket, StreamUrl)
+|   `-- AgentTooOld          the agent's version cannot do what the session needs
+|-- EncryptionRefused     the KMS key that a session asks for may not be used
 |-- SessionEnded          the other side ended the session; the message has its reason
 |-- KeyRefused            the instance did not accept the public key (code)
 `-- CommandFailed         a command on the instance never ran, or was cut off
@@ -138,6 +140,14 @@ class HostKeyChanged(HostKeyRefused):
 
 class ProtocolError(SsmSshError):
     """The other side broke the protocol."""
+
+
+class AgentTooOld(ProtocolError):
+    """The agent's version cannot do what the session needs; nothing has run."""
+
+
+class EncryptionRefused(SsmSshError):
+    """The KMS key that a session asks for may not be used."""
 
 
 class SessionEnded(SsmSshError):

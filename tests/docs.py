@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ssm_ssh.auth import keypair, push_journal, singleflight
 from ssm_ssh.cli.main import COMMANDS
+from ssm_ssh.cli.exec import split
 from ssm_ssh.cli.parser import Actions
 from ssm_ssh.hostkeys import known_hosts
 from ssm_ssh.locate import history
@@ -94,6 +95,8 @@ def parse(command: str, words: list[str]) -> argparse.Namespace:
     if isinstance(made, Actions):
         # A page may name an action without its arguments.
         return argparse.Namespace() if words and words[0] in made.actions and not words[1:] else made.parse(words)[1]
+    if command == "exec":  # what follows the target is another program's
+        words = split(words)[0]
     options: argparse.Namespace = made.parse_args(words)
     return options
 

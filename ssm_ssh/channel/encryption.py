@@ -35,11 +35,15 @@ class Cipher(Protocol):
 
 
 class DataKey(NamedTuple):
-    """A data key: `blob` is its encrypted form for the agent, the ciphers have its halves."""
+    """A data key: `blob` is its encrypted form for the agent, the ciphers have its halves.
+
+    `random_bits(n)` has to be fit for nonces: SystemRandom().getrandbits.
+    """
 
     blob: bytes
     incoming: Cipher
     outgoing: Cipher
+    random_bits: Callable[[int], int]
 
 
 class Encryption:

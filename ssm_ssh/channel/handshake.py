@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.channel import message
 from ssm_ssh.channel.limits import ACTION_NAME, ACTIONS, EXIT_CODE_DIGITS, JSON_PAYLOAD
-from ssm_ssh.errors import ProtocolError
+from ssm_ssh.errors import AgentTooOld, ProtocolError
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
@@ -84,11 +84,13 @@ def answer(
     client_version: str,
     allowed: Collection[str] = (PORT,),
     key: dict[str, object] | SsmSshError | None = None,
+    *,
+    least_agent: str = "",
 ) -> Reply:
     """Return the reply to a HandshakeRequest's payload. Raises ProtocolError if it is no handshake request at all.
 
     `allowed`: the session types that succeed. `key`: the result of KMSEncryption, or why it fails; None where it is
-    not supported. An unknown action is unsupported.
+    not supported. `least_agent`: older agents are refused, before they begin. An unknown action is unsupported.
     """
     fields = json_object(request)
     actions = fields.get("RequestedClientActions") or []
@@ -97,12 +99,15 @@ def answer(
     refused: SsmSshError | None = None
     session_type, properties = "", dict[str, object]()
     processed = []
+    version = printable(fields.get("AgentVersion", ""), 32)
     for action in actions:
         if not isinstance(action, dict):
             raise ProtocolError("The agent's handshake request has an action that is no object")
         name = printable(action.get("ActionType", ""), ACTION_NAME)
         parameters = action.get("ActionParameters")
         status, error = _judge(name, parameters, allowed, key)
+        if name == "SessionType" and error is None and not at_least(version, least_agent):
+            status, error = FAILED, AgentTooOld(f"SSM Agent {version or 'of an unknown version'} is too old")
         if name == "SessionType" and isinstance(parameters, dict) and error is None:
             session_type, properties = parameters["SessionType"], _object(parameters.get("Properties"))
         if error is not None and refused is None:
@@ -117,8 +122,14 @@ def answer(
         )
     errors = [entry["Error"] for entry in processed if entry["Error"]]
     response = {"ClientVersion": client_version, "ProcessedClientActions": processed, "Errors": errors or None}
-    version = printable(fields.get("AgentVersion", ""), 32)
     return Reply(_compact(response), version, session_type, properties, refused)
+
+
+def at_least(version: str, least: str) -> bool:
+    """Return whether an agent's version is `least` or newer; a part that is no number counts as 0."""
+    parts, wanted = ([int(part) if part.isdigit() else 0 for part in text.split(".")] for text in (version, least))
+    length = max(len(parts), len(wanted))
+    return parts + [0] * (length - len(parts)) >= wanted + [0] * (length - len(wanted))
 
 
 def customer_message(complete: bytes) -> str:

@@ -22,6 +22,7 @@ class Negotiation:
         "_allowed",
         "_client_version",
         "_encryption",
+        "_least_agent",
         "_request",
         "agent_version",
         "begun",
@@ -30,8 +31,14 @@ class Negotiation:
         "session_type",
     )
 
-    def __init__(self, client_version: str, allowed: Collection[str], *, encryption: bool) -> None:
-        """`allowed`: the session types that succeed; `encryption`: KMS may be asked for a data key."""
+    def __init__(
+        self, client_version: str, allowed: Collection[str], *, encryption: bool, least_agent: str = ""
+    ) -> None:
+        """`allowed`: the session types that succeed; `encryption`: KMS may be asked for a data key.
+
+        `least_agent`: the oldest version of an agent that is accepted.
+        """
+        self._least_agent = least_agent
         self._client_version = client_version
         self._allowed = allowed
         self._encryption = encryption
@@ -41,6 +48,7 @@ class Negotiation:
         self.refused = False
         self.agent_version = ""
         self.session_type = ""
+        """Empty until the request has been answered with success."""
         self.properties: dict[str, object] = {}
 
     @property
@@ -77,13 +85,13 @@ class Negotiation:
             self.refused = True
             return b"", Refused(error)
         if reply.refused is None:
+            self.session_type = reply.session_type
             return reply.response, None
         self.refused = True
         return reply.response, Refused(reply.refused)
 
     def _reply(self, request: bytes, key: dict[str, object] | SsmSshError | None) -> handshake.Reply:
-        reply = handshake.answer(request, self._client_version, self._allowed, key)
+        reply = handshake.answer(request, self._client_version, self._allowed, key, least_agent=self._least_agent)
         self.agent_version = reply.agent_version
-        self.session_type = reply.session_type
         self.properties = reply.properties
         return reply

@@ -4,7 +4,7 @@ It is pure: no socket, clock or thread. The caller passes the time (monotonic se
 
 - connected(now) when the text frame of open_message() is on its way, disconnected(heard) when it is lost;
 - receive() for each binary frame, send() for at most room() bytes of the stream;
-- frames() after any of these, when timer() is due, and when the transport has accepted the previous frames.
+- frames() after any of these, when timer() is due, and when the transport has accepted the previous ones.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Channel:
 
     `client_id` is the text of a UUID, `epoch` the wall clock minus the monotonic clock in seconds. `random_bits(n)`
     returns an integer of n random bits, for message ids, which need not be secret. The handshake accepts
-    `session_types`; a session without a handshake does not tell its type. `encryption`: a request for encryption by
-    KMS becomes a KeyRequest, and is not refused at once.
+    `session_types` and no agent older than `least_agent`; a session without a handshake does not tell its type.
+    `encryption`: a request for encryption by KMS becomes a KeyRequest instead of a refusal.
     """
 
     __slots__ = (
@@ -64,6 +64,7 @@ class Channel:
         epoch: float,
         session_types: Collection[str] = (PORT,),
         encryption: bool = False,
+        least_agent: str = "",
         random_bits: Callable[[int], int] = getrandbits,
     ) -> None:
         self._client_id = client_id
@@ -73,7 +74,7 @@ class Channel:
         self._sender = Sender(random_bits)
         self._receiver = Receiver()
         self._online = False
-        self._negotiation = Negotiation(client_version, session_types, encryption=encryption)
+        self._negotiation = Negotiation(client_version, session_types, encryption=encryption, least_agent=least_agent)
         self._encryption: Encryption | None = None
         self._complete_at = 0.0
         self._established = False
@@ -93,7 +94,7 @@ class Channel:
 
     @property
     def session_type(self) -> str:
-        """The session type from the handshake (handshake.PORT and so on), or empty."""
+        """The session type (handshake.PORT and so on) once the handshake was answered with success, or empty."""
         return self._negotiation.session_type
 
     @property
@@ -167,11 +168,11 @@ class Channel:
         """Queue stream bytes. They are never dropped, and wait until the agent is ready for them."""
         self._sender.queue(data)
 
-    def use_key(self, key: DataKey, challenge: str, random_bits: Callable[[int], int]) -> None:
-        """Answer a KeyRequest: from now on the session is encrypted. `random_bits` has to be fit for nonces."""
+    def use_key(self, key: DataKey, challenge: str) -> None:
+        """Answer a KeyRequest: from now on the session is encrypted."""
         from ssm_ssh.channel.encryption import Encryption, key_result
 
-        self._encryption = Encryption(key.incoming, key.outgoing, random_bits)
+        self._encryption = Encryption(key.incoming, key.outgoing, key.random_bits)
         self._sender.seal = self._encryption.encrypt
         self._respond(self._negotiation.answer(key_result(key.blob, challenge)), [])
 
@@ -323,16 +324,15 @@ class Channel:
             events.append(ConnectFailed())
 
     def _handshake(self, payload: bytes, events: list[Event]) -> None:
-        # A session has one handshake; answering more would let the queue grow without bound.
+        # A session has one handshake: answering more would let the queue grow without bound.
         if not self._negotiation.begun and not self._established:
             self._respond(self._negotiation.begin(payload), events)
 
     def _respond(self, step: tuple[bytes, Refused | KeyRequest | None], events: list[Event]) -> None:
-        response, event = step
-        if response:
-            self._sender.queue_control(wire.HANDSHAKE_RESPONSE, response)
-        if event is not None:
-            events.append(event)
+        if step[0]:
+            self._sender.queue_control(wire.HANDSHAKE_RESPONSE, step[0])
+        if step[1] is not None:
+            events.append(step[1])
 
     def _complete(self, payload: bytes, events: list[Event], now: float) -> None:
         if self._established or self._negotiation.refused or self._negotiation.waits_for_key:

@@ -21,6 +21,7 @@ COMMANDS = {
     "config": "show the settings in force, and where each comes from",
     "completion": "print a script that makes a shell complete commands and instances",
     "forward": "forward ports of an instance, or of hosts that it reaches, to this computer",
+    "exec": "run a command on an instance, with its own exit status",
     "proxy": "run as ssh's ProxyCommand: carry one SSH connection to an instance",
     "key": "show, renew or remove ssm-ssh's own key pair",
     "host-keys": "show, refresh, accept or remove the host keys that ssh trusts",

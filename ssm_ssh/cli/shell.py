@@ -101,6 +101,7 @@ def _shell(arguments: dict[str, Any]) -> int:
             chosen.log,
             resume_limit=chosen.settings.seconds("resume_limit"),
             reason=arguments["reason"] or "",
+            kms_key=chosen.settings.text("kms_key"),
         )
     finally:
         terminal.close()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ssm_ssh.channel.encryption import DataKey
+    from ssm_ssh.channel.events import KeyRequest
     from ssm_ssh.channel.session import Channel
 
 T = TypeVar("T")
@@ -89,6 +91,9 @@ class Session(Protocol):
 
     def guard(self) -> None:
         """Have the session ended also if this process is killed. Raises nothing."""
+
+    def data_key(self, request: KeyRequest) -> DataKey:
+        """Return the data key that the agent asks for. Raises SsmSshError."""
 
     def terminate(self, patience: float) -> None:
         """End the session at AWS, within `patience` seconds or not at all. Raises SsmSshError."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ssm_ssh.channel.events import Output
+from ssm_ssh.channel.events import KeyRequest, Output
 from ssm_ssh.errors import NetworkError, SessionGone, SsmSshError
 from ssm_ssh.relay import unanswered
 from ssm_ssh.relay.keepalive import Keepalive
 from ssm_ssh.relay.reconnect import Reconnect
 from ssm_ssh.relay.unanswered import Unanswered
+from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ssm_ssh.channel.encryption import DataKey
     from ssm_ssh.channel.events import Event
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.log import Log
@@ -73,6 +75,8 @@ class Link:
         """Whether the session serves its purpose: before, the handler decides how long each step may take."""
         self._starting: RunningTask[Session] | None = None
         self._connecting: RunningTask[Socket] | None = None
+        # A data key that is being made, and the challenge that it was asked for with.
+        self._key: tuple[RunningTask[DataKey], str] | None = None
         self._start_at: float | None = None
         self._progress_before = 0
         now = clock.monotonic()
@@ -107,6 +111,7 @@ class Link:
             self._tasks.start(lambda: old.terminate(_TERMINATE))
         self.drop()
         self.session = None
+        self._key = None
         self._reconnect = Reconnect(min(self._resume_limit, FIRST_LIMIT), self._random)
         self.unanswered = Unanswered(now, back_pressure=self._back_pressure)
         self.channel = self._make_channel()
@@ -145,7 +150,21 @@ class Link:
                 return self._not_connected(connecting.error, now)
             else:
                 self._connected(connecting.result, now)
+        if self._key is not None and self._key[0].done:
+            return self._take_key()
         return None
+
+    def _take_key(self) -> BaseException | None:
+        """Answer the agent's request for a data key; returns the error where there is none."""
+        assert self._key is not None
+        (making, challenge), self._key = self._key, None
+        error = making.error
+        if error is None:
+            self.channel.use_key(making.result, challenge)
+            return None
+        refusal = error if isinstance(error, SsmSshError) else SsmSshError("there is no data key")
+        self.channel.refuse_key(refusal)
+        return error
 
     def try_again(self, now: float) -> NetworkError | None:
         """Make the attempt that is due; returns the error when the time for attempts is over."""
@@ -195,6 +214,9 @@ class Link:
                 if isinstance(event, Output):
                     output.append(event.data)
                     continue
+                if isinstance(event, KeyRequest):
+                    self._make_key(event)
+                    continue
                 if output:
                     events.append(Output(b"".join(output)))
                     output.clear()
@@ -202,6 +224,12 @@ class Link:
         if output:
             events.append(Output(b"".join(output)))
         return events
+
+    def _make_key(self, request: KeyRequest) -> None:
+        session = self.session
+        assert session is not None
+        self._log.debug(f"the agent asks for a data key of {printable(request.key_id, 120)}")
+        self._key = (self._tasks.start(lambda: session.data_key(request)), request.challenge)
 
     def pump(self, now: float) -> None:
         """Send what is due, as far as the transport takes it. A broken connection shows in `receive`."""

@@ -11,13 +11,15 @@ import time
 from typing import TYPE_CHECKING
 
 from ssm_ssh.aws.services.sessions import resume_session, start_session, terminate_session
-from ssm_ssh.errors import SsmSshError
+from ssm_ssh.errors import EncryptionRefused, SsmSshError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.aws.services.sessions import StartedSession
+    from ssm_ssh.channel.encryption import DataKey
+    from ssm_ssh.channel.events import KeyRequest
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.log import Log
     from ssm_ssh.session.gateway import Gateway
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 # Seconds for StartSession or ResumeSession with all retries, and again for the gateway. The relay reconnects or gives
 # up after that.
 _CALL_LIMIT = 25.0
+
+
+def _no_key(session_id: str, request: KeyRequest) -> DataKey:
+    raise EncryptionRefused(f"session {session_id} asks for encryption by KMS, which it was not started for")
 
 
 class ManagedSession:
@@ -41,10 +47,12 @@ class ManagedSession:
         on_connected: Callable[[], None],
         *,
         record: str = "",
+        make_key: Callable[[str, KeyRequest], DataKey] = _no_key,
     ) -> None:
         """`gateway`: where the data channel is, perhaps connected already; `on_connected`: called once it is open.
 
-        `record`: the name of the session's record, "" for none.
+        `record`: the name of the session's record, "" for none. `make_key` returns the data key of a session's id, or
+        raises SsmSshError.
         """
         self.id = started.id
         self._api = api
@@ -54,6 +62,7 @@ class ManagedSession:
         self._on_connected = on_connected
         self._record = record
         self._guard: Guard | None = None
+        self._make_key = make_key
 
     def __repr__(self) -> str:
         return f"ManagedSession({self.id!r})"
@@ -83,6 +92,10 @@ class ManagedSession:
         if self._record:
             self._guard = guard.Guard(self._record, self._api.settings.env, self._log)
         guard.end_left_behind(self._api.settings.env, self._log)
+
+    def data_key(self, request: KeyRequest) -> DataKey:
+        """Return the data key that the agent asks for. Raises EncryptionRefused, and what Api.call raises."""
+        return self._make_key(self.id, request)
 
     def terminate(self, patience: float) -> None:
         """End the session at AWS, within `patience` seconds or not at all. Raises what Api.call raises."""
@@ -116,10 +129,12 @@ def start(
     reason: str = "",
     log: Log,
     on_connected: Callable[[], None] = lambda: None,
+    make_key: Callable[[str, KeyRequest], DataKey] = _no_key,
 ) -> ManagedSession:
     """Start a session of any document; `gateway` connects meanwhile. Raises what start_session raises.
 
-    `purpose` is for the session's record on this machine, `reason` for the audit trail.
+    `purpose` is for the session's record on this machine, `reason` for the audit trail. `make_key`: that of
+    ManagedSession.
     """
     started = start_session(
         api, instance_id, document, parameters, reason=reason, deadline=time.monotonic() + _CALL_LIMIT
@@ -131,4 +146,4 @@ def start(
         record = records.opened(started.id, instance_id, document, api.settings, time.time(), purpose=purpose)
     except SsmSshError as error:
         log.info(f"the session is not recorded: {error.sentence()}")
-    return ManagedSession(api, started, gateway, log, on_connected, record=record)
+    return ManagedSession(api, started, gateway, log, on_connected, record=record, make_key=make_key)

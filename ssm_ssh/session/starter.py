@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.aws.config.settings import AwsSettings
+    from ssm_ssh.channel.encryption import DataKey
+    from ssm_ssh.channel.events import KeyRequest
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.log import Log
     from ssm_ssh.session.managed import ManagedSession
@@ -42,10 +44,13 @@ class SessionStarter:
         *,
         purpose: str,
         reason: str = "",
+        kms_key: str = "",
+        port: bool = False,
     ) -> None:
         """`settings`: the account and region to ask; `document`: "" for the account's shell session.
 
-        `reason` is what the audit trail shows; by default `purpose`, who asks and from where.
+        `reason` is what the audit trail shows; by default `purpose`, who asks and from where. `kms_key`: the setting;
+        `port`: the session carries a TCP connection.
         """
         self.instance_id = instance_id
         self.document = document
@@ -56,6 +61,8 @@ class SessionStarter:
         self._log = log
         self._purpose = purpose
         self._reason = reason
+        self._kms_key = kms_key
+        self._port = port
         self._api: Api | None = None
         self._lock = threading.Lock()
 
@@ -93,6 +100,7 @@ class SessionStarter:
                 reason=self._reason or _caller(self._purpose),
                 log=self._log,
                 on_connected=self._remember,
+                make_key=self._data_key,
             )
         finally:
             self.asking = False
@@ -110,6 +118,11 @@ class SessionStarter:
             self._log.info(f"not asked: {error.sentence()}")
             return None
 
+    def _data_key(self, session_id: str, request: KeyRequest) -> DataKey:
+        from ssm_ssh.session.encryption import data_key
+
+        return data_key(self.api(), session_id, self.instance_id, request, kms_key=self._kms_key, port=self._port)
+
     def _remember(self) -> None:
         """Record the profile and region that reached the instance; credentials of the environment have no name."""
         from ssm_ssh.locate import history
@@ -125,8 +138,11 @@ class SessionStarter:
             self._log.info(f"not recorded: {error.sentence()}")
 
 
-def channel_maker(session_types: Collection[str]) -> Callable[[], Channel]:
-    """Return what makes the channels of one command: of one client, accepting sessions of `session_types`."""
+def channel_maker(session_types: Collection[str], *, least_agent: str = "") -> Callable[[], Channel]:
+    """Return what makes the channels of one command: of one client, accepting sessions of `session_types`.
+
+    Agents older than `least_agent` are refused.
+    """
     import random
 
     from ssm_ssh.channel.session import Channel
@@ -139,6 +155,8 @@ def channel_maker(session_types: Collection[str]) -> Callable[[], Channel]:
             client_version=CLIENT_VERSION,
             epoch=time.time() - time.monotonic(),
             session_types=session_types,
+            encryption=True,
+            least_agent=least_agent,
         )
 
     return make_channel

@@ -15,6 +15,7 @@ class ConnectionOptions:
         "document",
         "key",
         "key_age",
+        "kms_key",
         "push",
         "push_after_denied",
         "push_document",
@@ -35,6 +36,7 @@ class ConnectionOptions:
         key_age: float = 86400.0,
         require_host_keys: bool = False,
         resume_limit: float = 900.0,
+        kms_key: str = "",
     ) -> None:
         """`push_lifetime`, `key_age` and `resume_limit` are in seconds; `key`: "" for a key pair of ssm-ssh's own."""
         self.document = document
@@ -46,6 +48,7 @@ class ConnectionOptions:
         self.key_age = key_age
         self.require_host_keys = require_host_keys
         self.resume_limit = resume_limit
+        self.kms_key = kms_key
 
 
 def connection_options(settings: Settings) -> ConnectionOptions:
@@ -58,6 +61,7 @@ def connection_options(settings: Settings) -> ConnectionOptions:
         push_lifetime=int(settings.seconds("push_lifetime")),
         key=settings.text("key"),
         key_age=settings.seconds("key_age"),
+        kms_key=settings.text("kms_key"),
         require_host_keys=settings.text("host_keys") == "require",
         resume_limit=settings.seconds("resume_limit"),
     )

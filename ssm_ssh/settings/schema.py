@@ -1,3 +1,4 @@
+# Over 350 lines: the table of all settings, and the checks of their values.
 """What can be set, and where a value comes from: a flag, else SSM_SSH_*, else the settings file, else the default.
 
 The file is TOML without tables, `config.toml` in the platform's configuration folder; see `toml_file`. The setting
@@ -259,6 +260,13 @@ SETTINGS: tuple[Setting, ...] = (
         _seconds,
         "seconds from 0 to 86400",
         "how long to try to restore a lost connection",
+    ),
+    Setting(
+        "kms_key",
+        "",
+        _text(str.isprintable),
+        "the ARN of a KMS key",
+        "key of another account, or for port sessions, that a session may be encrypted with",
     ),
     Setting(
         "user",

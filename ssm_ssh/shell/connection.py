@@ -27,6 +27,7 @@ def carry(
     *,
     resume_limit: float,
     reason: str,
+    kms_key: str = "",
 ) -> int:
     """Carry a shell on `instance_id` until it ends; returns the exit status: 0, 255, or 128 + a signal.
 
@@ -43,6 +44,7 @@ def carry(
         log,
         purpose=f"shell {instance_id}",
         reason=reason,
+        kms_key=kms_key,
     )
     handlers: list[ShellHandler] = []
 

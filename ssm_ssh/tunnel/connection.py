@@ -40,6 +40,8 @@ class Connection(Explanations):
             destination.session_parameters,
             log,
             purpose=f"ssh {destination.user}@{destination.instance_id}",
+            kms_key=options.kms_key,
+            port=True,
         )
         self._calls = self._starter.api
         self._cancelled = False

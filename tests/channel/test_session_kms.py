@@ -53,7 +53,7 @@ class Session:
 
     def give_key(self, request: KeyRequest) -> None:
         first, second = halves(self.key)
-        self.channel.use_key(DataKey(BLOB, Aes(first), Aes(second)), request.challenge, counter())
+        self.channel.use_key(DataKey(BLOB, Aes(first), Aes(second), counter()), request.challenge)
 
     def turn(self, now: float) -> None:
         messages = map(wire.decode, self.channel.frames(now, 1 << 20))

@@ -168,7 +168,7 @@ class Attempt:
             return None
 
     def _decode(self, response: http.Response) -> dict[str, Any]:
-        xml = self._service == "ec2"
+        xml = self._service in ec2_query.VERSIONS
         decoded = ec2_query.decode(response.body) if xml else json_object(response.body)
         if decoded is None:
             raise ProtocolError(
@@ -179,6 +179,6 @@ class Attempt:
 
 
 def _protocol_headers(service: str, operation: str) -> dict[str, str]:
-    if service == "ec2":
+    if service in ec2_query.VERSIONS:
         return {"Content-Type": ec2_query.CONTENT_TYPE}
     return {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"{_PREFIXES[service]}.{operation}"}

@@ -144,7 +144,8 @@ class Api:
         Raises AwsError and its subclasses, CredentialsError, NetworkError, ProtocolError, and UsageError for an
         endpoint that cannot be used.
         """
-        body = ec2_query.encode(operation, payload) if service == "ec2" else json.dumps(payload).encode("ascii")
+        query = service in ec2_query.VERSIONS
+        body = ec2_query.encode(operation, payload, service) if query else json.dumps(payload).encode("ascii")
         attempt = Attempt(self, service=service, operation=operation, body=body, target=target)
         attempt.reached = reached
         began = time.monotonic()

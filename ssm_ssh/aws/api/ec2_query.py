@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 VERSION = "2016-11-15"
+# STS has the same protocol but for its error answers.
+VERSIONS = {"ec2": VERSION, "sts": "2011-06-15"}
 CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
 # Characters that XML does not allow, and references to characters. Compiled only when EC2 is asked.
 _INVALID = "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|&#([0-9]{1,9}|[xX][0-9a-fA-F]{1,8});"
@@ -23,11 +25,11 @@ _INVALID = "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|&#([0-9]{1,9}|[xX][0-9a-fA-
 _DEEPEST = 32
 
 
-def encode(operation: str, payload: Mapping[str, Any]) -> bytes:
+def encode(operation: str, payload: Mapping[str, Any], service: str = "ec2") -> bytes:
     """Return the form that requests `operation`: lists become Name.1, Name.2, structures Name.Member."""
     from urllib.parse import urlencode
 
-    pairs = [("Action", operation), ("Version", VERSION), *_flat("", payload)]
+    pairs = [("Action", operation), ("Version", VERSIONS[service]), *_flat("", payload)]
     return urlencode(pairs).encode("ascii")
 
 
@@ -76,7 +78,8 @@ def _replace_invalid(match: re.Match[str]) -> str:
 
 def error(body: bytes) -> tuple[str, str]:
     """Return code and message of an error response, both "" where it has none."""
-    first = object_member(object_member(decode(body) or {}, "Errors"), "Error")  # AWS sends one
+    answer = decode(body) or {}
+    first = object_member(object_member(answer, "Errors") or answer, "Error")  # AWS sends one; STS without a list
     return text_member(first, "Code"), text_member(first, "Message")
 
 

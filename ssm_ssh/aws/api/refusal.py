@@ -96,7 +96,7 @@ class Refusal(NamedTuple):
 
 def read_refusal(response: Response, service: str, operation: str, target: str) -> Refusal:
     """Return the refusal in a response whose status is not 200; code and message are "" where it has none."""
-    if service == "ec2":
+    if service in ec2_query.VERSIONS:
         return Refusal(operation, target, response.status, *ec2_query.error(response.body))
     body = json_object(response.body) or {}
     code = str(response.headers.get("x-amzn-errortype") or body.get("__type") or body.get("code") or "")

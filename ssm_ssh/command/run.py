@@ -1,0 +1,110 @@
+"""One command from its request to its exit status, on the first way that exists: the plain one, else a raw terminal."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+from typing import TYPE_CHECKING
+
+from ssm_ssh.channel.handshake import INTERACTIVE, NONINTERACTIVE
+from ssm_ssh.command.handler import CommandHandler
+from ssm_ssh.command.script import Way, parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssm_ssh.aws.config.settings import AwsSettings
+    from ssm_ssh.command.script import Request
+    from ssm_ssh.errors import SsmSshError
+    from ssm_ssh.log import Log
+    from ssm_ssh.relay.assembly import Parts
+
+DOCUMENTS = {
+    Way.APART: "AWS-StartNonInteractiveCommand",
+    Way.FRAMED: "AWS-StartInteractiveCommand",
+    Way.TERMINAL: "AWS-StartInteractiveCommand",
+}
+_TYPES = {Way.APART: NONINTERACTIVE, Way.FRAMED: INTERACTIVE, Way.TERMINAL: INTERACTIVE}
+LEAST_AGENT = "3.1.1511.0"
+"""The first agent whose AWS-StartNonInteractiveCommand keeps stdout and stderr apart."""
+
+
+def ways(request: Request) -> tuple[Way, ...]:
+    """Return how the command may be run, the best way first. Only a terminal takes input."""
+    if request.terminal:
+        return (Way.TERMINAL,)
+    return (Way.FRAMED,) if request.stdin else (Way.APART, Way.FRAMED)
+
+
+def check(request: Request) -> None:
+    """Raise UsageError for a command that cannot be sent."""
+    for way in ways(request):
+        parameter(request, way, "0" * 16)
+
+
+def run(
+    settings: AwsSettings,
+    instance_id: str,
+    request: Request,
+    log: Log,
+    *,
+    resume_limit: float,
+    reason: str,
+    kms_key: str,
+    report: Callable[[SsmSshError], None],
+) -> int:
+    """Run the command and return the exit status of `ssm-ssh exec`; `report` shows an error to the user."""
+    import random
+
+    from ssm_ssh.relay.assembly import assemble
+    from ssm_ssh.session.starter import SessionStarter, channel_maker
+
+    first: SsmSshError | None = None
+    for way in ways(request):
+        token = secrets.token_hex(8)
+        parameters = {"command": [parameter(request, way, token)]}
+        if way is Way.APART:
+            parameters["separateOutputStream"] = ["true"]
+        starter = SessionStarter(
+            settings,
+            instance_id,
+            DOCUMENTS[way],
+            parameters,
+            log,
+            purpose=f"exec on {instance_id}",
+            reason=reason,
+            kms_key=kms_key,
+        )
+        handlers: list[CommandHandler] = []
+
+        def make_handler(
+            parts: Parts,
+            starter: SessionStarter = starter,
+            way: Way = way,
+            token: str = token,
+            handlers: list[CommandHandler] = handlers,
+        ) -> CommandHandler:
+            handlers.append(CommandHandler(starter, parts, request, way, token))
+            return handlers[0]
+
+        least = LEAST_AGENT if way is Way.APART else ""
+        relay = assemble(
+            make_handler,
+            starter.start,
+            channel_maker((_TYPES[way],), least_agent=least),
+            log,
+            resume_limit=resume_limit,
+            random=random.SystemRandom().random,
+            back_pressure=True,
+            signals=(signal.SIGWINCH,) if way is Way.TERMINAL else (),
+        )
+        relay.run()
+        handler = handlers[0]
+        if handler.missing and way is Way.APART:
+            first = handler.error
+            log.info("AWS-StartNonInteractiveCommand cannot be used here; AWS-StartInteractiveCommand is tried")
+            continue
+        if handler.error is not None:
+            report(first if first is not None and type(handler.error) is type(first) else handler.error)
+        return handler.status
+    raise AssertionError("the last way is never missing")
