@@ -56,6 +56,11 @@ class Negotiation:
         """The answer waits for a data key, or for the reason why there is none."""
         return bool(self._request)
 
+    @property
+    def silent(self) -> bool:
+        """What the agent sends besides its handshake is not delivered: refused, or not encrypted yet."""
+        return self.refused or bool(self._request)
+
     def begin(self, request: bytes) -> tuple[bytes, Refused | KeyRequest | None]:
         """Take the agent's HandshakeRequest. A KeyRequest is answered by `answer`."""
         self.begun = True

@@ -285,7 +285,7 @@ class Channel:
                 payload = message.payload if self._encryption is None else self._encryption.decrypt(message.payload)
                 if self._sender.held:
                     self._first_output(events)
-                if payload and not self._negotiation.refused:
+                if payload and not self._negotiation.silent:
                     events.append(Output(payload))
             else:
                 self._control_message(message, events, now)
@@ -307,12 +307,10 @@ class Channel:
             self._handshake(payload, events)
         elif kind == wire.HANDSHAKE_COMPLETE:
             self._complete(payload, events, now)
-        elif self._negotiation.refused:
+        elif self._negotiation.silent:
             return
-        elif kind == wire.STDERR:
+        elif kind in (wire.STDERR, wire.ERROR):
             events.append(StdErr(payload if self._encryption is None else self._encryption.decrypt(payload)))
-        elif kind == wire.ERROR:
-            events.append(StdErr(payload))
         elif kind == wire.ENC_CHALLENGE_REQUEST and self._encryption is not None:
             self._sender.queue_control(wire.ENC_CHALLENGE_RESPONSE, self._encryption.answer(payload))
         elif kind == wire.EXIT_CODE:

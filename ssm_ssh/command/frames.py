@@ -164,17 +164,20 @@ class Decoder:
 class TerminalDecoder:
     """Takes the output of a command with a terminal of its own, which ends with a frame that holds `token`."""
 
-    __slots__ = ("_held", "_mark", "preface", "ready")
+    __slots__ = ("_held", "_mark", "_over", "preface", "ready")
 
     def __init__(self, token: str) -> None:
         self.ready = False
         self.preface = b""
         self._mark = b"\033_ssm-ssh;" + token.encode() + b";"
         self._held = b""
+        self._over = False
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Return what the command has shown, in order, and the frames around it."""
+        """Return what the command has shown, in order, and the frames around it. Nothing follows the last frame."""
         frames: list[Frame] = []
+        if self._over:
+            return frames
         self._held += data
         if not self.ready:
             head = Decoder()
@@ -209,7 +212,7 @@ class TerminalDecoder:
             frames.append(Data(STDOUT, shown))
         digits, end, _ = tail.partition(b"\033\\")
         if at >= 0 and end:
-            self._held = b""
+            self._held, self._over = b"", True
             frames += (Ended(_status(digits)), Complete())
 
 

@@ -74,6 +74,7 @@ def run(
             purpose=f"exec on {instance_id}",
             reason=reason,
             kms_key=kms_key,
+            port=False,
         )
         handlers: list[CommandHandler] = []
 

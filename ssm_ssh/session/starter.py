@@ -45,12 +45,13 @@ class SessionStarter:
         purpose: str,
         reason: str = "",
         kms_key: str = "",
-        port: bool = False,
+        port: bool = True,
     ) -> None:
         """`settings`: the account and region to ask; `document`: "" for the account's shell session.
 
         `reason` is what the audit trail shows; by default `purpose`, who asks and from where. `kms_key`: the setting;
-        `port`: the session carries a TCP connection.
+        `port`: the session carries TCP
+        connections, as any is taken to, because then the agent never asks for a key.
         """
         self.instance_id = instance_id
         self.document = document

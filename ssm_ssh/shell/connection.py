@@ -45,6 +45,7 @@ def carry(
         purpose=f"shell {instance_id}",
         reason=reason,
         kms_key=kms_key,
+        port=False,
     )
     handlers: list[ShellHandler] = []
 

@@ -41,7 +41,6 @@ class Connection(Explanations):
             log,
             purpose=f"ssh {destination.user}@{destination.instance_id}",
             kms_key=options.kms_key,
-            port=True,
         )
         self._calls = self._starter.api
         self._cancelled = False

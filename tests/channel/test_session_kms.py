@@ -159,6 +159,11 @@ def test_nothing_is_sent_and_no_session_is_established_before_there_is_a_key() -
         wire.OUTPUT, sequence=1, flags=0, message_id=bytes(16), payload_type=7, payload=b"{}", created=0
     )
     assert session.channel.receive(complete, 0.1) == []
+    for sequence, kind in enumerate((wire.STREAM, wire.STDERR, wire.EXIT_CODE), 2):
+        clear = wire.encode(
+            wire.OUTPUT, sequence=sequence, flags=0, message_id=bytes(16), payload_type=kind, payload=b"1", created=0
+        )
+        assert session.channel.receive(clear, 0.1) == []
     session.turn(5.0)
     assert session.sent == []
     assert not session.channel.established

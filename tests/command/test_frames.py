@@ -125,6 +125,7 @@ def test_a_terminal_shows_everything_up_to_the_mark(sizes: list[int]) -> None:
     decoder = TerminalDecoder(TOKEN)
     assert fed(decoder, *cut(stream, sizes)) == [Ready(), Data(1, SHOWN), Ended(4), Complete()]
     assert decoder.finish() == b""
+    assert decoder.feed(b"more") == []
 
 
 def test_the_mark_of_another_session_is_output() -> None:

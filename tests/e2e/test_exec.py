@@ -71,7 +71,7 @@ def run(world: World, instance: LabInstance, *words: str, options: tuple[str, ..
 
 def documents(world: World) -> dict[str, str]:
     """The document of each session so far, by the session's id."""
-    return {one["SessionId"]: one["DocumentName"] for one in world.lab.sessions()}
+    return {one["SessionId"]: one["Document"] for one in world.lab.sessions()}
 
 
 def test_streams_and_status_are_the_commands_own(both: World, there: LabInstance) -> None:

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from random import SystemRandom
 
-NAMES = ("message", "frames", "gate", "channel", "host_key", "mux")
+NAMES = ("message", "frames", "gate", "channel", "host_key", "mux", "exec_frames", "kms")
 
 
 def main() -> int:

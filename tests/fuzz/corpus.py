@@ -60,6 +60,11 @@ def _forwards() -> list[bytes]:
     return [b"\0" + stream for stream in streams]
 
 
+def _commands() -> list[bytes]:
+    whole = b"junk\n@ssm-ssh1\r\n1aGVs\n1bG8=\n2b29wcw==\n-\n#3\n1.2\n2.1\n=\n"
+    return [b"\0" + whole, b"\0!bm8=\n", b"\0@ssm-ssh1\n\x1b[1mx\x1b_ssm-ssh;t;4\x1b\\"]
+
+
 _MAKERS = {
     "message": _messages,
     "frames": _websocket_frames,
@@ -67,4 +72,6 @@ _MAKERS = {
     "channel": _channels,
     "host_key": _host_keys,
     "mux": _forwards,
+    "exec_frames": _commands,
+    "kms": _channels,
 }

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import sha256
 from random import Random
 
 from ssm_ssh.channel import message as wire
+from ssm_ssh.channel.encryption import DataKey
+from ssm_ssh.channel.events import KeyRequest, Output, StdErr
+from ssm_ssh.channel.handshake import SHELL
 from ssm_ssh.channel.limits import ACKS, REORDER_BYTES
 from ssm_ssh.channel.session import Channel
+from ssm_ssh.command.frames import MOST_PREFACE, Data, Decoder, TerminalDecoder
 from ssm_ssh.errors import ProtocolError
 from ssm_ssh.mux.streams import Arrived, Mux
 from ssm_ssh.ssh.gate import Gate
@@ -131,8 +136,58 @@ def _demultiplexed(pieces: list[bytes]) -> tuple[dict[int, list[bytes]], bytes, 
     return events, streams.take(), False
 
 
+def exec_frames(data: bytes) -> None:
+    """Decode what a command's script sends: any cut gives the same data and status, and little is kept."""
+    for make in (Decoder, partial(Decoder, ready=True), partial(TerminalDecoder, "t")):
+        whole, error = _decoded(make(), [data[1:]])
+        again, error_of_pieces = _decoded(make(), list(_pieces(data)))
+        assert error == error_of_pieces
+        assert whole == again or error
+
+
+def _decoded(decoder: Decoder | TerminalDecoder, pieces: list[bytes]) -> tuple[tuple[bytes, bytes, list[str]], bool]:
+    streams, others = {1: b"", 2: b""}, list[str]()
+    try:
+        for piece in pieces:
+            for frame in decoder.feed(piece):
+                if isinstance(frame, Data):
+                    streams[frame.stream] += frame.data
+                else:
+                    others.append(repr(frame))
+            assert len(decoder.preface) <= 2 * MOST_PREFACE
+    except ProtocolError:
+        return (b"", b"", []), True
+    return (streams[1], streams[2], others), False
+
+
+def kms(data: bytes) -> None:
+    """Receive frames on a channel that encrypts: it raises nothing but ProtocolError, and delivers nothing in clear."""
+    bits = Random(1).getrandbits
+    session = Channel(client_id="c", epoch=0.0, session_types=(SHELL,), encryption=True, random_bits=bits)
+    session.connected(1.0)
+    for flags, frame in _records(data):
+        try:
+            events = session.receive(_sealed(frame) if flags & RESEAL else frame, 1.0)
+        except ProtocolError:
+            return
+        for event in events:
+            if isinstance(event, KeyRequest):
+                session.use_key(DataKey(b"blob", _Never(), _Never(), Random(1).getrandbits), event.challenge)
+            assert not (session._encryption and isinstance(event, (Output, StdErr)) and event.data)
+
+
+class _Never:
+    """A cipher whose key fits nothing."""
+
+    def seal(self, nonce: bytes, data: bytes) -> bytes:
+        return bytes(len(data) + 16)
+
+    def open(self, nonce: bytes, data: bytes) -> bytes:
+        raise ProtocolError("The tag is wrong")
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (message, frames, gate, channel, host_key, mux)
+    target.__name__: target for target in (message, frames, gate, channel, host_key, mux, exec_frames, kms)
 }
 
 
