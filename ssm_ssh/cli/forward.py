@@ -13,6 +13,7 @@ from ssm_ssh.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ssm_ssh.aws.config.settings import AwsSettings
     from ssm_ssh.cli.parser import Arguments
     from ssm_ssh.forward.background import Background
     from ssm_ssh.forward.connection import Notices
@@ -134,7 +135,7 @@ def _forward(arguments: dict[str, Any], specs: Sequence[Spec], command: list[str
         starter.as_json = arguments["json"]
         hub = make_hub(
             listeners,
-            chosen.located.aws,
+            lambda again: _settings(chosen, again=again),
             chosen.instance_id,
             chosen.log,
             choices=choices,
@@ -150,6 +151,19 @@ def _forward(arguments: dict[str, Any], specs: Sequence[Spec], command: list[str
     if starter.error is not None or hub.error is not None:
         raise starter.error or hub.error or SsmSshError("the forward failed")
     return status
+
+
+def _settings(chosen: target.Chosen, *, again: bool) -> AwsSettings:
+    """Return the account and region; `again`: with credentials that the user may have renewed since."""
+    located = chosen.located
+    if again:
+        from ssm_ssh.locate.resolver import aws_settings
+
+        try:
+            return aws_settings(located.selection, os.environ)
+        except SsmSshError as error:
+            chosen.log.info(f"not read again: {error.sentence()}")
+    return located.aws
 
 
 class _Readiness:

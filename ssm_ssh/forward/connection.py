@@ -81,7 +81,7 @@ def open_listeners(specs: Sequence[Spec]) -> list[Listener]:
 
 def make_hub(
     listeners: Sequence[Listener],
-    settings: AwsSettings,
+    settings: Callable[[bool], AwsSettings],
     instance_id: str,
     log: Log,
     *,
@@ -89,7 +89,10 @@ def make_hub(
     notices: Notices,
     on_ready: Callable[[], None],
 ) -> Hub:
-    """Return the hub of forwards to what `listeners` want from `instance_id`; nothing is started yet."""
+    """Return the hub of forwards to what `listeners` want from `instance_id`; nothing is started yet.
+
+    `settings(again)` returns the account and region to ask, read anew if `again`; it does not raise.
+    """
     import random
 
     clock, poller, total = SystemClock(), Poller(), Total()
@@ -97,12 +100,12 @@ def make_hub(
     make_channel = channel_maker((PORT,))
     runners: list[tuple[Relay, TaskRunner]] = []
 
-    def starter_of(spec: Spec) -> SessionStarter:
+    def starter_of(spec: Spec, *, again: bool) -> SessionStarter:
         parameters = {"portNumber": [str(spec.host_port)]}
         if spec.host:
             parameters["host"] = [spec.host]
         return SessionStarter(
-            settings,
+            settings(again),
             instance_id,
             REMOTE if spec.host else OWN,
             parameters,
@@ -115,8 +118,8 @@ def make_hub(
         kept: list[SessionStarter] = []
 
         def relay_of(pool: Pool, make: Callable[[Starter, Parts], ForwardHandler]) -> Relay:
-            if not kept or not all(session.handler.begun for session in pool.sessions[-1:]):
-                kept[:] = [starter_of(spec)]  # the last attempt failed: credentials may have been renewed since
+            if not kept or pool.last_failed:
+                kept[:] = [starter_of(spec, again=pool.last_failed)]
             starter = kept[0]
             relay = assemble(
                 lambda parts: make(starter, parts),

@@ -64,6 +64,8 @@ class Pool:
         """Whether a session has been ready once."""
         self.fatal: SsmSshError | None = None
         """The error that keeps the forward from working at all."""
+        self.last_failed = False
+        """Whether the last session has failed: the next one reads credentials anew, for they may have been renewed."""
         self.sessions: list[Assembly] = []
         self._assemble = assemble
         self._total = total
@@ -113,6 +115,7 @@ class Pool:
     def ready(self, session: ForwardHandler, now: float) -> None:
         """Note that the session can take connections."""
         self.is_ready = True
+        self.last_failed = False
         self._backoff.reset()
         if not session.several and not self._told_single:
             self._told_single = True
@@ -120,6 +123,7 @@ class Pool:
 
     def failed(self, session: ForwardHandler, error: SsmSshError) -> None:
         """Note the error that ends the session: before the first was ready it is the forward's, later a notice."""
+        self.last_failed = True
         if not self.is_ready or session.forbidden:
             self.fatal = error
             return

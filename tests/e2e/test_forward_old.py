@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from ssm_ssh.lab import InstanceOptions, Lab, LabOptions
 from tests.e2e.forwards import COMMAND, PORT, Server, exchanged
-from tests.e2e.world import LIMIT, Running
+from tests.e2e.world import LIMIT, Running, until
 
 
 def greets(connection: socket.socket) -> None:
@@ -65,3 +66,40 @@ def test_it_cannot_reach_other_hosts(lab: Lab) -> None:
     done = Running((*COMMAND, lab.instances[0].instance_id, "0:db.internal:5432"), lab.env).finish()
     assert done.status == 1
     assert "cannot forward to other hosts" in done.stderr
+
+
+def test_renewed_credentials_are_read_when_the_next_session_starts(lab: Lab, tmp_path: Path) -> None:
+    instance = lab.instances[0]
+    env = {name: value for name, value in lab.env.items() if name not in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    credentials = tmp_path / "credentials"
+    good = "\n".join(
+        ("[default]", *(f"{name.lower()} = {lab.env[name]}" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")))
+    )
+    credentials.write_text(good)
+    with Server(greets) as server:
+        lab.map_port(instance.instance_id, PORT, server.port)
+        forward = Running(
+            (*COMMAND, instance.instance_id, f"0:{PORT}"), {**env, "AWS_SHARED_CREDENTIALS_FILE": str(credentials)}
+        )
+        port = int(forward.stdout.readline().split()[1].rpartition(b":")[2])  # type: ignore[attr-defined]
+        credentials.write_text(good.replace(lab.env["AWS_SECRET_ACCESS_KEY"], "expired"))
+        for session in lab.sessions():
+            if session["Status"] == "Connected":
+                Running((sys.executable, "-c", _TERMINATE, session["SessionId"]), lab.env).finish()
+        until(lambda: not _greeted(port), "the denial of another session")
+        credentials.write_text(good)
+        until(lambda: _greeted(port), "a session with the renewed credentials")
+        forward.interrupt()
+        assert forward.finish().status == 0
+        server.shutdown()
+
+
+_TERMINATE = "import boto3, sys; boto3.client('ssm').terminate_session(SessionId=sys.argv[1])"
+
+
+def _greeted(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        try:
+            return connection.recv(6) == b"hello\n"
+        except OSError:
+            return False

@@ -190,6 +190,9 @@ def test_a_denial_resets_what_waits_and_is_told(stage: Stage) -> None:
     stage.pool.failed(stage.made[1], AccessDenied("StartSession is denied"))  # type: ignore[arg-type]
     assert local.was_reset
     assert "StartSession is denied" in stage.told[-1]
+    assert stage.pool.last_failed
+    stage.ready(1)
+    assert not stage.pool.last_failed
 
 
 def test_the_first_error_and_a_forbidden_destination_are_the_forwards(stage: Stage) -> None:
