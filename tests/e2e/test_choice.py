@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.world import World
+from tests.e2e.world import World, until
 
 pytestmark = pytest.mark.e2e
 
@@ -58,7 +58,11 @@ def test_what_was_reached_by_a_profile_is_reached_by_it_again(world: World, tmp_
 def test_the_usual_user_is_named_where_none_was_given(world: World, tmp_path: Path) -> None:
     me = pwd.getpwuid(os.getuid()).pw_name
     env = {**world.lab.env, "XDG_STATE_HOME": str(tmp_path)}
-    done = world.run("ssh", world.web.instance_id, "true", env=env, expect=255)
-    assert f"ssh logs in as {me}, your name here; the usual user is ec2-user" in done.stderr
+
+    def said() -> str:
+        return world.run("ssh", world.web.instance_id, "true", env=env, expect=255).stderr
+
+    # No login waits longer than two seconds for the name, which a busy machine may take.
+    until(lambda: f"ssh logs in as {me}, your name here; the usual user is ec2-user" in said(), "the usual user")
     done = world.run("ssh", world.web.destination, "true", env=env)
     assert "usual user" not in done.stderr

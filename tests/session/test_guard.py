@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,12 +18,22 @@ from ssm_ssh.session import guard, records
 from ssm_ssh.session.guard import Guard
 
 NAME = "1-2-0123456789ab.0123456789abcdef"
+_started: set[int] = set()
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(guard, "module", lambda name: ("/bin/sh", "-c", f'echo "$@" >{tmp_path}/reaped', name))
+    spawn = os.posix_spawn
+
+    def noted(*arguments: Any, **options: Any) -> int:  # noqa: ANN401
+        pid = spawn(*arguments, **options)
+        _started.add(pid)
+        return pid
+
+    _started.clear()
+    monkeypatch.setattr(os, "posix_spawn", noted)
     folder = tmp_path / "ssm-ssh" / "sessions"
     folder.mkdir(parents=True, mode=0o700)
     folder.parent.chmod(0o700)
@@ -36,14 +47,12 @@ def until(done: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def shells() -> list[int]:
-    """The children of this process, dead ones waited for."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return []
-    return [1]
+def shells() -> set[int]:
+    """The programs that a test has started and that still run; others of this process are none of its business."""
+    for pid in list(_started):
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            _started.discard(pid)
+    return _started
 
 
 def test_a_record_that_is_still_there_is_reaped(folder: Path, tmp_path: Path) -> None:
