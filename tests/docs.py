@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssm_ssh.auth import keypair, push_journal, singleflight
-from ssm_ssh.cli.main import COMMANDS
 from ssm_ssh.cli.exec import split
+from ssm_ssh.cli.main import COMMANDS
 from ssm_ssh.cli.parser import Actions
 from ssm_ssh.hostkeys import known_hosts
 from ssm_ssh.locate import history
