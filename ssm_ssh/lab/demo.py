@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import filecmp
 import os
+import pty
 import secrets
+import select
 import shlex
 import shutil
+import struct
 import subprocess
+import termios
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from ssm_ssh.errors import UsageError
 from ssm_ssh.install_hints import command
+from ssm_ssh.installation import program
 from ssm_ssh.lab import Lab, LabInstance, LabOptions
 from ssm_ssh.text import printable
 
@@ -55,6 +63,7 @@ class _Demo:
             if item.hybrid:
                 self._title("A machine outside EC2, which receives the key through Run Command")
                 self._shell("ssh", item.destination, "id -un", wanted=f"{item.users[0]}\n")
+        self._shell_session(first)
         self._forward(first)
         self._copies(first.destination)
         self._what_aws_saw()
@@ -76,6 +85,17 @@ class _Demo:
         self._shell("ssh", host, 'echo "Hello from $(id -un)"; exit 7', status=7, wanted=wanted)
         self._title("Standard input reaches the command, and its standard output comes back")
         self._shell("ssh", host, "tr a-z A-Z", given="every byte counts\n", wanted="EVERY BYTE COUNTS\n")
+
+    def _shell_session(self, instance: LabInstance) -> None:
+        self._title("A shell without SSH, on a terminal of 101 columns and 33 rows")
+        self._say(f"$ ssm-ssh shell {instance.instance_id}")
+        self.out.flush()
+        found = shutil.which("ssm-ssh", path=self.lab.env.get("PATH"))
+        start = (found,) if found else program()
+        shown, status = _on_terminal([*start, "shell", instance.instance_id], self.lab.env, ("stty size", "exit"))
+        for line in shown.splitlines():
+            self._say(f"  {printable(line)}")
+        self._verdict(status == 0 and "33 101" in shown, f"exit status {status}")
 
     def _forward(self, instance: LabInstance) -> None:
         self._title("A port of the instance on this machine, for as long as a command runs")
@@ -178,3 +198,32 @@ class _Demo:
 
     def _say(self, line: str) -> None:
         self.out.write(f"{line}\n")
+
+
+def _on_terminal(command: Sequence[str], env: Mapping[str, str], lines: Sequence[str]) -> tuple[str, int | None]:
+    """Run `command` on a terminal, and type each of `lines` at a prompt; returns its output and exit status.
+
+    The status is None for a command that has not ended in time, and is killed.
+    """
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+    process = subprocess.Popen(command, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    os.close(slave)
+    deadline = time.monotonic() + _DEADLINE
+    shown, typed, read = b"", 0, 0
+    try:
+        while (left := deadline - time.monotonic()) > 0 and select.select([master], [], [], left)[0]:
+            with contextlib.suppress(OSError):  # how Linux reports the end of the other side
+                if data := os.read(master, 65536):
+                    shown += data
+                    if typed < len(lines) and shown[read:].endswith((b"$ ", b"# ")):
+                        os.write(master, lines[typed].encode() + b"\r")
+                        typed, read = typed + 1, len(shown)
+                    continue
+            break
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(1.0, deadline - time.monotonic()))
+    finally:
+        process.kill()
+        os.close(master)
+    return shown.decode(errors="replace"), process.poll()

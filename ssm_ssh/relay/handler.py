@@ -42,8 +42,8 @@ class Handler(Protocol):
     The loop calls each method in its own thread, so none may block. `now` is in monotonic seconds. Each method tells
     what the handlers do in it:
 
-    ssh      one SSH connection on stdin and stdout (tunnel/ssh_handler.py), the only one so far
-    shell    an interactive terminal, in raw mode
+    ssh      one SSH connection on stdin and stdout (tunnel/ssh_handler.py)
+    shell    an interactive terminal in raw mode (shell/handler.py)
     forward  a listener and its connections, multiplexed with smux
     api      a socket pair whose other end belongs to a caller in this process
     """
@@ -100,8 +100,8 @@ class Handler(Protocol):
     def on_signal(self, number: int, now: float) -> None:
         """Take a signal.
 
-        ssh: close, but outlive a Ctrl-C meant for another job. shell: send INT as a byte, WINCH as a new size, close on
-        the others. forward: close. api: never called, for it has no signal source.
+        ssh: close, but outlive a Ctrl-C meant for another job. shell: follow WINCH, TSTP and CONT, close on the
+        others, for Ctrl-C is a byte there. forward: close. api: never called, for it has no signal source.
         """
 
     def on_time(self, now: float) -> None:

@@ -119,6 +119,18 @@ class SessionStarter:
             self._log.info(f"not asked: {error.sentence()}")
             return None
 
+    def platform(self) -> str:
+        """Return the platform of the instance as Systems Manager names it, "" where that is not known. Blocks."""
+        from ssm_ssh.aws.services.inventory import find_node
+        from ssm_ssh.errors import SsmSshError
+
+        try:
+            node = find_node(self.api(), self.instance_id, deadline=time.monotonic() + _QUESTION)
+        except SsmSshError as error:
+            self._log.info(f"the platform is not known: {error.sentence()}")
+            return ""
+        return node.platform if node is not None else ""
+
     def _data_key(self, session_id: str, request: KeyRequest) -> DataKey:
         from ssm_ssh.session.encryption import data_key
 

@@ -14,10 +14,11 @@ _NO_SUDO = "sudo is not installed, which ssm-ssh shell --user needs"
 
 
 class Start(NamedTuple):
-    """What to start: a document ("": the account's shell session), and its parameters."""
+    """What to start: a document ("": the account's shell session), and its parameters. `unix`: not for Windows."""
 
     document: str = ""
     parameters: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    unix: bool = False
 
 
 def chosen_shell(user: str, *, login: bool) -> Start:
@@ -25,7 +26,7 @@ def chosen_shell(user: str, *, login: bool) -> Start:
     if not user and not login:
         return Start()
     command = _own_login_shell() if not user else _shell_of(check_user(user), login=login)
-    return Start(INTERACTIVE_DOCUMENT, (("command", (command,)),))
+    return Start(INTERACTIVE_DOCUMENT, (("command", (command,)),), unix=True)
 
 
 def _own_login_shell() -> str:

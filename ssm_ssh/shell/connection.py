@@ -50,7 +50,7 @@ def carry(
     handlers: list[ShellHandler] = []
 
     def handler(parts: Parts) -> ShellHandler:
-        handlers.append(ShellHandler(starter, terminal, parts))
+        handlers.append(ShellHandler(starter, terminal, parts, unix=start.unix))
         return handlers[0]
 
     relay = assemble(

@@ -10,24 +10,24 @@ import signal
 from typing import TYPE_CHECKING, Protocol
 
 from ssm_ssh.channel.events import Established, ExitCode, Notice, StdErr
+from ssm_ssh.errors import SsmSshError, UsageError
 from ssm_ssh.relay.outage_notice import BACK
 from ssm_ssh.relay.poller import GONE, READ, WRITE
 from ssm_ssh.relay.states import CLOSING, ENDED
 from ssm_ssh.session import endings
-from ssm_ssh.session.watch import SessionWatch
+from ssm_ssh.session.watch import SessionWatch, Starter
 from ssm_ssh.shell.escapes import HELP, Action, Escapes
 from ssm_ssh.shell.intent import LastLine
 from ssm_ssh.shell.modes import Modes
+from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ssm_ssh.channel.events import Event
-    from ssm_ssh.errors import SsmSshError
     from ssm_ssh.relay.assembly import Parts
-    from ssm_ssh.relay.environment import PollSet
+    from ssm_ssh.relay.environment import PollSet, RunningTask
     from ssm_ssh.relay.handler import RelayControls
-    from ssm_ssh.session.watch import Starter
 
 # Statuses as ssh has them: what ssm-ssh itself could not do, or the user did not want to see the end of.
 FAILED = 255
@@ -45,6 +45,13 @@ RESIZED, SUSPENDED, CONTINUED, QUIT = (
     int(signal.SIGQUIT),
 )
 SIGNALS = (RESIZED, SUSPENDED, CONTINUED, QUIT)
+
+
+class ShellStarter(Starter, Protocol):
+    """What starts the session (session.starter.SessionStarter)."""
+
+    def platform(self) -> str:
+        """Return the instance's platform, "" where that is not known. Blocks."""
 
 
 class LocalTerminal(Protocol):
@@ -74,9 +81,14 @@ class ShellHandler:
 
     _relay: RelayControls
 
-    def __init__(self, starter: Starter, terminal: LocalTerminal, parts: Parts) -> None:
+    def __init__(self, starter: ShellStarter, terminal: LocalTerminal, parts: Parts, *, unix: bool = False) -> None:
+        """`unix`: what is started is no use on Windows, where the shell is PowerShell."""
         self.status = 0
         """The exit status of the command: 0, FAILED, or 128 + the signal that ended it."""
+        self._starter = starter
+        self._unix = unix
+        self._platform: RunningTask[str] | None = None
+        self._tasks = parts.tasks
         self._instance_id = starter.instance_id
         self._terminal = terminal
         self._log = parts.log
@@ -106,6 +118,8 @@ class ShellHandler:
         """Have the size go out with the first messages, so that the shell starts with it."""
         self._relay = relay
         self._resize()
+        if self._unix:
+            self._platform = self._tasks.start(self._starter.platform)
 
     # --- the terminal -------------------------------------------------------------------------------------------------
 
@@ -191,8 +205,6 @@ class ShellHandler:
 
     def on_not_connected(self, error: BaseException, now: float) -> None:
         """Fail with the error."""
-        from ssm_ssh.errors import SsmSshError
-
         if not isinstance(error, SsmSshError):
             raise error
         self._relay.fail(error, now)
@@ -220,6 +232,8 @@ class ShellHandler:
     def on_time(self, now: float) -> None:
         """Do what is due."""
         relay = self._relay
+        if self._platform is not None and self._platform.done and self._refused(self._platform.result, now):
+            return
         if relay.state is ENDED:
             self._on_ended(now)
         elif not self.begun:
@@ -229,6 +243,20 @@ class ShellHandler:
         elif self._redraw_at is not None and now >= self._redraw_at:
             self._redraw_at = None
             self._resize()
+
+    def _refused(self, platform: str, now: float) -> bool:
+        """Whether the session has just been ended because of the platform."""
+        self._platform = None
+        if "windows" not in platform.lower():
+            return False
+        self._relay.fail(
+            UsageError(
+                f"{self._instance_id} runs {printable(platform, 60)}, and --user and --login need a Unix shell there",
+                "Without them the shell is PowerShell",
+            ),
+            now,
+        )
+        return True
 
     def timer(self, now: float) -> float | None:
         """Return when something may be due."""

@@ -20,13 +20,21 @@ import pyte
 LIMIT = 60.0
 
 
+class _Screen(pyte.Screen):  # type: ignore[misc]
+    """pyte's screen, which takes xterm's question about modified keys (CSI ? 4 m) for colours of a private kind."""
+
+    def select_graphic_rendition(self, *attrs: int, private: bool = False) -> None:
+        if not private:
+            super().select_graphic_rendition(*attrs)
+
+
 class PtyProgram:
     """`command` on a terminal of its own. `output` is all that it has written, `screen` what is to be seen of it."""
 
     def __init__(
         self, command: Sequence[str], env: Mapping[str, str], cwd: Path, *, columns: int = 80, rows: int = 24
     ) -> None:
-        self.screen = pyte.Screen(columns, rows)
+        self.screen = _Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.output = b""
         self.status: int | None = None

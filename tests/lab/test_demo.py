@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,21 @@ from ssm_ssh.errors import UsageError
 from ssm_ssh.lab import LabInstance, LabOptions, demo
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that the users of instances can look into."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.e2e
 def test_it_works_without_a_system_sshd_and_says_that_rsync_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for tool in ("sh", "ssh", "scp", "sftp", "ssh-keygen", "id", "tr", "printf", "cat"):
-        (tmp_path / tool).symlink_to(shutil.which(tool) or f"/missing/{tool}")
-    monkeypatch.setenv("PATH", str(tmp_path))
+    for tool in ("sh", "ssh", "scp", "sftp", "ssh-keygen", "id", "tr", "printf", "cat", "stty", "setsid"):
+        (folder / tool).symlink_to(shutil.which(tool) or f"/missing/{tool}")
+    monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setattr(demo, "OPTIONS", LabOptions(instances=1, sshd="embedded"))
     out = io.StringIO()
     assert demo.run(out) == 0, out.getvalue()
@@ -66,6 +76,7 @@ _SSH = """case $* in
 (*tr*) tr a-z A-Z;;
 (*mi-1*) echo admin;;
 esac"""
+_SHELL = "printf '$ '; read line; stty size; printf '$ '; read line"
 _COPY = "for from do [ $# -gt 1 ] || break; shift; done; cp photo.raw photo.back 2>/dev/null; exit"
 
 
@@ -74,18 +85,28 @@ _COPY = "for from do [ $# -gt 1 ] || break; shift; done; cp photo.raw photo.back
     [
         ("scp", f"{_COPY} 1"),
         ("scp", "exit 0"),
+        ("ssm-ssh", "printf '$ '; read line; echo 24 80; printf '$ '; read line"),
+        ("ssm-ssh", f"{_SHELL}; exit 255"),
         ("ssh", _SSH.replace("Hello from ec2-user", "Hello from nobody")),
         ("ssh", _SSH.replace("echo admin", "echo there is no user admin; exit 255")),
         ("ssh", _SSH.replace("tr a-z A-Z", "cat")),
     ],
-    ids=["scp fails, and has copied", "scp copies nothing", "another user", "no managed node", "other bytes"],
+    ids=[
+        "scp fails, and has copied",
+        "scp copies nothing",
+        "a shell of another size",
+        "a shell that fails",
+        "another user",
+        "no managed node",
+        "other bytes",
+    ],
 )
 def test_nothing_good_is_said_below_a_failure(name: str, script: str, tmp_path: Path) -> None:
     for good in (True, False):
         lab = _Lab(tmp_path / str(good))
         lab.folder.mkdir()
         lab.program("ssh", _SSH)
-        lab.program("ssm-ssh", "exit 0")
+        lab.program("ssm-ssh", f"[ $1 = shell ] || exit 0; {_SHELL}")
         lab.program("scp", f"{_COPY} 0")
         lab.program("rsync", "mkdir -p site.back; cp -r site/. site.back; exit 0")
         if not good:

@@ -380,6 +380,24 @@ def test_a_session_of_another_type_is_refused() -> None:
     assert "The session is of type Port" in stage.terminal.told[0]
 
 
+def test_what_is_for_unix_is_refused_on_windows() -> None:
+    stage = Stage(unix=True)
+    stage.starter.runs = "Microsoft Windows Server 2022 \x1b[2J"
+    assert stage.run() == FAILED
+    assert stage.terminal.told == [
+        f"{INSTANCE} runs Microsoft Windows Server 2022 [2J, and --user and --login need a Unix shell there. "
+        "Without them the shell is PowerShell"
+    ]
+
+
+@pytest.mark.parametrize("runs", ["", "Ubuntu 24.04"])
+def test_what_is_for_unix_runs_where_the_platform_is_not_known_to_be_another(runs: str) -> None:
+    stage = Stage(unix=True)
+    stage.starter.runs = runs
+    stage.after(3, stage.end)
+    assert stage.run() == 0
+
+
 # --- anything, in any order -----------------------------------------------------------------------------------------
 
 KINDS = (

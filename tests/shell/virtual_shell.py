@@ -135,6 +135,10 @@ class Starter:
         self.start = gateway.start
         self.connected: bool | None = True
         self.questions = 0
+        self.runs = "Ubuntu 24.04"
+
+    def platform(self) -> str:
+        return self.runs
 
     def agent_connected(self) -> bool | None:
         self.questions += 1
@@ -151,6 +155,7 @@ class Stage:
         handshake: bool = False,
         lag: float = 1.0,
         session_types: tuple[str, ...] = (SHELL,),
+        unix: bool = False,
     ) -> None:
         self.world = VirtualWorld(delay)
         self.handshake, self.lag = handshake, lag
@@ -159,7 +164,7 @@ class Stage:
         self.starter = Starter(self.gateway)
         self.log = QuietLog()
         parts = Parts(self.world, self.log, self.world.now, 900.0, lambda: 0.5)  # type: ignore[arg-type]
-        self.handler = ShellHandler(self.starter, self.terminal, parts)
+        self.handler = ShellHandler(self.starter, self.terminal, parts, unix=unix)
         link = Link(
             self.gateway.start,
             lambda: Channel(client_id="c", epoch=0.0, session_types=session_types, random_bits=Random(2).getrandbits),
