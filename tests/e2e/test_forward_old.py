@@ -6,6 +6,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,18 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
+@contextmanager
+def mapped(lab: Lab, server: Server) -> Iterator[None]:
+    """Let the server listen on PORT of the instance."""
+    lab.map_port(lab.instances[0].instance_id, PORT, server.port)
+    yield
+    server.shutdown()
+
+
 def test_connections_follow_each_other_and_are_spread_over_sessions(lab: Lab) -> None:
     instance = lab.instances[0]
-    with Server(greets) as server:
-        lab.map_port(instance.instance_id, PORT, server.port)
-        forward = Running((*COMMAND, instance.instance_id, f"0:{PORT}", "--sessions", "2"), lab.env)
+    command = (*COMMAND, instance.instance_id, f"0:{PORT}", "--sessions", "2")
+    with Server(greets) as server, mapped(lab, server), closing(Running(command, lab.env)) as forward:
         port = int(forward.stdout.readline().split()[1].rpartition(b":")[2])  # type: ignore[attr-defined]
         for number in range(3):
             with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as connection:
@@ -51,7 +59,6 @@ def test_connections_follow_each_other_and_are_spread_over_sessions(lab: Lab) ->
             assert exchanged(second, b"two")
         forward.interrupt()
         done = forward.finish()
-        server.shutdown()
     assert done.status == 0
     assert "it carries one connection at a time in a session" in done.stderr
 
@@ -76,11 +83,11 @@ def test_renewed_credentials_are_read_when_the_next_session_starts(lab: Lab, tmp
         ("[default]", *(f"{name.lower()} = {lab.env[name]}" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")))
     )
     credentials.write_text(good)
-    with Server(greets) as server:
-        lab.map_port(instance.instance_id, PORT, server.port)
-        forward = Running(
-            (*COMMAND, instance.instance_id, f"0:{PORT}"), {**env, "AWS_SHARED_CREDENTIALS_FILE": str(credentials)}
-        )
+    command, env = (
+        (*COMMAND, instance.instance_id, f"0:{PORT}"),
+        {**env, "AWS_SHARED_CREDENTIALS_FILE": str(credentials)},
+    )
+    with Server(greets) as server, mapped(lab, server), closing(Running(command, env)) as forward:
         port = int(forward.stdout.readline().split()[1].rpartition(b":")[2])  # type: ignore[attr-defined]
         credentials.write_text(good.replace(lab.env["AWS_SECRET_ACCESS_KEY"], "expired"))
         for session in lab.sessions():
@@ -91,7 +98,6 @@ def test_renewed_credentials_are_read_when_the_next_session_starts(lab: Lab, tmp
         until(lambda: _greeted(port), "a session with the renewed credentials")
         forward.interrupt()
         assert forward.finish().status == 0
-        server.shutdown()
 
 
 _TERMINATE = "import boto3, sys; boto3.client('ssm').terminate_session(SessionId=sys.argv[1])"
