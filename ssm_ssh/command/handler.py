@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ssm_ssh.channel.events import Established, ExitCode, Notice, StdErr
 from ssm_ssh.command import progress
 from ssm_ssh.command.frames import BYE, END_OF_INPUT, GO, STDERR, Data, encode_input, input_room
-from ssm_ssh.command.local import LocalOutput, read, terminal_size
+from ssm_ssh.command.local import LocalOutput, RawMode, read, terminal_size
 from ssm_ssh.command.progress import Progress
 from ssm_ssh.command.script import Way
 from ssm_ssh.errors import SsmSshError
@@ -15,6 +15,7 @@ from ssm_ssh.relay.poller import GONE, READ, WRITE
 from ssm_ssh.relay.states import CLOSING, ENDED
 from ssm_ssh.session import endings
 from ssm_ssh.session.watch import SessionWatch
+from ssm_ssh.shell.escapes import Action, Escapes
 from ssm_ssh.text import describe_unexpected, printable
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class CommandHandler:
         self._out, self._err = LocalOutput(1), LocalOutput(2)
         self._stdin = 0
         self._input_ended = not request.stdin
+        self._keys = Escapes() if way is Way.TERMINAL else None
+        self._raw = RawMode(self._stdin)
         self._went = False
         self._bye = False
         self._signal = 0
@@ -127,15 +130,28 @@ class CommandHandler:
         if self._request.stdin and ready.get(self._stdin, 0) and self._wants_input():
             channel = self._relay.link.channel
             data = read(self._stdin, input_room(channel.room()))
-            if data:
+            if data and self._keys is not None:
+                self._type(self._keys.feed(data), now)
+            elif data:
                 self._send(encode_input(data), now)
             elif data is not None:
                 self._end_input(now)
 
+    def _type(self, items: list[bytes | Action], now: float) -> None:
+        for item in items:
+            if isinstance(item, bytes):
+                self._send(item, now)
+            elif item is Action.LEAVE:
+                self.status = progress.FAILED
+                self.error = SsmSshError(progress.runs_on(self._instance))
+                self._relay.close(now)
+                return
+
     def _end_input(self, now: float) -> None:
         if not self._input_ended:
             self._input_ended = True
-            self._send(END_OF_INPUT, now)
+            if self._keys is None:
+                self._send(END_OF_INPUT, now)
 
     def _send(self, data: bytes, now: float) -> None:
         self._sent_at = now
@@ -171,6 +187,8 @@ class CommandHandler:
             self._began(now)
             self._send(GO, now)
             self._resize()
+            if self._keys is not None and self._request.stdin:
+                self._raw.enter()
         if self._progress.input_closed or self._progress.status is not None:
             # The end releases the script, which reads input until then.
             self._end_input(now)
@@ -303,6 +321,7 @@ class CommandHandler:
         """Stop watching, and let the descriptors block as before."""
         for fd in (self._stdin, self._out.fd, self._err.fd):
             poller.forget(fd)
+        self._raw.restore()
         self._out.close()
         self._err.close()
 
@@ -315,4 +334,4 @@ class CommandHandler:
     def _tell(self, line: str) -> None:
         self._log.info(line)
         if self._terminal:
-            self._err.write(f"ssm-ssh: {printable(line)}\n".encode())
+            self._err.write(f"ssm-ssh: {printable(line)}\r\n".encode())

@@ -61,6 +61,36 @@ class LocalOutput:
                 self.broken = True
 
 
+class RawMode:
+    """The terminal behind stdin, for a command that has a terminal of its own: every key is the command's."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._before: list[int | list[bytes | int]] | None = None
+
+    def enter(self) -> None:
+        """Have every key passed on, until `restore`. Does nothing where there is no terminal."""
+        import termios
+        import tty
+
+        try:
+            self._before = termios.tcgetattr(self._fd)
+            tty.setraw(self._fd, termios.TCSADRAIN)
+        except (termios.error, OSError):
+            self._before = None
+
+    def restore(self) -> None:
+        """Put the terminal's modes back if they were changed."""
+        import termios
+
+        before, self._before = self._before, None
+        if before is not None:
+            try:
+                termios.tcsetattr(self._fd, termios.TCSADRAIN, before)
+            except (termios.error, OSError):
+                return
+
+
 def read(fd: int, room: int) -> bytes | None:
     """Return at most `room` bytes of a readable descriptor, b"" at its end, None where there is nothing after all."""
     try:

@@ -123,4 +123,4 @@ def unknown(instance_id: str, why: SsmSshError | None) -> SsmSshError:
 
 def runs_on(instance_id: str) -> str:
     """Return the notice of a command that has not ended after a signal."""
-    return f"the command may still run on {instance_id}: it has not ended after the signal"
+    return f"the command may still run on {instance_id}: it was not seen to end"

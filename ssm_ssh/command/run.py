@@ -58,6 +58,7 @@ def run(
 
     from ssm_ssh.relay.assembly import assemble
     from ssm_ssh.session.starter import SessionStarter, channel_maker
+    from ssm_ssh.shell.terminal import terminal_poller
 
     first: SsmSshError | None = None
     for way in ways(request):
@@ -98,6 +99,7 @@ def run(
             random=random.SystemRandom().random,
             back_pressure=True,
             signals=(signal.SIGWINCH,) if way is Way.TERMINAL else (),
+            poller=terminal_poller() if way is Way.TERMINAL else None,
         )
         relay.run()
         handler = handlers[0]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pty
+import shutil
 import signal
+import subprocess
 import tempfile
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,6 +131,22 @@ def test_directory_variable_and_user_are_those_that_are_asked_for(both: World, t
 def test_a_terminal_is_the_commands_own_and_the_status_too(both: World) -> None:
     done = run(both, both.lab.instances[0], "sh", "-c", "test -t 0 && test -t 1 && echo yes; exit 4", options=("-t",))
     assert (done.status, done.stdout, done.stderr) == (4, b"yes\r\n", "")
+
+
+def test_every_key_goes_to_a_command_with_a_terminal(both: World) -> None:
+    ours, theirs = pty.openpty()
+    program = shutil.which("ssm-ssh", path=both.env["PATH"])
+    assert program is not None
+    words = ("sh", "-c", "stty -echo; echo ready; read x; echo +$x+; exit 6")
+    command = [program, "exec", "-it", both.lab.instances[0].instance_id, *words]
+    with os.fdopen(ours, "r+b", buffering=0) as terminal:
+        process = subprocess.Popen(command, env=both.env, stdin=theirs, stdout=theirs, stderr=theirs)
+        read_until(terminal, b"ready\r\n")
+        terminal.write(b"typed\r")
+        read_until(terminal, b"+typed+")
+        assert process.wait(60) == 6
+        assert termios.tcgetattr(theirs)[3] & termios.ICANON, "the terminal is as before"
+        os.close(theirs)
 
 
 def test_old_agents_run_a_command_once_and_on_the_other_way(both: World) -> None:
