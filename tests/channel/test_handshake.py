@@ -16,7 +16,7 @@ from ssm_ssh.channel.handshake import (
     size_payload,
 )
 from ssm_ssh.channel.limits import ACTIONS, JSON_PAYLOAD
-from ssm_ssh.errors import ProtocolError
+from ssm_ssh.errors import AgentTooOld, ProtocolError
 
 PORT = {"ActionType": "SessionType", "ActionParameters": {"SessionType": "Port", "Properties": {"portNumber": "22"}}}
 KMS = {"ActionType": "KMSEncryption", "ActionParameters": {"KMSKeyId": "arn:aws:kms:x", "Challenge": "eHg="}}
@@ -71,6 +71,19 @@ def test_the_caller_says_which_session_types_succeed(kind: str, properties: obje
     assert reply.refused is None
     assert reply.session_type == kind
     assert reply.properties == (properties if isinstance(properties, dict) else {})
+
+
+@pytest.mark.parametrize(
+    ("version", "accepted"),
+    [("3.1.1511.0", True), ("3.1.1511", True), ("3.2.0.0", True), ("3.1.1374.0", False), ("", False), ("x.y", False)],
+)
+def test_an_agent_that_is_too_old_is_refused_before_it_begins(version: str, accepted: bool) -> None:
+    payload = json.loads(request(PORT))
+    payload["AgentVersion"] = version
+    reply = answer(json.dumps(payload).encode(), "1.2.764.0", least_agent="3.1.1511.0")
+    assert (reply.refused is None) == accepted
+    assert accepted or isinstance(reply.refused, AgentTooOld)
+    assert json.loads(reply.response)["ProcessedClientActions"][0]["ActionStatus"] == (1 if accepted else 2)
 
 
 def test_the_wanted_session_types_are_named() -> None:

@@ -208,6 +208,18 @@ def test_a_reader_that_leaves_ends_the_command(both: World, there: LabInstance) 
     assert done.stderr == ""
 
 
+@pytest.mark.long
+def test_twenty_megabytes_of_input_and_five_of_each_stream_arrive(both: World, there: LabInstance) -> None:
+    data = os.urandom(1 << 20) * 20
+    running = both.start("ssm-ssh", "exec", "-i", there.instance_id, "sha256sum")
+    out, _ = running.process.communicate(data, timeout=900)
+    assert out.split()[0].decode() == hashlib.sha256(data).hexdigest()
+    script = "for i in 1 2 3 4 5; do head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2; done"
+    process = both.start("ssm-ssh", "exec", there.instance_id, "sh", "-c", script).process
+    assert process.communicate(timeout=900) == (bytes(5_000_000), bytes(5_000_000))
+    assert process.returncode == 0
+
+
 @pytest.fixture
 def encrypted(both: World) -> Iterator[World]:
     both.lab.prefer(kmsKeyId="alias/lab")

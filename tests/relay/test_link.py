@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import pytest
 
-from ssm_ssh.channel.events import ConnectFailed, Output
+from ssm_ssh.channel.encryption import DataKey
+from ssm_ssh.channel.events import ConnectFailed, Event, KeyRequest, Output
 from ssm_ssh.channel.message import CONNECT_TO_PORT_ERROR, FLAG, OUTPUT, STREAM
-from ssm_ssh.errors import AccessDenied, NetworkError, SessionGone
+from ssm_ssh.channel.session import Channel
+from ssm_ssh.errors import AccessDenied, NetworkError, SessionGone, SsmSshError
 from ssm_ssh.relay import link as module
 from ssm_ssh.relay import unanswered
 from ssm_ssh.relay.link import Link
 from tests.channel.simulation import BANNER, Agent
-from tests.relay.virtual import Gateway, QuietLog, VirtualWorld, make_channel
+from tests.relay.virtual import Gateway, QuietLog, VirtualSession, VirtualWorld, make_channel
 
 
 class Connection:
@@ -259,3 +264,60 @@ def test_output_and_events_keep_their_order(connection: Connection, monkeypatch:
     frames = [agent._frame(OUTPUT, agent.number + at, 0, *piece) for at, piece in enumerate(pieces)]
     monkeypatch.setattr(link.socket, "receive", lambda: frames)
     assert link.receive(connection.world.now) == [Output(b"one two"), ConnectFailed(), Output(b"three")]
+
+
+class AskingChannel:
+    """A channel whose agent asks for a data key with its next frame."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.asked = [KeyRequest("alias/mine", "challenge")]
+        self.used: list[object] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.channel, name)
+
+    def receive(self, frame: bytes, now: float) -> list[Event]:
+        return [*([self.asked.pop()] if self.asked else []), *self.channel.receive(frame, now)]
+
+    def use_key(self, key: DataKey, challenge: str) -> None:
+        self.used.append((key, challenge))
+
+    def refuse_key(self, error: SsmSshError) -> None:
+        self.used.append(error)
+
+
+class KeyTest(Connection):
+    """A connection whose agent asks for a data key, which `make` returns or refuses."""
+
+    def __init__(self, make: Callable[[], DataKey]) -> None:
+        super().__init__()
+        self.open()
+        session = self.link.session
+        assert isinstance(session, VirtualSession)
+        session.make_key = make  # type: ignore[method-assign]
+        asking = AskingChannel(self.link.channel)
+        self.used = asking.used
+        self.link.channel = cast("Channel", asking)
+        self.link.channel.send(b"x", self.world.now)
+
+
+def test_a_data_key_is_made_in_a_task_and_given_to_the_channel() -> None:
+    key = DataKey(b"blob", object(), object(), lambda bits: 1)  # type: ignore[arg-type]
+    connection = KeyTest(lambda: key)
+    connection.run(2.0)
+    assert connection.used == [(key, "challenge")]
+    assert connection.final is None
+
+
+def test_without_a_data_key_the_agent_and_the_caller_are_told() -> None:
+    error = AccessDenied("kms:GenerateDataKey is denied")
+
+    def refuse() -> DataKey:
+        raise error
+
+    connection = KeyTest(refuse)
+    connection.run(2.0)
+    assert connection.final is error
+    (told,) = connection.used
+    assert isinstance(told, SsmSshError)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
+from ssm_ssh.channel.encryption import DataKey
+from ssm_ssh.channel.events import KeyRequest
 from ssm_ssh.channel.message import CHANNEL_CLOSED, encode, random_id
 from ssm_ssh.channel.session import Channel
 from ssm_ssh.errors import Disconnected, NetworkError, SessionGone, SsmSshError
@@ -277,6 +279,12 @@ class VirtualSession:
 
     def forget(self) -> None:
         self.recorded = False
+
+    def make_key(self) -> DataKey:
+        raise NotImplementedError
+
+    def data_key(self, request: KeyRequest) -> DataKey:
+        return self.make_key()
 
     def terminate(self, patience: float) -> None:
         assert patience > 0
