@@ -303,7 +303,7 @@ def test_the_message_names_the_cause_and_its_remedy(
     def refuse(*arguments: object, **more: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "mkdir", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(StateError, match=os.strerror(number)) as caught:
         open_folder(data_folder())
     assert caught.value.hint.startswith(remedy)

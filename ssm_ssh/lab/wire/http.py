@@ -139,6 +139,7 @@ class _Connection(asyncio.Protocol):
         self._connections.discard(self)
         self._stop_timer()
         self._writable.set()
+        self._transport.close()  # before Python 3.11, TLS warns of one that only the other side has closed
 
     def data_received(self, data: bytes) -> None:
         self._http.receive_data(data)
