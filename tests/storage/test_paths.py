@@ -26,7 +26,8 @@ VALUE = (
 
 @given(
     home=ABSOLUTE | st.none(),
-    values=st.tuples(VALUE, VALUE, VALUE),
+    # Versions of platformdirs differ in what they make of blanks at either end.
+    values=st.tuples(*3 * [VALUE.filter(lambda value: value is None or value == value.strip())]),
     system=st.sampled_from([("linux", Unix), ("darwin", MacOS)]),
 )
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
