@@ -75,6 +75,9 @@ class DirectService:
     def explain_overdue(self, awaited: str, last: SsmSshError | None) -> SsmSshError:
         return SessionEnded(f"the peer has not taken the step: {awaited}")
 
+    def explain_refused_login(self) -> SsmSshError:
+        return SessionEnded("the peer refused the login")
+
     def explain_no_session(self, reason: str) -> SsmSshError:
         return SessionEnded(f"the peer has not begun: {reason}")
 

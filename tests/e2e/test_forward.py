@@ -86,8 +86,8 @@ def test_a_program_that_closes_for_good_is_not_waited_for(world: World) -> None:
 def test_a_refused_port_resets_its_own_connection_only(world: World) -> None:
     with served(world, echo):
         forward = Forward(world, specs=(f"0:localhost:{PORT}", f"0:localhost:{CLOSED}"))
-        with forward.connect() as good, forward.connect(1) as bad:
-            with pytest.raises(ConnectionResetError):
+        with forward.connect() as good:
+            with pytest.raises(ConnectionResetError), forward.connect(1) as bad:
                 bad.recv(1)
             assert exchanged(good, b"still here")
         forward.running.interrupt()
@@ -103,7 +103,7 @@ def test_a_forbidden_address_fails_with_the_agents_words(world: World, host: str
 
 def test_a_name_that_does_not_exist_refuses_each_connection(world: World) -> None:
     forward = Forward(world, specs=("0:no-such-host.invalid:80",))
-    with forward.connect() as connection, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), forward.connect() as connection:
         connection.recv(1)
 
 
