@@ -64,6 +64,7 @@ class _Demo:
                 self._title("A machine outside EC2, which receives the key through Run Command")
                 self._shell("ssh", item.destination, "id -un", wanted=f"{item.users[0]}\n")
         self._shell_session(first)
+        self._exec(first)
         self._forward(first)
         self._copies(first.destination)
         self._what_aws_saw()
@@ -97,14 +98,22 @@ class _Demo:
             self._say(f"  {printable(line)}")
         self._verdict(status == 0 and "33 101" in shown, f"exit status {status}")
 
+    def _exec(self, instance: LabInstance) -> None:
+        self._title("A command without SSH: its arguments arrive as they are, its exit status comes back")
+        words = ("sh", "-c", 'printf "%s\\n" "$0"; exit 7', "it's $HOME {{ssm:x}}")
+        wanted = words[-1] + "\n"
+        self._shell(*self._program(), "exec", instance.instance_id, "--", *words, status=7, wanted=wanted)
+
+    def _program(self) -> list[str]:
+        return ["ssm-ssh"] if self._has("ssm-ssh") else shlex.split(command())
+
     def _forward(self, instance: LabInstance) -> None:
         self._title("A port of the instance on this machine, for as long as a command runs")
         if not self._has("ssh-keyscan"):
             self._say("  left out: there is no ssh-keyscan on this machine")
             self.left_out = "ssh-keyscan"
             return
-        program = ["ssm-ssh"] if self._has("ssm-ssh") else shlex.split(command())
-        forward = (*program, "forward", instance.instance_id, "0:22", "--")
+        forward = (*self._program(), "forward", instance.instance_id, "0:22", "--")
         self._shell(*forward, "sh", "-c", "ssh-keyscan -p $SSM_SSH_FORWARD_PORT 127.0.0.1", only="forwarding")
 
     def _copies(self, host: str) -> None:

@@ -26,7 +26,21 @@ def folder() -> Iterator[Path]:
 def test_it_works_without_a_system_sshd_and_says_that_rsync_is_missing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for tool in ("sh", "ssh", "scp", "sftp", "ssh-keygen", "id", "tr", "printf", "cat", "stty", "setsid"):
+    for tool in (
+        "sh",
+        "ssh",
+        "scp",
+        "sftp",
+        "ssh-keygen",
+        "id",
+        "tr",
+        "printf",
+        "cat",
+        "stty",
+        "setsid",
+        "dd",
+        "base64",
+    ):
         (folder / tool).symlink_to(shutil.which(tool) or f"/missing/{tool}")
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setattr(demo, "OPTIONS", LabOptions(instances=1, sshd="embedded"))
@@ -77,6 +91,10 @@ _SSH = """case $* in
 (*mi-1*) echo admin;;
 esac"""
 _SHELL = "printf '$ '; read line; stty size; printf '$ '; read line"
+_SSM_SSH = f"""case $1 in
+(exec) echo "it's \\$HOME {{{{ssm:x}}}}"; exit 7;;
+(shell) {_SHELL};;
+esac"""
 _COPY = "for from do [ $# -gt 1 ] || break; shift; done; cp photo.raw photo.back 2>/dev/null; exit"
 
 
@@ -85,8 +103,10 @@ _COPY = "for from do [ $# -gt 1 ] || break; shift; done; cp photo.raw photo.back
     [
         ("scp", f"{_COPY} 1"),
         ("scp", "exit 0"),
-        ("ssm-ssh", "printf '$ '; read line; echo 24 80; printf '$ '; read line"),
-        ("ssm-ssh", f"{_SHELL}; exit 255"),
+        ("ssm-ssh", _SSM_SSH.replace("stty size", "echo 24 80")),
+        ("ssm-ssh", _SSM_SSH.replace(f"{_SHELL}", f"{_SHELL}; exit 255")),
+        ("ssm-ssh", _SSM_SSH.replace("HOME", "PWD")),
+        ("ssm-ssh", _SSM_SSH.replace("exit 7", "exit 0")),
         ("ssh", _SSH.replace("Hello from ec2-user", "Hello from nobody")),
         ("ssh", _SSH.replace("echo admin", "echo there is no user admin; exit 255")),
         ("ssh", _SSH.replace("tr a-z A-Z", "cat")),
@@ -96,6 +116,8 @@ _COPY = "for from do [ $# -gt 1 ] || break; shift; done; cp photo.raw photo.back
         "scp copies nothing",
         "a shell of another size",
         "a shell that fails",
+        "another argument",
+        "no exit status",
         "another user",
         "no managed node",
         "other bytes",
@@ -106,7 +128,7 @@ def test_nothing_good_is_said_below_a_failure(name: str, script: str, tmp_path: 
         lab = _Lab(tmp_path / str(good))
         lab.folder.mkdir()
         lab.program("ssh", _SSH)
-        lab.program("ssm-ssh", f"[ $1 = shell ] || exit 0; {_SHELL}")
+        lab.program("ssm-ssh", _SSM_SSH)
         lab.program("scp", f"{_COPY} 0")
         lab.program("rsync", "mkdir -p site.back; cp -r site/. site.back; exit 0")
         if not good:
