@@ -80,13 +80,16 @@ def same_screen(here: PtyProgram, there: PtyProgram, what: str) -> None:
         here._read(0.02)
         return here.lines == there.lines
 
-    there.until(equal, f"{what}: the same screen as {here.lines}")
+    try:
+        there.until(equal, f"{what}: the same screen")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; the screen here: {here.lines}") from None
 
 
 @pytest.mark.needs("vim")
 def test_vim_looks_as_it_does_here(connect: Connect, text: Path, cut: Cut) -> None:
     here, there = connect(local=True), connect()
-    start = f"clear; vim -u NONE -N -c 'set ruler' {text}\r".encode()
+    start = f"clear; vim -u NONE -N -n -R -c 'set ruler noreadonly' {text}\r".encode()
     for keys in (start, b"500G", b":set number\r", b"oadded \xe6\x97\xa5\xe6\x9c\xac\x1b", b"/line 7..\r"):
         here.type(keys)
         there.type(keys)
