@@ -40,6 +40,9 @@ _BUSY = 2.0
 _FINISH = 5.0
 # Words of the agent about addresses of the metadata service, the VPC's DNS and the instance itself (port.go).
 _FORBIDDEN = "is forbidden"
+# The end of the agent's words about a name that its resolver does not know, which it looks up once a session.
+_NO_HOST = ": no such host"
+_NO_HOST_HINT = "Check HOST, which the instance looks up"
 _FORBIDDEN_HINT = "For the instance's own ports leave HOST out"
 
 
@@ -245,6 +248,9 @@ class ForwardHandler:
             return  # what the server has sent whole is to arrive whole
         if begun_at is None:
             relay.fail(endings.never_began(reason, self._instance_id), now)
+            return
+        if _NO_HOST in reason:
+            relay.fail(SsmSshError(f"{self._instance_id} answers: {printable(reason, 200)}", _NO_HOST_HINT), now)
             return
         if _FORBIDDEN in reason:
             self.forbidden = True

@@ -101,10 +101,11 @@ def test_a_forbidden_address_fails_with_the_agents_words(world: World, host: str
     assert done.stdout == b""
 
 
-def test_a_name_that_does_not_exist_refuses_each_connection(world: World) -> None:
-    forward = Forward(world, specs=("0:no-such-host.invalid:80",))
-    with pytest.raises(ConnectionResetError), forward.connect() as connection:
-        connection.recv(1)
+def test_a_name_that_does_not_exist_is_the_instances_answer(world: World) -> None:
+    done = world.run(*COMMAND, world.web.instance_id, "-L", "0:no-such-host.invalid:80", expect=1)
+    assert f"{world.web.instance_id} answers: lookup no-such-host.invalid" in done.stderr
+    assert "no such host. Check HOST" in done.stderr
+    assert done.stdout == b""
 
 
 def test_a_session_that_is_over_is_replaced_under_the_same_port(world: World) -> None:

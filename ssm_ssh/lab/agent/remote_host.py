@@ -41,11 +41,11 @@ class Network(NamedTuple):
 
 
 async def resolve(network: Network, instance_id: str, host: str, *, denies_loopback: bool) -> list[str]:
-    """Return the addresses of `host`, [] for a name that does not exist: then every dial fails. Raises Forbidden."""
+    """Return the addresses of `host`. Raises Forbidden; a name that does not exist ends the session in the same way."""
     try:
         addresses = await network.resolve(instance_id, host)
     except OSError:
-        return []
+        raise Forbidden(f"lookup {host}: no such host") from None
     for text in addresses:
         address = ip_address(text.partition("%")[0])
         if address in DENIED or address in _RESERVED or (denies_loopback and address.is_loopback):
