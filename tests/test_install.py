@@ -94,7 +94,7 @@ def test_a_python_without_pip_is_given_the_pinned_one(tmp_path: Path) -> None:
 @pytest.mark.e2e
 @pytest.mark.needs("rsync")
 def test_the_demonstration_shows_ssh_scp_and_rsync(installed: Place) -> None:
-    programs = ["ssh", "scp", "sftp", "ssh-keygen", "rsync"]
+    programs = ["ssh", "scp", "sftp", "ssh-keygen", "ssh-keyscan", "rsync"]
     for tool in programs:
         (installed.path / tool).symlink_to(shutil.which(tool) or f"/missing/{tool}")
     done = installed.run("--demo")

@@ -29,7 +29,8 @@ def taking_terminal() -> list[str]:
 
     The process stays the same.
     """
-    setsid = shutil.which("setsid")
+    # Where PATH does not have it, the system may: the other user can run that, but perhaps not this interpreter.
+    setsid = shutil.which("setsid") or shutil.which("setsid", path=os.defpath)
     return [setsid, "-c"] if setsid else [sys.executable, "-I", "-S", "-c", _TAKE_TERMINAL]
 
 
