@@ -36,7 +36,7 @@ COMMANDS_INTRODUCTION = """\
 
 `python -m tests.docs` generates this page from the commands themselves. `ssm-ssh COMMAND --help`
 shows the same with examples. An unusable argument ends every command with exit status 2, except
-`shell`, which fails with 255, as ssh does.
+`shell` and `exec`, which fail with 255, as ssh does.
 """
 
 

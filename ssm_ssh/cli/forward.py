@@ -84,14 +84,22 @@ def _parser() -> Arguments:
 
     parser = command_parser("forward", _DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("words", metavar="TARGET [FORWARD ...] [-- COMMAND ...]", nargs="*", help=target.WHAT)
-    parser.add_argument("-L", dest="forwards", metavar="FORWARD", action="append", help="a forward; repeat for more")
+    parser.add_argument("-L", dest="forwards", metavar="FORWARD", action="append", help="one more forward, see below")
     parser.add_argument("-f", dest="background", action="store_true", help="go to the background when ready")
     parser.add_argument("--list", action="store_true", help="list the forwards in the background")
-    parser.add_argument("--stop", action="store_true", help="end those of a port, a process or an instance, or `all`")
+    parser.add_argument(
+        "--stop",
+        action="store_true",
+        help="stop forwards in the background: of a port, a process id or an instance, or `all`",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each forward")
     parser.add_argument("--sessions", metavar="N", type=int, default=4, help="most sessions for a destination (4)")
     parser.add_argument(
-        "--half-close-wait", metavar="S", type=float, default=10.0, help="how long to wait for an answer (10 s)"
+        "--half-close-wait",
+        metavar="S",
+        type=float,
+        default=10.0,
+        help="how long to wait for the server after a program has finished sending (10 s)",
     )
     parser.add_argument("-R", dest="reverse", metavar="FORWARD", action="append", help="not available: use ssh -R")
     parser.add_argument("-D", dest="socks", metavar="PORT", action="append", help="not available: use ssh -D")

@@ -62,14 +62,14 @@ def _parser() -> Arguments:
     parser = command_parser("shell", _DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("target", metavar="TARGET", nargs="?", help=target.WHAT)
     target.add_options(parser)
-    parser.add_argument("--user", metavar="U", help="a shell of this user, by sudo (AWS-StartInteractiveCommand)")
-    parser.add_argument("--login", action="store_true", help="a login shell (AWS-StartInteractiveCommand)")
+    parser.add_argument("--user", metavar="U", help="a shell of this user, by sudo; uses AWS-StartInteractiveCommand")
+    parser.add_argument("--login", action="store_true", help="a login shell; uses AWS-StartInteractiveCommand")
     parser.add_argument("--document", metavar="NAME", help="session document, instead of the account's preferences")
     parser.add_argument(
         "--parameters",
         metavar="KEY=VALUE",
         action="append",
-        help="a parameter of --document; repeated, all are sent, and a KEY may have several values",
+        help="a parameter of --document; may be repeated, also with the same KEY",
     )
     return parser
 
