@@ -154,11 +154,14 @@ class World:
         with self.proxy(env):
             pass
 
-    def cli(self, env: dict[str, str]) -> None:
+    def cli(
+        self, env: dict[str, str], document: str = "AWS-StartSSHSession", parameters: str = "portNumber=22"
+    ) -> None:
+        """Run `aws ssm start-session`; without `document`, for a shell."""
         subprocess.run(
             [
                 *(self.aws, "ssm", "start-session", "--target", self.target.instance_id),
-                *("--document-name", "AWS-StartSSHSession", "--parameters", "portNumber=22"),
+                *(("--document-name", document, "--parameters", parameters) if document else ()),
             ],
             env=env,
             stdin=subprocess.DEVNULL,
@@ -328,7 +331,7 @@ def _peak_under_ssh(world: World, env: dict[str, str], megabytes: int) -> tuple[
         if process.poll() is not None:
             raise RuntimeError("ssh ended")
     pid = int(pid_file.read_text())
-    peak = _peak_of(pid)
+    peak = peak_of(pid)
     time.sleep(2)  # the last acknowledgements
     before = cpu_seconds(pid)
     time.sleep(IDLE)
@@ -339,7 +342,7 @@ def _peak_under_ssh(world: World, env: dict[str, str], megabytes: int) -> tuple[
     return peak, idle
 
 
-def _peak_of(pid: int) -> float:
+def peak_of(pid: int) -> float:
     """Return the peak resident memory of a process in MB; on systems without /proc, the current world."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import sessions
 import startup
 import throughput
 from measure import Row, machine, show
@@ -77,6 +78,10 @@ def main() -> int:
             rows += startup.logins(world, 1 if quick else 3)
             progress("memory")
             rows += startup.memory(world, 4 if quick else 16)
+            progress("shell, exec and forward")
+            rows += sessions.shells(world, 3 if quick else 9)
+            rows.append(sessions.commands(world, 3 if quick else 9))
+            rows += sessions.forwards(world, 10 if quick else 40)
         rows.append(startup.help_text(9 if quick else 25))
         progress("throughput")
         peer = throughput.Peer(folder)
