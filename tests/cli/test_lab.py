@@ -192,6 +192,7 @@ def test_a_shell_at_a_terminal_in_which_everything_reaches_the_lab(data: Path) -
     assert "sleep" not in command_line(left)
 
 
+@pytest.mark.long
 def test_a_signal_ends_the_shell_and_the_lab(data: Path) -> None:
     env = {**environment(data), "SHELL": "/bin/bash", "TERM": "dumb"}
     terminal = Terminal(command(*SMALL, "--shell"), env)

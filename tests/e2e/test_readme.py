@@ -99,7 +99,7 @@ def runnable_commands(instance: LabInstance, region: str) -> list[list[str]]:
     for shown in sorted(commands_to_run()):
         actual = shown
         for pattern, replacement in (
-            (r"\bi-(0123456789abcdef0|…|\.\.\.)", instance.instance_id),
+            (r"\bi-(0123456789abcdef0|0fedcba9876543210|…|\.\.\.)", instance.instance_id),
             (r"\b(eu-west-1,us-east-1|eu-west-1|eu-central-1)\b", region),
             (r"\b(prod|PROFILE|P)\b(?!=)", "admin"),
             (r"\bdev\b", "temporary"),
@@ -111,6 +111,7 @@ def runnable_commands(instance: LabInstance, region: str) -> list[list[str]]:
             words += ["--", "true"]  # or it would last for ever
         if words[0] == "forward":  # the ports that are shown may be in use here
             words = [re.sub(r"^5432$", "0:localhost:5432", re.sub(r"^\d+:", "0:", word)) for word in words]
+            words = [word.replace("db.internal", "localhost") for word in words]
         if words[0] not in NOT_RUN_HERE and not (words[0] == "proxy" and "--dry-run" not in words):
             commands.append(words)
     return commands
