@@ -61,6 +61,7 @@ FILES = (
     File(STATE, singleflight.NAME, "the pushes of the last seconds, which simultaneous connections share"),
     File(STATE, outcomes.NAME, "how the last connections ended"),
     File(STATE, f"{records.FOLDER}/", "a file for each open session, so that it is ended if its process is killed"),
+    File(STATE, "forwards.json", "the forwards in the background, for `forward --list` and `--stop`"),
     File(STATE, notices.NAME, "which notices were given, so that they are not repeated"),
 )
 
