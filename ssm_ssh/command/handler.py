@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ssm_ssh.channel.events import Established, ExitCode, Notice, StdErr
 from ssm_ssh.command import progress
 from ssm_ssh.command.frames import BYE, END_OF_INPUT, GO, STDERR, Data, encode_input, input_room
-from ssm_ssh.command.local import LocalOutput, RawMode, read, terminal_size
+from ssm_ssh.command.local import LocalOutput, read, terminal_size
 from ssm_ssh.command.progress import Progress
 from ssm_ssh.command.script import Way
 from ssm_ssh.errors import SsmSshError
@@ -16,6 +16,7 @@ from ssm_ssh.relay.states import CLOSING, ENDED
 from ssm_ssh.session import endings
 from ssm_ssh.session.watch import SessionWatch
 from ssm_ssh.shell.escapes import Action, Escapes
+from ssm_ssh.shell.raw_mode import RawMode
 from ssm_ssh.text import describe_unexpected, printable
 
 if TYPE_CHECKING:

@@ -10,30 +10,25 @@ import select
 import sys
 from contextlib import suppress
 
+from ssm_ssh.relay.writer import Writer
+
 _STDERR = 2
 # Bytes of a read: what a pipe holds. Larger reads only grow the process.
 _READ = 65536
 
 
-class StandardStreams:
+class StandardStreams(Writer):
     """stdin, stdout and stderr as ssh gave them, and the process that did (environment.LocalStreams)."""
 
     def __init__(self, stdin: int = 0, stdout: int = 1) -> None:
+        super().__init__(stdout)
         self.stdin = stdin
         self.stdout = stdout
         self.ended = False
-        self.broken = False
         self.parent_fd = -1
         self._parent = os.getppid()
-        self._out: list[bytes] = []
-        self._backlog = 0
         self._blocking = os.get_blocking(stdout)
         os.set_blocking(stdout, False)
-
-    @property
-    def backlog(self) -> int:
-        """Bytes that ssh has not taken yet."""
-        return self._backlog
 
     def read(self, room: int) -> bytes:
         """Return at most `room` bytes that ssh has written; b"" once it has ended. Call it when stdin is readable."""
@@ -46,29 +41,6 @@ class StandardStreams:
         if not data:
             self.ended = True
         return data
-
-    def write(self, data: bytes) -> None:
-        """Hand `data` to ssh, as much as it takes now; the rest waits for `flush`."""
-        self._out.append(data)
-        self._backlog += len(data)
-        if len(self._out) == 1:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what waits. A reader that is gone makes `broken` true and empties the backlog."""
-        while self._out:
-            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-            try:
-                written = os.write(self.stdout, data)
-            except BlockingIOError:
-                self._out = [data]
-                return
-            except OSError:
-                self.broken = True
-                self._out, self._backlog = [], 0
-                return
-            self._backlog -= written
-            self._out = [data[written:]] if written < len(data) else []
 
     def tell(self, line: bytes) -> bool:
         """Write a line to stderr; returns False where that would have to wait for a reader."""

@@ -9,22 +9,21 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import termios
 from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import UsageError
 from ssm_ssh.relay.poller import Poller
 from ssm_ssh.relay.stdio import tell
+from ssm_ssh.relay.writer import Writer
+from ssm_ssh.shell.raw_mode import RawMode
 
 if TYPE_CHECKING:
     from ssm_ssh.relay.environment import PollSet
 
 _READ = 65536
-# Indexes into what tcgetattr returns: https://docs.python.org/3/library/termios.html
-_IFLAG, _OFLAG, _CFLAG, _LFLAG, _CC = 0, 1, 2, 3, 6
 
 
-class Terminal:
+class Terminal(Writer):
     """Reads `stdin`, a terminal, and writes `stdout`, which may be anything."""
 
     def __init__(self, stdin: int = 0, stdout: int = 1, stderr: int = 2) -> None:
@@ -41,25 +40,18 @@ class Terminal:
         self.shown = os.isatty(stdout)
         """Whether a person sees the output."""
         self.output = self.input if self._opened is not None and _same(stdin, stdout) else stdout
+        super().__init__(self.output)
         self.ended = False
-        self.broken = False
-        self._out: list[bytes] = []
-        self._backlog = 0
-        self._saved: list[int | list[bytes | int]] | None = None
+        self._raw = RawMode(stdin)
         # A pipe or another terminal: its flag is shared with other programs, and is put back at the end.
         self._blocking = os.get_blocking(self.output) if self.output != self._opened else None
         if self._blocking:
             os.set_blocking(self.output, False)
 
     @property
-    def backlog(self) -> int:
-        """Bytes that the terminal has not taken yet."""
-        return self._backlog
-
-    @property
     def raw(self) -> bool:
         """Whether every key is passed on."""
-        return self._saved is not None
+        return self._raw.entered
 
     def size(self) -> tuple[int, int] | None:
         """Return columns and rows, None where the terminal does not know them."""
@@ -81,29 +73,6 @@ class Terminal:
             self.ended = True
         return data
 
-    def write(self, data: bytes) -> None:
-        """Show `data`, as much as the terminal takes now; the rest waits for `flush`."""
-        self._out.append(data)
-        self._backlog += len(data)
-        if len(self._out) == 1:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what waits. A terminal that is gone makes `broken` true and empties the backlog."""
-        while self._out:
-            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-            try:
-                written = os.write(self.output, data)
-            except (BlockingIOError, InterruptedError):
-                self._out = [data]
-                return
-            except OSError:
-                self.broken = True
-                self._out, self._backlog = [], 0
-                return
-            self._backlog -= written
-            self._out = [data[written:]] if written < len(data) else []
-
     def tell(self, text: str) -> None:
         """Show a line of ssm-ssh's own, apart from what the session has written."""
         line = f"ssm-ssh: {text}"
@@ -117,25 +86,13 @@ class Terminal:
 
     def enter_raw(self) -> None:
         """Have every key passed on and every byte shown as it is, until `restore`."""
-        try:
-            attributes = termios.tcgetattr(self._stdin)
-            if self._saved is None:
-                self._saved = [item[:] if isinstance(item, list) else item for item in attributes]
-            termios.tcsetattr(self._stdin, termios.TCSANOW, _raw(attributes))
-        except (termios.error, OSError):  # the terminal is gone, which the next read shows
-            return
+        self._raw.enter()
 
     def restore(self, last: bytes = b"") -> None:
         """Put the terminal's modes back, after showing `last`. Does nothing if they were not changed. Never blocks."""
-        if last and self.shown and not self.broken:
+        if last and self.shown:
             self.write(last)
-        saved, self._saved = self._saved, None
-        if saved is None:
-            return
-        try:
-            termios.tcsetattr(self._stdin, termios.TCSANOW, saved)
-        except (termios.error, OSError):
-            return
+        self._raw.restore()
 
     def suspend(self) -> None:
         """Stop this process and its job, as Ctrl-Z does, with the modes put back meanwhile."""
@@ -158,34 +115,6 @@ class Terminal:
         if self._opened is not None:
             os.close(self._opened)
             self._opened = None
-
-
-def _raw(attributes: list[int | list[bytes | int]]) -> list[int | list[bytes | int]]:
-    """Return `attributes` as cfmakeraw(3) makes them: no signals, no echo, no translation, eight bits, each key."""
-    attributes = attributes[:]
-    control = attributes[_CC]
-    assert isinstance(control, list)
-    control = control[:]
-    control[termios.VMIN], control[termios.VTIME] = 1, 0
-    attributes[_CC] = control
-    off = {
-        _IFLAG: termios.IGNBRK
-        | termios.BRKINT
-        | termios.PARMRK
-        | termios.ISTRIP
-        | termios.INLCR
-        | termios.IGNCR
-        | termios.ICRNL
-        | termios.IXON,
-        _OFLAG: termios.OPOST,
-        _CFLAG: termios.CSIZE | termios.PARENB,
-        _LFLAG: termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN,
-    }
-    for index, flags in off.items():
-        value = attributes[index]
-        assert isinstance(value, int)
-        attributes[index] = value & ~flags | (termios.CS8 if index == _CFLAG else 0)
-    return attributes
 
 
 def _reopen(fd: int) -> int | None:

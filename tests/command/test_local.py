@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import pty
-import termios
 from collections.abc import Iterator
 
 import pytest
 
-from ssm_ssh.command.local import LocalOutput, RawMode, read, terminal_size
+from ssm_ssh.command.local import LocalOutput, read, terminal_size
 
 
 @pytest.fixture
@@ -68,21 +66,6 @@ def test_reading_tells_nothing_yet_from_the_end(pipe: tuple[int, int]) -> None:
     os.close(pipe[1])
     assert read(pipe[0], 9) == b"llo"
     assert read(pipe[0], 9) == b""
-
-
-def test_a_terminal_is_raw_in_between_and_a_pipe_stays_what_it_is(pipe: tuple[int, int]) -> None:
-    ours, theirs = pty.openpty()
-    try:
-        before, raw = termios.tcgetattr(theirs), RawMode(theirs)
-        raw.enter()
-        assert not termios.tcgetattr(theirs)[3] & (termios.ECHO | termios.ICANON | termios.ISIG)
-        raw.restore()
-        raw.restore()
-        assert termios.tcgetattr(theirs) == before
-    finally:
-        os.close(ours)
-        os.close(theirs)
-    RawMode(pipe[0]).enter()
 
 
 def test_a_pipe_has_no_size(pipe: tuple[int, int]) -> None:
