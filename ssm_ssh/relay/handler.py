@@ -44,7 +44,8 @@ class Handler(Protocol):
 
     ssh      one SSH connection on stdin and stdout (tunnel/ssh_handler.py)
     shell    an interactive terminal in raw mode (shell/handler.py)
-    forward  a listener and its connections, multiplexed with smux
+    exec     one command, with its streams and its exit status (command/handler.py): as shell, except as noted
+    forward  connections over one session, multiplexed with smux (forward/handler.py)
     api      a socket pair whose other end belongs to a caller in this process
     """
 

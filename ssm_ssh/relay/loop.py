@@ -7,7 +7,7 @@ nothing of what the session is for: that is the handler's part. The states are i
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ssm_ssh.channel.events import Closed, Output, Refused
@@ -33,7 +33,7 @@ from ssm_ssh.relay.states import (
 from ssm_ssh.text import describe_unexpected, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from ssm_ssh.channel.events import Event
@@ -98,35 +98,37 @@ class Relay:
 
     def begin(self) -> None:
         """Start the session and the handler."""
-        with self._ending_after_errors():
+        try:
             self._poller.watch(self.tasks.fd, READ)
             self.link.open()  # first, because it takes longest
             self._handler.start(self)
+        except Exception as error:
+            self._end_after(error)
 
     def prepare(self) -> float:
         """Tell the poller what to wait for, and return for how many seconds at most."""
-        timeout = 0.0
-        with self._ending_after_errors():
-            timeout = self._prepare()
-        return timeout
+        try:
+            return self._prepare()
+        except Exception as error:
+            self._end_after(error)
+            return 0.0
 
     def advance(self, ready: dict[int, int]) -> None:
         """Do what is due; `ready`: what the poller returned, also of other relays. At the end the state is OVER."""
         if self.state is OVER:
             return
-        with self._ending_after_errors():
+        try:
             self._turn(ready)
             if self.state is OVER:
                 self._finish()
-
-    @contextmanager
-    def _ending_after_errors(self) -> Iterator[None]:
-        try:
-            yield
         except Exception as error:
-            self._crashed(error)
-            self.state = OVER
-            self._finish()
+            self._end_after(error)
+
+    def _end_after(self, error: Exception) -> None:
+        """End because of an error that no part of the relay foresaw."""
+        self._crashed(error)
+        self.state = OVER
+        self._finish()
 
     def _finish(self) -> None:
         self.link.drop()

@@ -49,9 +49,8 @@ class SessionStarter:
     ) -> None:
         """`settings`: the account and region to ask; `document`: "" for the account's shell session.
 
-        `reason` is what the audit trail shows; by default `purpose`, who asks and from where. `kms_key`: the setting;
-        `port`: the session carries TCP
-        connections, as any is taken to, because then the agent never asks for a key.
+        `reason` is what the audit trail shows; by default `purpose`, who asks and from where. `kms_key`: the setting
+        of that name; `port`: the session carries TCP connections, for which the agent never asks for a key.
         """
         self.instance_id = instance_id
         self.document = document
