@@ -44,6 +44,7 @@ class Connection(Explanations):
         )
         self._calls = self._starter.api
         self._cancelled = False
+        self._alias: str | None = None
         self._key = KeyAccess(destination, options, settings, self._calls, log)
 
     @property
@@ -166,11 +167,14 @@ class Connection(Explanations):
 
     def _server(self) -> Server:
         from ssm_ssh.hostkeys import verify
-        from ssm_ssh.tunnel.host_key_alias import host_key_alias
 
         destination = self._destination
-        origin, alias = verify.origin(self._settings), host_key_alias(os.getppid())
-        return verify.server(destination.target, destination.port, destination.host, origin, alias)
+        if self._alias is None:
+            from ssm_ssh.tunnel.host_key_alias import host_key_alias
+
+            self._alias = host_key_alias(os.getppid())
+        origin = verify.origin(self._settings)
+        return verify.server(destination.target, destination.port, destination.host, origin, self._alias)
 
     def _preconnect_console(self) -> None:
         """Connect to the API of the console now if the host key will have to be looked up there."""

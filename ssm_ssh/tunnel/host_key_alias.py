@@ -31,8 +31,9 @@ def host_key_alias(parent: int) -> str:
 
 def _files(words: list[bytes]) -> list[str]:
     """Return the configurations that this ssh reads, as far as a glance at its arguments tells."""
-    chosen = [os.fsdecode(words[number + 1]) for number, word in enumerate(words[:-1]) if word == b"-F"]
-    return [*chosen, f"{os.environ.get('HOME', '')}/.ssh/config", _SYSTEM]
+    apart = [words[number + 1] for number, word in enumerate(words[:-1]) if word == b"-F"]
+    chosen = [*apart, *(word[2:] for word in words if word.startswith(b"-F") and len(word) > 2)]
+    return [*map(os.fsdecode, chosen), f"{os.environ.get('HOME', '')}/.ssh/config", _SYSTEM]
 
 
 def _mentions(path: str) -> bool:

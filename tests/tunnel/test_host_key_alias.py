@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh.tunnel.host_key_alias import host_key_alias
+from ssm_ssh.tunnel.host_key_alias import _files, host_key_alias
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows another process's arguments")
 
@@ -28,3 +28,8 @@ def test_a_process_that_is_no_ssh_is_not_asked(tmp_path: Path, monkeypatch: pyte
         process.communicate(b"\n")
     assert host_key_alias(process.pid) == ""
     assert host_key_alias(0) == ""
+
+
+def test_a_configuration_is_named_apart_from_its_option_or_joined_to_it() -> None:
+    assert _files([b"ssh", b"-F", b"/a", b"web"])[0] == "/a"
+    assert _files([b"ssh", b"-F/b", b"web"])[0] == "/b"
