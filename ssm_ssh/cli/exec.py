@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.cli import output, target
-from ssm_ssh.errors import SsmSshError, UsageError
-from ssm_ssh.text import describe_unexpected, printable
+from ssm_ssh.errors import UsageError
+from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,26 +35,12 @@ Needs ssm:StartSession on the instance, on AWS-StartNonInteractiveCommand and on
 -t, and where the other document is missing), ssm:ResumeSession, ssm:TerminateSession and ssmmessages:OpenDataChannel.
 """
 
-_FAILED = 255
 _VALUED = ("-u", "--user", "-w", "--workdir", "-e", "--env", *target.OPTIONS)
 
 
 def run(argv: list[str]) -> int:
-    """Run the command; returns its exit status. Unlike other commands it fails with 255, as ssh does."""
-    try:
-        return _exec(argv)
-    except SsmSshError as error:
-        output.error(error.sentence())
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        output.error(f"the system refused: {printable(error.strerror or type(error).__name__, 100)}")
-    except Exception as error:
-        from ssm_ssh.log import Log
-
-        Log(None, debug="--debug" in argv).failure(error)
-        output.error(f"unexpected error: {printable(describe_unexpected(error))}. Add --debug to see where")
-    return _FAILED
+    """Run the command; returns its exit status. Raises SsmSshError, for which main returns 255, as ssh does."""
+    return _exec(argv)
 
 
 def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -105,7 +91,7 @@ def _parser() -> Arguments:
 
 
 def _exec(argv: list[str]) -> int:
-    _open_standard_descriptors()
+    output.open_standard_descriptors()
     head, command = split(argv)
     arguments = vars(_parser().parse_args(head))
     if not arguments["target"]:
@@ -157,12 +143,3 @@ def _variable(text: str) -> str:
     if equals:
         return text
     return f"{name}={os.environ[name]}" if name in os.environ else ""
-
-
-def _open_standard_descriptors() -> None:
-    """Open 0, 1 and 2 where the caller closed them, so that no socket gets one of these numbers."""
-    for fd in (0, 1, 2):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)

@@ -15,24 +15,28 @@ COMMANDS = {
     "setup": "make ssh, scp, sftp, rsync and git reach instances by their ids",
     "status": "check what is set up, whether ssh uses it, and what is wrong",
     "shell": "open a shell on an instance, without sshd",
+    "exec": "run a command on an instance, with its own exit status",
+    "forward": "forward ports of an instance, or of hosts that it reaches, to this computer",
     "list": "list the instances, and whether they can be reached",
     "sync": "give each instance with a name an alias for ssh",
     "login": "log in for a profile with SSO or login_session, in a browser",
     "config": "show the settings in force, and where each comes from",
     "completion": "print a script that makes a shell complete commands and instances",
-    "forward": "forward ports of an instance, or of hosts that it reaches, to this computer",
-    "exec": "run a command on an instance, with its own exit status",
     "proxy": "run as ssh's ProxyCommand: carry one SSH connection to an instance",
     "key": "show, renew or remove ssm-ssh's own key pair",
     "host-keys": "show, refresh, accept or remove the host keys that ssh trusts",
     "lab": "run a local AWS lab, to try ssm-ssh without an account",
 }
 
+# Commands that end with the status of something remote, and their status for errors of this program: that of ssh(1).
+_REMOTE, _REMOTE_FAILED = ("shell", "exec"), 255
+
 HELP = """\
 usage: ssm-ssh COMMAND [ARGUMENT ...]
 
 Plain ssh, scp, sftp, rsync and git to EC2 instances (i-...) and managed nodes (mi-...) through
-AWS Systems Manager Session Manager: no open port, no bastion, no plugin.
+AWS Systems Manager Session Manager: no open port, no bastion, no plugin. And shells, commands and
+port forwards that need no sshd.
 
 commands:
 {commands}
@@ -52,7 +56,11 @@ def entry() -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run `ssm-ssh` with `argv`; returns its exit status: 0, 1 (it failed) or 2 (the call was wrong)."""
+    """Run `ssm-ssh` with `argv`; returns its exit status: 0, 1 (it failed) or 2 (the call was wrong).
+
+    Where the status belongs to a remote command, failures have one that is seldom such a command's own.
+    """
+    failed = _REMOTE_FAILED if argv and argv[0] in _REMOTE else 0
     try:
         try:
             return _dispatch(argv)
@@ -61,21 +69,21 @@ def main(argv: list[str]) -> int:
             output.flush()
     except SsmSshError as error:
         output.error(error.sentence())
-        return 2 if isinstance(error, UsageError) else 1
+        return failed or (2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 1  # the reader of the output has seen enough
     except OSError as error:
         output.error(_refused(error).sentence())
-        return 1
+        return failed or 1
     except Exception as error:
         from ssm_ssh.log import Log
 
         # Not raised again: Python's own traceback shows outside text raw, with its escape sequences.
         Log(None, debug="--debug" in argv).failure(error)
         output.error(f"unexpected error: {printable(describe_unexpected(error))}. Add --debug to see where")
-        return 1
+        return failed or 1
 
 
 def _refused(error: OSError) -> StateError:

@@ -28,6 +28,15 @@ _PATIENCE = 1.5
 _LONGEST_CELL = 500
 
 
+def open_standard_descriptors() -> None:
+    """Open 0, 1 and 2 where the caller closed them, so that no socket gets one of these numbers."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 def line(text: str = "") -> None:
     """Print one line for the caller. The text is ours, or printable."""
     _write(sys.stdout, f"{text}\n")

@@ -129,7 +129,7 @@ def _proxy(arguments: dict[str, Any]) -> int:
     from ssm_ssh.tunnel.connection import Connection
     from ssm_ssh.tunnel.destination import parse_destination
 
-    _open_standard_descriptors()
+    output.open_standard_descriptors()
     name = parse(arguments["host"])
     destination = parse_destination(name.target, arguments["port"], arguments["user"], name.spelled)
     settings = schema.load(arguments)
@@ -148,15 +148,6 @@ def _proxy(arguments: dict[str, Any]) -> int:
         output.line("\n".join([*located.plan(), *connection.plan()]))
         return 0
     return connection.carry()
-
-
-def _open_standard_descriptors() -> None:
-    """Open 0, 1 and 2 where the caller closed them, so that no socket gets the number of ssh's stdin."""
-    for fd in (0, 1, 2):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
 
 
 def _report_in_band(sentence: str) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.cli import output, simple_arguments, target
-from ssm_ssh.errors import SsmSshError, UsageError
-from ssm_ssh.text import describe_unexpected, printable
+from ssm_ssh.errors import UsageError
+from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from ssm_ssh.cli.parser import Arguments
@@ -35,25 +34,11 @@ ssmmessages:OpenDataChannel.
 
 _OPTIONS = (*target.OPTIONS, "--user", "--document")
 _SWITCHES = (*target.SWITCHES, "--login")
-_FAILED = 255
 
 
 def run(argv: list[str]) -> int:
-    """Run the command; returns its exit status. Unlike other commands it fails with 255, as ssh does."""
-    try:
-        return _shell(_simple(argv) or vars(_parser().parse_args(argv)))
-    except SsmSshError as error:
-        output.error(error.sentence())
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        output.error(f"the system refused: {printable(error.strerror or type(error).__name__, 100)}")
-    except Exception as error:
-        from ssm_ssh.log import Log
-
-        Log(None, debug="--debug" in argv).failure(error)
-        output.error(f"unexpected error: {printable(describe_unexpected(error))}. Add --debug to see where")
-    return _FAILED
+    """Run the command; returns its exit status. Raises SsmSshError, for which main returns 255, as ssh does."""
+    return _shell(_simple(argv) or vars(_parser().parse_args(argv)))
 
 
 def _parser() -> Arguments:
@@ -83,7 +68,7 @@ def _simple(argv: list[str]) -> dict[str, Any] | None:
 
 
 def _shell(arguments: dict[str, Any]) -> int:
-    _open_standard_descriptors()
+    output.open_standard_descriptors()
     from ssm_ssh.shell.connection import carry
     from ssm_ssh.shell.terminal import Terminal
 
@@ -128,12 +113,3 @@ def _start(arguments: dict[str, Any]) -> Start:
             raise UsageError(f"'{printable(pair, 80)}' is not a parameter", "Use KEY=VALUE")
         parameters.setdefault(key, []).append(value)
     return Start(document, tuple((key, tuple(values)) for key, values in parameters.items()))
-
-
-def _open_standard_descriptors() -> None:
-    """Open 0, 1 and 2 where the caller closed them, so that no socket gets one of these numbers."""
-    for fd in (0, 1, 2):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ssm_ssh.cli import exec as command
+from ssm_ssh.cli.main import main
 from ssm_ssh.errors import UsageError
 
 
@@ -46,7 +47,7 @@ def test_a_wrong_call_fails_with_255_and_one_line(
     argv: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.isatty", lambda fd: False)
-    assert command.run(argv) == 255
+    assert main(["exec", *argv]) == 255
     printed = capsys.readouterr()
     assert printed.out == ""
     assert words in printed.err
