@@ -138,6 +138,7 @@ def _forward(arguments: dict[str, Any], specs: Sequence[Spec], command: list[str
             arguments["half_close_wait"],
             arguments["sessions"],
             arguments["reason"] or "",
+            chosen.settings.text("kms_key"),
         )
         starter = _Readiness(listeners, chosen.instance_id, notices, chosen.log, background=background, command=command)
         starter.as_json = arguments["json"]
@@ -273,7 +274,7 @@ def _list(*, as_json: bool) -> int:
 
     running = records.running()
     if as_json:
-        output.as_json([record._asdict() for record in running])
+        output.as_json([{"pid": record.pid, **record._asdict()} for record in running])
         return 0
     if not running:
         output.line("No forward runs in the background.")

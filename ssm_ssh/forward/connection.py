@@ -40,6 +40,7 @@ class Choices(NamedTuple):
     hold: float
     most: int
     reason: str
+    kms_key: str = ""
 
 
 class Notices:
@@ -112,6 +113,7 @@ def make_hub(
             log,
             purpose=f"forward {spec.destination} by {instance_id}",
             reason=choices.reason,
+            kms_key=choices.kms_key,
         )
 
     def pool_of(spec: Spec) -> Pool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh.names import is_instance_id
+from ssm_ssh.storage import process_mark
 from ssm_ssh.storage.json_store import JsonStore, rows
 from ssm_ssh.text import printable
 
@@ -22,16 +23,20 @@ _LOOK = 0.05
 
 
 class Record(NamedTuple):
-    """One process. `birth`: when it started, in the system's words, for its number is used again; `at`: epoch seconds.
+    """One process. `mark`: storage/process_mark.py; `at`: epoch seconds.
 
     `forwards`: for each where it listens, and where it leads.
     """
 
-    pid: int
-    birth: str
+    mark: str
     at: float
     instance_id: str
     forwards: tuple[tuple[tuple[str, ...], str], ...]
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return int(self.mark.partition("-")[0])
 
     @property
     def ports(self) -> set[str]:
@@ -41,14 +46,13 @@ class Record(NamedTuple):
 
 def add(instance_id: str, forwards: Sequence[tuple[Sequence[str], str]]) -> None:
     """Record this process. Raises StateError."""
-    pid = os.getpid()
     kept = tuple((tuple(addresses), destination) for addresses, destination in forwards)
-    _change(Record(pid, _birth(pid), time.time(), instance_id, kept), pid)
+    _change(Record(process_mark.own(), time.time(), instance_id, kept))
 
 
 def remove() -> None:
     """Take this process out. Raises StateError."""
-    _change(None, os.getpid())
+    _change(None)
 
 
 def running() -> list[Record]:
@@ -70,30 +74,21 @@ def stop(record: Record, patience: float) -> bool:
     return True
 
 
-def _change(added: Record | None, pid: int) -> None:
+def _change(added: Record | None) -> None:
+    own = process_mark.own()
     with _STORE.update() as content:
-        kept = [record for record in _records(content) if record.pid != pid and _runs(record)]
+        # Those of other machines stay, because nothing is known of them.
+        kept = [
+            record
+            for record in _records(content)
+            if record.mark != own and process_mark.has_ended(record.mark) is not True
+        ]
         content[_FORWARDS] = [record._asdict() for record in (*kept, *([added] if added else []))]
 
 
 def _runs(record: Record) -> bool:
-    try:
-        os.kill(record.pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it belongs to another user by now
-        return False
-    return record.birth == _birth(record.pid)
-
-
-def _birth(pid: int) -> str:
-    """Return when a process started, in clock ticks since the machine did (proc(5)); "" where that is not known."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return "" if len(fields) < 20 or fields[0] == "Z" else fields[19]
+    """Whether the process is here and runs; one of another machine that shares this home is not here."""
+    return process_mark.has_ended(record.mark) is False
 
 
 def _records(content: dict[str, Any]) -> list[Record]:
@@ -106,7 +101,8 @@ def _record(value: Any) -> Record | None:  # noqa: ANN401 -- JSON
             (tuple(printable(address, 200) for address in addresses), printable(destination, 300))
             for addresses, destination in value["forwards"]
         )
-        record = Record(int(value["pid"]), str(value["birth"]), float(value["at"]), str(value["instance_id"]), forwards)
+        record = Record(str(value["mark"]), float(value["at"]), str(value["instance_id"]), forwards)
     except (KeyError, TypeError, ValueError):
         return None
-    return record if record.pid > 1 and is_instance_id(record.instance_id) else None
+    usable = re.fullmatch(process_mark.PATTERN, record.mark) and record.pid > 1
+    return record if usable and is_instance_id(record.instance_id) else None

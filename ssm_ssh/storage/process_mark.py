@@ -17,7 +17,11 @@ _UNKNOWN = "0"
 
 def own() -> str:
     """Return the mark of this process."""
-    pid = os.getpid()
+    return of(os.getpid())
+
+
+def of(pid: int) -> str:
+    """Return the mark of the running process `pid`."""
     return f"{pid}-{_started(pid)}-{_namespace()}"
 
 

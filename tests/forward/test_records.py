@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ssm_ssh.forward import records
-from ssm_ssh.storage import paths
+from ssm_ssh.storage import paths, process_mark
 
 ID = "i-0123456789abcdef0"
 
@@ -34,8 +34,16 @@ def test_a_process_that_is_gone_or_whose_number_another_has_is_not_listed(state:
     records.add(ID, [(["127.0.0.1:1"], "db:1")])
     (file,) = state.rglob(records.NAME)
     content = json.loads(file.read_text())
-    for change in ({"pid": 2**22 + 1}, {"birth": "1"}, {"pid": 0}, {"forwards": [1]}, {"instance_id": "x"}):
-        row = {**records.running()[0]._asdict(), **change} if not change.get("x") else {}
+    pid, started, here = process_mark.own().split("-")
+    marks = [
+        f"{2**22 + 1}-{started}-{here}",
+        f"{pid}-1-{here}",
+        f"0-{started}-{here}",
+        f"{pid}-{started}-{'0' * 12}",
+        "",
+    ]
+    for change in (*({"mark": mark} for mark in marks), {"forwards": [1]}, {"instance_id": "x"}):
+        row = {**records.running()[0]._asdict(), **change}
         file.write_text(json.dumps({**content, "forwards": [row]}))
         assert records.running() == []
         file.write_text(json.dumps(content))
@@ -43,6 +51,19 @@ def test_a_process_that_is_gone_or_whose_number_another_has_is_not_listed(state:
 
 def test_stop_waits_for_the_end() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        record = records.Record(child.pid, records._birth(child.pid), 0.0, ID, ())
+        mark = process_mark.of(child.pid)
+        record = records.Record(mark, 0.0, ID, ())
         assert records.stop(record, 10.0)
     assert records.stop(record, 1.0)
+
+
+def test_a_forward_of_another_machine_with_the_same_home_stays_recorded(state: Path) -> None:
+    records.add(ID, [(["127.0.0.1:1"], "db:1")])
+    (file,) = state.rglob(records.NAME)
+    content = json.loads(file.read_text())
+    (row,) = content["forwards"]
+    elsewhere = {**row, "mark": f"4321-1234-{'0' * 12}"}
+    file.write_text(json.dumps({**content, "forwards": [elsewhere, row]}))
+    records.remove()
+    assert records.running() == []
+    assert json.loads(file.read_text())["forwards"] == [elsewhere]
