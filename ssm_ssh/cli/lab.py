@@ -283,12 +283,15 @@ def _wait_for_shell(lab: Lab, faults: list[Chosen]) -> int:
     if sys.stdin.isatty():
         output.line(_shell_text(lab, faults))
         output.flush()
-    # An interactive shell ignores SIGTERM.
-    return _wait_for(started.command, started.env, passed={signal.SIGTERM: signal.SIGHUP})
+    return _wait_for(started.command, started.env, hang_up=True)
 
 
-def _wait_for(command: Sequence[str], env: dict[str, str], passed: dict[int, int] | None = None) -> int:
-    """Run `command` to its end and return its exit status. `passed`: what it gets instead of a signal of ours."""
+def _wait_for(command: Sequence[str], env: dict[str, str], *, hang_up: bool = False) -> int:
+    """Run `command` to its end and return its exit status.
+
+    `hang_up`: it is an interactive shell, which ignores SIGTERM and gets SIGHUP instead, again each second until it
+    ends: bash only notes a SIGHUP that comes between the prompt and the read, and then waits for a key.
+    """
     signal.signal(signal.SIGINT, _ignore)
     try:
         process = subprocess.Popen(command, env=env)
@@ -300,16 +303,23 @@ def _wait_for(command: Sequence[str], env: dict[str, str], passed: dict[int, int
 
     def pass_on(number: int, _: FrameType | None) -> None:
         received.append(number)
-        os.kill(process.pid, (passed or {}).get(number, number))
+        os.kill(process.pid, signal.SIGHUP if hang_up else number)
+        if hang_up:
+            signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)
 
+    def hang_up_again(_: int, __: FrameType | None) -> None:
+        os.kill(process.pid, signal.SIGHUP)
+
+    signal.signal(signal.SIGALRM, hang_up_again)
     # Ctrl-C has reached the command already, for it is in the same process group; the others have not.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
     status = _collect(process.pid)
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
     for number in _SIGNALS:
         signal.signal(number, _ignore)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if passed and received:  # the shell may end of its own accord when it gets the other signal
+    if hang_up and received:  # the shell may end of its own accord when it gets the other signal
         return 128 + received[0]
     return 128 - process.returncode if process.returncode < 0 else process.returncode
 

@@ -192,7 +192,6 @@ def test_a_shell_at_a_terminal_in_which_everything_reaches_the_lab(data: Path) -
     assert "sleep" not in command_line(left)
 
 
-@pytest.mark.long
 def test_a_signal_ends_the_shell_and_the_lab(data: Path) -> None:
     env = {**environment(data), "SHELL": "/bin/bash", "TERM": "dumb"}
     terminal = Terminal(command(*SMALL, "--shell"), env)
@@ -202,6 +201,20 @@ def test_a_signal_ends_the_shell_and_the_lab(data: Path) -> None:
         assert terminal.end() == 143
     finally:
         terminal.close()
+
+
+def test_a_shell_that_has_missed_the_first_hangup_gets_another() -> None:
+    shell = (
+        "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP]); print('ready', flush=True); "
+        "signal.sigwait([signal.SIGHUP]); signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP]); signal.pause()"
+    )
+    words = [sys.executable, "-c", shell]
+    script = f"import os; from ssm_ssh.cli.lab import _wait_for; exit(_wait_for({words!r}, os.environ, hang_up=True))"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.wait(60) == 143
 
 
 def test_a_fault_is_in_force_from_the_start(data: Path) -> None:
