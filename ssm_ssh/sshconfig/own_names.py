@@ -85,7 +85,7 @@ def adopted(
 ) -> tuple[str, ...]:
     """Return the names that our rules take: those that ssh leads to an instance without a proxy of its own.
 
-    `content` is the user's file without anything of ours; ssh is asked about a copy of it. A Match compares without
+    `content` is the user's file without ssm-ssh's own lines; ssh is asked about a copy of it. A Match compares without
     regard to case, so a name is left alone where the same name in other letters is not adopted too.
     """
     names = [candidate.name for candidate in candidates(place, directives, suffixes)]

@@ -123,7 +123,7 @@ class Somebody:
 
 
 def _open(world: World) -> set[str]:
-    # Tests of forwards before these leave sessions that have failed, and some that nobody has heard the end of yet.
+    # Tests of forwards before these leave sessions that have failed, and some whose end is still to be reported.
     over = {"Terminated", "Terminating", "Failed"}
     return {one["SessionId"] for one in world.lab.sessions() if one["Status"] not in over}
 
@@ -276,7 +276,7 @@ def test_asyncssh_reads_it(world: World, somebody: Somebody, way: tuple[str, ...
     until(lambda: _open(world) <= world.abandoned, "the end of ssh's session")
     said = somebody.run(sys.executable, "-I", "-c", _ASYNCSSH, world.web.instance_id, world.web.users[0])
     assert world.web.users[0] in said.split()
-    # It ends a ProxyCommand with SIGKILL, so nobody may be left to end the session.
+    # It ends a ProxyCommand with SIGKILL, so no process may be left to end the session.
     world.abandoned |= _open(world)
 
 
