@@ -75,10 +75,10 @@ def test_a_program_that_closes_for_good_is_not_waited_for(world: World) -> None:
         ended.set()
 
     with served(world, waits):
-        forward = Forward(world)
+        forward = Forward(world, "--half-close-wait", "600")
         with forward.connect() as connection:
             connection.sendall(b"x")
-        assert ended.wait(5)  # and not after the ten seconds of a half-close
+        assert ended.wait(LIMIT)
         forward.running.interrupt()
         assert forward.running.finish().stderr == ""
 

@@ -44,7 +44,12 @@ class Done(NamedTuple):
 
     status: int
     stdout: bytes
-    stderr: str
+    whole_stderr: str
+
+    @property
+    def stderr(self) -> str:
+        """What it printed there, without the lines that only a busy machine makes appear."""
+        return without_waiting(self.whole_stderr)
 
     @property
     def text(self) -> str:
@@ -53,7 +58,7 @@ class Done(NamedTuple):
     @property
     def said(self) -> str:
         """Everything that a user would have seen, as one line of single spaces."""
-        return " ".join((self.stdout.decode(errors="replace") + " " + self.stderr).split())
+        return " ".join((self.stdout.decode(errors="replace") + " " + self.whole_stderr).split())
 
 
 def until(done: Callable[[], object], what: str, limit: float = LIMIT, left: Callable[[], object] = lambda: "") -> None:

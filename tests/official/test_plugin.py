@@ -121,7 +121,8 @@ def test_a_shell(session: Session, kms: bool) -> None:
         terminal.resize(100, 30)
         terminal.type("until stty size | grep '30 100'; do sleep 0.1; done; echo resized\r")
         terminal.expect("\nresized\n$ ")
-        terminal.type("echo begun; sleep 60\r")
+        # A child that has not become another program yet would lose the signal.
+        terminal.type("sh -c 'echo begun; exec sleep 60'\r")
         terminal.expect("\nbegun\n")
         terminal.type("\x03")
         terminal.expect("^C\n$ ")
