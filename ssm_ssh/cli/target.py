@@ -67,17 +67,18 @@ def picked(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**arguments, "target": node.instance_id, "profile": node.profile or None, "region": node.region}
 
 
-def choose(target: str, arguments: Mapping[str, Any]) -> Chosen:
+def choose(target: str, arguments: Mapping[str, Any], *settings_too: str) -> Chosen:
     """Return the instance that `target` means, and how to reach it. `arguments` are those of `add_options`.
 
-    Raises UsageError, and what a look-up raises.
+    `settings_too` names further arguments that stand for the setting of the same name. Raises UsageError, and what a
+    look-up raises.
     """
     from pathlib import Path
 
     from ssm_ssh.log import Log, open_log
     from ssm_ssh.settings import schema
 
-    settings = schema.load({"resume_limit": arguments["resume_limit"]})
+    settings = schema.load({name: arguments[name] for name in ("resume_limit", *settings_too)})
     debug = Log(None, debug=arguments["debug"]).debug
     located = _locate(target, settings, arguments["profile"] or "", arguments["region"] or "", debug)
     path = Path(arguments["log_file"]) if arguments["log_file"] else None

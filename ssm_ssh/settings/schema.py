@@ -262,6 +262,13 @@ SETTINGS: tuple[Setting, ...] = (
         "how long to try to restore a lost connection",
     ),
     Setting(
+        "half_close_wait",
+        10.0,
+        _seconds,
+        "seconds from 0 to 86400",
+        "how long `ssm-ssh forward` waits for the server once a program has finished sending",
+    ),
+    Setting(
         "kms_key",
         "",
         _text(str.isprintable),

@@ -65,6 +65,12 @@ def test_a_half_close_is_held_until_the_notice(world: World) -> None:
         assert "cannot convey a half-close" in forward.running.finish().stderr
 
 
+def test_a_wait_that_is_no_number_is_one_line(world: World) -> None:
+    for words in (("--half-close-wait", "soon"), ("--half-close-wait", "-1")):
+        done = world.run(*COMMAND, world.web.instance_id, f"0:{PORT}", *words, expect=2)
+        assert done.stderr.startswith(f"ssm-ssh: half_close_wait is '{words[1]}' by --half-close-wait")
+
+
 def test_a_program_that_closes_for_good_is_not_waited_for(world: World) -> None:
     ended = threading.Event()
 
