@@ -113,7 +113,8 @@ class Somebody:
         uid, running = pwd.getpwnam(self.name).pw_uid, []
         for status in Path("/proc").glob("[0-9]*/status"):
             with contextlib.suppress(OSError):
-                if f"\nUid:\t{uid}\t" in status.read_text(errors="replace"):
+                text = status.read_text(errors="replace")
+                if f"\nUid:\t{uid}\t" in text and "\nState:\tZ" not in text:
                     running.append(status.parent.name)
         return running
 

@@ -33,10 +33,13 @@ OPTIONS = LabOptions(
 )
 
 
+_BUSY = ("ssm-ssh: waiting ", "ssm-ssh: EC2 Instance Connect cannot be reached (it does not answer): ")
+
+
 def without_waiting(stderr: str) -> str:
-    """Return what ssh printed but for the lines that tell what is awaited, which a busy machine makes appear."""
+    """Return what ssh printed but for the lines that a busy machine makes appear."""
     lines = stderr.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("ssm-ssh: waiting "))
+    return "".join(line for line in lines if not line.startswith(_BUSY))
 
 
 class Done(NamedTuple):

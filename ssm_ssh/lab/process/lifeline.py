@@ -42,6 +42,11 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def leave_orphans() -> None:
+    """Adopt no more orphans; those adopted already stay. Does nothing outside Linux."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 0)
+
+
 def _children(parent: int) -> dict[int, str]:
     """Return the children of `parent` with their states (`Z`: ended and not yet waited for)."""
     children = {}

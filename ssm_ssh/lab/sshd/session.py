@@ -172,6 +172,8 @@ class Session:
         close(channel)
         feeder.join()
         if self._terminal >= 0:
+            for thread in pumps:  # it reads the terminal until then
+                thread.join()
             terminal, self._terminal = self._terminal, -1
             os.close(terminal)
 

@@ -54,7 +54,10 @@ def test_an_orphan_that_has_ended_is_collected() -> None:
         collecting.cancel()
         assert await parent.wait() == 0
 
-    asyncio.run(use())
+    try:
+        asyncio.run(use())
+    finally:
+        lifeline.leave_orphans()
 
 
 def test_a_pipe_outlives_its_first_writer() -> None:
