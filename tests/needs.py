@@ -12,7 +12,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ssm_ssh.lab.accounts.accounts import find_nss_wrapper
@@ -21,10 +21,12 @@ from ssm_ssh.lab.sshd.openssh import find_sftp_server, find_sshd
 
 # Where daemons live, and an ordinary user's PATH does not lead.
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-_ELSEWHERE = {
+_ELSEWHERE: dict[str, Callable[[], object]] = {
     "sshd": find_sshd,
     "sftp-server": find_sftp_server,
     "nss_wrapper": find_nss_wrapper,
+    # Debian keeps them out of PATH, one folder for each version.
+    "initdb": lambda: shutil.which("initdb") or _newest("/usr/lib/postgresql/*/bin/initdb"),
     "bash-completion": lambda: _file("/usr/share/bash-completion/bash_completion"),
     # Debian's libjsch-java and golang-github-kevinburke-ssh-config-dev.
     "jsch.jar": lambda: _file("/usr/share/java/jsch.jar"),
@@ -37,11 +39,15 @@ def missing(programs: Sequence[str]) -> list[str]:
     return [program for program in programs if is_hidden(program) or not _find(program)]
 
 
+def _newest(pattern: str) -> str | None:
+    return max(map(str, Path("/").glob(pattern.lstrip("/"))), default=None)
+
+
 def _file(path: str) -> str | None:
     return path if Path(path).exists() else None
 
 
-def _find(program: str) -> str | None:
+def _find(program: str) -> object:
     if program in _ELSEWHERE:
         return _ELSEWHERE[program]()
     return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN]))

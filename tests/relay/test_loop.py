@@ -417,6 +417,20 @@ def test_a_mistake_of_the_program_is_told(when: str, monkeypatch: pytest.MonkeyP
     assert ("not terminated: no route to AWS" in stage.log.lines) == (when == "unreachable")
 
 
+@pytest.mark.parametrize("where", ["start", "watch"])
+def test_a_mistake_of_a_handler_before_anything_happens_is_told(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+
+    def mistaken(given: object) -> None:
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setattr(stage.log, "failure", lambda error: stage.log.info(str(error)))
+    monkeypatch.setattr(stage.caller, where, mistaken)
+    assert stage.run() == 1
+    assert stage.caller.error is not None
+    assert "ZeroDivisionError" in stage.caller.error.sentence()
+
+
 def test_two_relays_share_a_loop_and_one_that_is_over_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     first = Stage()
     monkeypatch.setattr(first.log, "failure", lambda error: None)
