@@ -48,6 +48,7 @@ LAYERS: tuple[dict[str, str], ...] = (
     },
     {"lab.state": "the state of a lab"},
     {
+        "lab.cloud": "networks, roles and registrations of instances",
         "lab.identity": "credentials, signatures and the certificate authority",
         "lab.options": "the configuration of a lab",
         "lab.hidden_programs": "programs hidden from a lab",

@@ -1,7 +1,8 @@
 """The faults that can be chosen by name when a lab starts (`ssm-ssh lab --fault`), and how they are written.
 
-A fault is a cause, which has a name of its own here (`agent-down`), or one of `lab.faults.faults` and
-`lab.machines.faults` with its parameters: `cut=100000,side=client`. The first value may be written without its name.
+A fault is a cause, which has a name of its own here (`agent-down`), or one of `lab.faults.faults`,
+`lab.machines.faults` and `lab.cloud.faults` with its parameters: `cut=100000,side=client`. The first value may be
+written without its name.
 Faults of an instance take `instance`, which is an id or a name such as web-1; without it they hold for every instance.
 """
 
@@ -12,6 +13,8 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh.errors import UsageError
+from ssm_ssh.lab.cloud.faults import FAULTS as CLOUD_FAULTS
+from ssm_ssh.lab.cloud.faults import PREFERENCES
 from ssm_ssh.lab.faults.faults import NAMES, Faults
 from ssm_ssh.lab.machines.faults import FAULTS as INSTANCE_FAULTS
 from ssm_ssh.suggest import did_you_mean, hint
@@ -49,11 +52,15 @@ EXAMPLES = {
 
 
 class Cause(NamedTuple):
-    """A reason why a connection fails, by its name in the world. `values` are those of the fault that makes it so."""
+    """A reason why a connection fails, by its name in the world. `values` are those of the fault that makes it so.
+
+    `more`: further faults that belong to it.
+    """
 
     summary: str
     fault: str
     values: Mapping[str, Any] = {}
+    more: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
 
 # One for each cause that a user can meet. A new one needs a line here and nothing else.
@@ -81,6 +88,24 @@ CAUSES: dict[str, Cause] = {
     "hourly-bye": Cause(
         "The gateway closes each connection, here after 1 MB.", "cut", {"how": "bye", "every": 1 << 20}
     ),
+    "instance-terminated": Cause("The instance is terminated.", "terminated"),
+    "instance-pending": Cause("The instance has not started yet.", "pending"),
+    "kms-denied": Cause(
+        "Sessions are encrypted, and the key is denied.",
+        "deny",
+        {"action": "kms:GenerateDataKey", "policy": "identity-based policy"},
+        more=((PREFERENCES, {"kmsKeyId": "alias/lab"}),),
+    ),
+    "logs-missing": Cause(
+        "Sessions are to be logged to a log group that does not exist.",
+        PREFERENCES,
+        {"cloudWatchLogGroupName": "/session-manager/missing"},
+    ),
+    "run-as-missing": Cause(
+        "Shells run as a user that the instance does not have.",
+        PREFERENCES,
+        {"runAsEnabled": True, "runAsDefaultUser": "operator"},
+    ),
 }
 
 
@@ -101,16 +126,17 @@ class Chosen(NamedTuple):
     fault: str
     values: dict[str, Any]
     instance: str
+    more: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
     @property
     def is_of_instance(self) -> bool:
-        """True where the fault is one of an instance itself."""
-        return self.fault in INSTANCE_FAULTS
+        """True where the fault is one of an instance itself, or of its surroundings."""
+        return self.fault in INSTANCE_FAULTS or self.fault in CLOUD_FAULTS
 
 
 def names() -> list[str]:
     """Return the names of all faults as they are written, causes first."""
-    return [*CAUSES, *sorted(name.replace("_", "-") for name in {*NAMES, *INSTANCE_FAULTS} - _UNDO)]
+    return [*CAUSES, *sorted(name.replace("_", "-") for name in {*NAMES, *INSTANCE_FAULTS, *CLOUD_FAULTS} - _UNDO)]
 
 
 def summary(name: str) -> str:
@@ -120,6 +146,8 @@ def summary(name: str) -> str:
     inner = name.replace("-", "_")
     if inner in INSTANCE_FAULTS:
         return INSTANCE_FAULTS[inner].summary
+    if inner in CLOUD_FAULTS:
+        return CLOUD_FAULTS[inner].summary
     return (inspect.getdoc(getattr(Faults, inner)) or "").partition("\n")[0]
 
 
@@ -146,6 +174,10 @@ def parameters(fault: str) -> list[Parameter]:
         choices = INSTANCE_FAULTS[fault].choices.items()
         own = [Parameter(name, "bool" if True in values else "str", values[0], values) for name, values in choices]
         listed = [*own, Parameter(_INSTANCE, "str", "")]
+    elif fault in CLOUD_FAULTS:
+        listed = [Parameter(_INSTANCE, "str", "")]
+    elif fault == PREFERENCES:
+        listed = []
     else:
         listed = [
             Parameter(
@@ -182,15 +214,16 @@ def parse(text: str) -> Chosen:
             f"the fault '{name}' needs {missing}", f"For example: --fault {name}={EXAMPLES.get(missing, 'VALUE')}"
         )
     instance = ""
-    if fault in INSTANCE_FAULTS:
+    if fault in INSTANCE_FAULTS or fault in CLOUD_FAULTS:
         instance = str(values.pop(_INSTANCE, ""))
         for parameter in known.values():
             if parameter.choices:
                 values.setdefault(parameter.name, parameter.default)
-    else:
+    elif fault != PREFERENCES:
         Faults().fault(fault, **values)  # only to have it refused here
         instance = str(values.get(_INSTANCE, ""))
-    return Chosen(text, fault, values, instance)
+    more = CAUSES[name].more if name in CAUSES else ()
+    return Chosen(text, fault, values, instance, more)
 
 
 def calls(chosen: Chosen, instances: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
@@ -205,9 +238,14 @@ def calls(chosen: Chosen, instances: Mapping[str, str]) -> list[tuple[str, dict[
             hint(chosen.instance, instances.values(), "Instances"),
         )
     if chosen.is_of_instance:
-        return [(chosen.fault, {**chosen.values, "instance_id": key}) for key in ids or instances]
+        prefix = CLOUD_FAULTS[chosen.fault].prefix if chosen.fault in CLOUD_FAULTS else ""
+        able = [key for key in ids or instances if key.startswith(prefix)]
+        if not able:
+            name = chosen.text.partition("=")[0]
+            raise UsageError(f"no instance that is meant can have the fault '{name}'", f"It is for {prefix}... only")
+        return [(chosen.fault, {**chosen.values, "instance_id": key}) for key in able]
     values = {**chosen.values, _INSTANCE: ids[0]} if chosen.instance else chosen.values
-    return [(chosen.fault, dict(values))]
+    return [(chosen.fault, dict(values)), *((fault, dict(more)) for fault, more in chosen.more)]
 
 
 def _resolve(name: str) -> tuple[str, Mapping[str, Any]]:
@@ -215,7 +253,7 @@ def _resolve(name: str) -> tuple[str, Mapping[str, Any]]:
     if name in CAUSES:
         return CAUSES[name].fault, CAUSES[name].values
     inner = name.replace("-", "_")
-    if inner in {*NAMES, *INSTANCE_FAULTS} - _UNDO:
+    if inner in {*NAMES, *INSTANCE_FAULTS, *CLOUD_FAULTS} - _UNDO:
         return inner, {}
     question = did_you_mean(name, names()) or "For a list: ssm-ssh lab --fault help"
     raise UsageError(f"there is no fault '{printable(name, 40)}'", question)
@@ -263,6 +301,6 @@ def _shown(parameter: Parameter) -> str:
     return str(parameter.default).lower()
 
 
-def listing(width: int = 20) -> Sequence[str]:
+def listing(width: int = 22) -> Sequence[str]:
     """Return the list of all faults, a line each, for `--fault help`."""
     return [f"  {name:<{width}}{summary(name)}" for name in names()]

@@ -122,6 +122,7 @@ class Server:
             fault=self.faults.api_decision,
             denial=self.faults.denial,
             document_fault=self.faults.document_fault,
+            simulated_denial=self.faults.simulated_denial,
         )
         stack.push_async_callback(api.stop)
         http = HttpServer(api.handle, authority.server_context, self.state.clock)

@@ -10,9 +10,11 @@ import string
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from ssm_ssh.lab.cloud.site import Site
 from ssm_ssh.lab.identity.identities import Identity, agent_role, cast, user
 from ssm_ssh.lab.options import InstanceOptions, LabOptions
 
@@ -32,6 +34,7 @@ class InstanceRecord:
     identity: Identity  # of the agent's role
     address: str
     launched: float
+    site: Site
     online: bool = False
     last_ping: float = 0.0
     agent_version: str = ""
@@ -126,25 +129,51 @@ class LabState:
         self.instances: dict[str, InstanceRecord] = {}
         self.sessions: dict[str, SessionRecord] = {}
         self._calls: deque[Call] = deque(maxlen=_CALLS_KEPT)
+        # Each connection is a task of its own, and answers one request after another.
+        self.asked: ContextVar[str] = ContextVar("region that is asked", default="")
         for number, instance in enumerate(options.chosen()):
             self._add_instance(instance, number)
 
     # Instances
 
+    @property
+    def asked_region(self) -> str:
+        """The region of the request that is being answered; the lab's own, unless `asked` says another."""
+        return self.asked.get() or self.region
+
+    def here(self) -> list[InstanceRecord]:
+        """Return the instances that the account has in the region that is asked."""
+        region = self.asked_region
+        return [
+            instance
+            for instance in self.instances.values()
+            if instance.site.region == region and not instance.site.foreign
+        ]
+
+    def instance_here(self, instance_id: str) -> InstanceRecord | None:
+        """Return an instance of `here`, None where the account has none of that id there."""
+        return next((instance for instance in self.here() if instance.instance_id == instance_id), None)
+
     def _add_instance(self, options: InstanceOptions, number: int) -> None:
         instance_id = options.instance_id or ("mi-" if options.hybrid else "i-") + "0" + secrets.token_hex(8)
         identity = agent_role(self.account, instance_id)
         self.identities[identity.access_key] = identity
+        address = f"10.0.{number // 250}.{number % 250 + 4}"
         self.instances[instance_id] = InstanceRecord(
             options=options,
             instance_id=instance_id,
             identity=identity,
-            address=f"10.0.{number // 250}.{number % 250 + 4}",
+            address=address,
             launched=self.started,
+            site=self.new_site(instance_id, address),
             agent_version=options.agent_version,
             state=options.state,
             tags={"Name": options.name} if options.name else {},
         )
+
+    def new_site(self, instance_id: str, address: str) -> Site:
+        """Return the surroundings of an instance with nothing wrong."""
+        return Site(instance_id, address, region=self.region, account=self.account)
 
     def identity(self, name: str) -> Identity:
         """Return the identity called `name`. Raises KeyError."""

@@ -9,11 +9,14 @@ import pytest
 
 from ssm_ssh.errors import UsageError
 from ssm_ssh.lab import named_faults
+from ssm_ssh.lab.cloud.faults import FAULTS as CLOUD_FAULTS
+from ssm_ssh.lab.cloud.faults import PREFERENCES
 from ssm_ssh.lab.faults.faults import Faults
 from ssm_ssh.lab.machines.faults import FAULTS as INSTANCE_FAULTS
 from ssm_ssh.lab.machines.instances import Instances
 
 INSTANCES = {"i-0aaaaaaaaaaaaaaaa": "web-1", "i-0bbbbbbbbbbbbbbbb": "db-1"}
+EDGE = {"mi-0ccccccccccccccccc": "edge-1"}
 WEB, DB = INSTANCES
 
 
@@ -43,6 +46,21 @@ def calls(text: str) -> list[tuple[str, dict[str, Any]]]:
 )  # fmt: skip
 def test_what_a_fault_means(text: str, wanted: tuple[str, dict[str, Any]]) -> None:
     assert calls(text) == [wanted]
+
+
+def test_a_fault_concerns_the_instances_that_can_have_it() -> None:
+    everything = {**INSTANCES, **EDGE}
+    for text, wanted in (("no-route", [*INSTANCES]), ("standard-tier", [*EDGE]), ("agent-old", [*everything])):
+        chosen = named_faults.calls(named_faults.parse(text), everything)
+        assert [values["instance_id"] for _, values in chosen] == wanted
+    with pytest.raises(UsageError, match="can have the fault 'standard-tier'"):
+        named_faults.calls(named_faults.parse("standard-tier=web-1"), everything)
+
+
+def test_a_cause_can_be_several_faults() -> None:
+    denied, preferred = calls("kms-denied")
+    assert denied == ("deny", {"action": "kms:GenerateDataKey", "policy": "identity-based policy"})
+    assert preferred == ("preferences", {"kmsKeyId": "alias/lab"})
 
 
 def test_a_fault_of_no_particular_instance_is_one_of_each() -> None:
@@ -81,9 +99,11 @@ def test_every_fault_is_described_and_can_be_set(name: str) -> None:
     assert named_faults.summary(name) in named_faults.reference(name).replace("\n", " ")
     needed = [one.name for one in named_faults.parameters(named_faults.inner_name(name)) if one.required]
     given = "" if name in named_faults.CAUSES else ",".join(f"{one}={named_faults.EXAMPLES[one]}" for one in needed)
-    for fault, values in calls(f"{name}={given}"):
+    for fault, values in named_faults.calls(named_faults.parse(f"{name}={given}"), {**INSTANCES, **EDGE}):
         json.dumps(values)
-        if fault in INSTANCE_FAULTS:
+        if fault in CLOUD_FAULTS or fault == PREFERENCES:
+            assert values
+        elif fault in INSTANCE_FAULTS:
             assert fault in ("kill_agent", "agent_quirk") or hasattr(Instances, fault)
         else:
             assert Faults().fault(fault, **values) == 1

@@ -9,6 +9,7 @@ import uuid
 from typing import Any
 
 from ssm_ssh.lab.api.context import ApiError, Operation, ServiceContext, page
+from ssm_ssh.lab.cloud.site import OTHER_REGION
 from ssm_ssh.lab.identity.identities import Identity
 from ssm_ssh.lab.state import InstanceRecord
 from ssm_ssh.lab.wire import rpc
@@ -31,6 +32,8 @@ class Ec2:
         """Return EC2's operations by name."""
         return {
             "DescribeInstances": Operation(self.describe_instances),
+            "DescribeInstanceStatus": Operation(self.describe_instance_status),
+            "DescribeRegions": Operation(self.describe_regions),
             "GetConsoleOutput": Operation(self.get_console_output, self._instance_arn),
         }
 
@@ -44,7 +47,7 @@ class Ec2:
     def _instance(self, instance_id: str) -> InstanceRecord:
         if not _ID.fullmatch(instance_id):
             raise ApiError("InvalidInstanceID.Malformed", f'Invalid id: "{instance_id}"')
-        instance = self._state.instances.get(instance_id)
+        instance = self._state.instance_here(instance_id)
         if instance is None:
             raise ApiError("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
         return instance
@@ -54,7 +57,7 @@ class Ec2:
         if "InstanceIds" in values:
             instances = [self._instance(item) for item in values["InstanceIds"]]
         else:
-            instances = [instance for instance in self._state.instances.values() if not instance.hybrid]
+            instances = [instance for instance in self._state.here() if not instance.hybrid]
         for filter_ in values.get("Filters", []):
             instances = [
                 instance
@@ -75,7 +78,52 @@ class Ec2:
         ]
         return {"Reservations": reservations, "NextToken": token}
 
+    async def describe_instance_status(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
+        """DescribeInstanceStatus: of those that run, unless all are asked for."""
+        if values.get("InstanceIds"):
+            instances = [self._instance(item) for item in values["InstanceIds"]]
+        else:
+            instances = [instance for instance in self._state.here() if not instance.hybrid]
+        if not values.get("IncludeAllInstances"):
+            instances = [instance for instance in instances if instance.state == "running"]
+        shown, token = page(
+            instances, values.get("NextToken"), values.get("MaxResults", _PAGE), wrong="InvalidParameterValue"
+        )
+        return {"InstanceStatuses": [self._status(instance) for instance in shown], "NextToken": token}
+
+    def _status(self, instance: InstanceRecord) -> dict[str, Any]:
+        def summary(status: str) -> dict[str, Any]:
+            if instance.state != "running":
+                return {"Status": "initializing" if instance.state == "pending" else "not-applicable"}
+            detail = {"Name": "reachability", "Status": "passed" if status == "ok" else "failed"}
+            return {"Status": status, "Details": [detail]}
+
+        return {
+            "InstanceId": instance.instance_id,
+            "AvailabilityZone": f"{instance.site.region}a",
+            "InstanceState": {"Code": _STATES[instance.state], "Name": instance.state},
+            "SystemStatus": summary(instance.site.system_status),
+            "InstanceStatus": summary(instance.site.instance_status),
+            "Events": [],
+        }
+
+    async def describe_regions(self, _: Identity, __: dict[str, Any]) -> dict[str, Any]:
+        """DescribeRegions: the lab's, and another one."""
+        return {
+            "Regions": [
+                {
+                    "RegionName": name,
+                    "Endpoint": f"ec2.{name}.amazonaws.com",
+                    "OptInStatus": "opt-in-not-required",
+                }
+                for name in sorted({self._state.region, OTHER_REGION})
+            ]
+        }
+
     def _described(self, instance: InstanceRecord) -> dict[str, Any]:
+        return {**self._machine(instance), **_surroundings(instance)}
+
+    def _machine(self, instance: InstanceRecord) -> dict[str, Any]:
         return {
             "InstanceId": instance.instance_id,
             "ImageId": "ami-0" + instance.instance_id[-16:],
@@ -84,7 +132,7 @@ class Ec2:
             "PublicDnsName": "",
             "InstanceType": "t3.micro",
             "LaunchTime": instance.launched,
-            "Placement": {"AvailabilityZone": f"{self._state.region}a", "GroupName": "", "Tenancy": "default"},
+            "Placement": {"AvailabilityZone": f"{instance.site.region}a", "GroupName": "", "Tenancy": "default"},
             "Monitoring": {"State": "disabled"},
             "PrivateIpAddress": instance.address,
             "Architecture": "x86_64",
@@ -144,7 +192,7 @@ class Ec2:
             raise ApiError("AccessDeniedException", caller.denied_sentence(action, self._instance_arn(values)))
         key = values["SSHPublicKey"].strip()
         _check_key(key)
-        instance = self._state.instances.get(instance_id)
+        instance = self._state.instance_here(instance_id)
         if instance is None:
             raise ApiError("EC2InstanceNotFoundException", f"Instance {instance_id} not found")
         if instance.state != "running":
@@ -154,6 +202,34 @@ class Ec2:
         except rpc.CallFailed as error:
             raise ApiError(error.code, error.message) from None
         return {"RequestId": str(uuid.uuid4()), "Success": True}
+
+
+def _surroundings(instance: InstanceRecord) -> dict[str, Any]:
+    """Return what DescribeInstances shows of an instance's network and role; a terminated instance has neither."""
+    site = instance.site
+    if instance.state == "terminated":
+        return {"PrivateIpAddress": None, "PrivateDnsName": "", "SecurityGroups": [], "NetworkInterfaces": []}
+    network = site.vpc
+    return {
+        "PrivateIpAddress": network.address or None,
+        "Ipv6Address": network.address_6 or None,
+        "PublicIpAddress": network.public_address or None,
+        "PublicDnsName": network.public_name,
+        "VpcId": network.vpc_id,
+        "SubnetId": network.subnet_id,
+        "SecurityGroups": network.groups,
+        "NetworkInterfaces": network.described_interfaces,
+        "SourceDestCheck": True,
+        "IamInstanceProfile": site.role.profile if site.role.has_profile else None,
+        "MetadataOptions": {
+            "State": "applied",
+            "HttpTokens": "required",
+            "HttpPutResponseHopLimit": 2,
+            "HttpEndpoint": "enabled",
+            "HttpProtocolIpv6": "disabled",
+            "InstanceMetadataTags": "disabled",
+        },
+    }
 
 
 def _check_key(key: str) -> None:

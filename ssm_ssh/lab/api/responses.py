@@ -11,7 +11,11 @@ from ssm_ssh.lab.wire import shapes
 from ssm_ssh.lab.wire.http import Response
 
 _JSON = "application/x-amz-json-1.1"
-_SPACES = {"ec2": "http://ec2.amazonaws.com/doc/2016-11-15/", "sts": "https://sts.amazonaws.com/doc/2011-06-15/"}
+_SPACES = {
+    "ec2": "http://ec2.amazonaws.com/doc/2016-11-15/",
+    "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
+    "iam": "https://iam.amazonaws.com/doc/2010-05-08/",
+}
 _HEADER = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 # The query services have names of their own for what the JSON services call otherwise.
@@ -56,7 +60,7 @@ def success(service: str, operation: str, result: dict[str, Any], request_id: st
             f"{members}</{operation}Response>"
         )
         return _xml(body, 200, request_id)
-    if service == "sts":
+    if service in ("sts", "iam"):
         inner = shapes.to_xml(shape, result, f"{operation}Result") if shape else ""
         body = (
             f'<{operation}Response xmlns="{_SPACES[service]}">{inner}'
@@ -75,7 +79,7 @@ def json_error(request_id: str, code: str, message: str, status: int) -> Respons
 
 
 def in_query_words(service: str, error: ApiError) -> ApiError:
-    """Return `error` as EC2 or STS says it."""
+    """Return `error` as EC2, STS or IAM says it."""
     words = (_EC2 if service == "ec2" else _STS).get(error.code)
     if words is None:
         return error
@@ -86,7 +90,7 @@ def in_query_words(service: str, error: ApiError) -> ApiError:
 
 
 def xml_error(service: str, request_id: str, error: ApiError) -> Response:
-    """Return an error of EC2 or STS."""
+    """Return an error of EC2, STS or IAM."""
     inner = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
     if service == "ec2":
         body = f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>{request_id}</RequestID></Response>"

@@ -18,17 +18,23 @@ from ssm_ssh.lab.api.account import Account
 from ssm_ssh.lab.api.context import ApiError, Operation, ServiceContext
 from ssm_ssh.lab.api.documents import DEFAULT
 from ssm_ssh.lab.api.ec2 import Ec2
+from ssm_ssh.lab.api.ec2_network import Ec2Network
+from ssm_ssh.lab.api.iam import Iam
 from ssm_ssh.lab.api.login import Logins
+from ssm_ssh.lab.api.managed import Managed
 from ssm_ssh.lab.api.parameters import Parameters
 from ssm_ssh.lab.api.run_command import Commands
 from ssm_ssh.lab.api.ssm import Ssm
+from ssm_ssh.lab.cloud.site import OTHER_REGION
 from ssm_ssh.lab.identity.identities import Identity
-from ssm_ssh.lab.identity.verify import Request, SignatureRefused, verify
+from ssm_ssh.lab.identity.verify import Request, SignatureRefused, asked_region, verify
 from ssm_ssh.lab.wire import shapes
 from ssm_ssh.lab.wire.http import Response
 
 _TARGETS = {"AmazonSSM": "ssm", "AWSEC2InstanceConnectService": "ec2-instance-connect", "TrentService": "kms"}
-_VERSIONS = {"2016-11-15": "ec2", "2011-06-15": "sts"}
+_VERSIONS = {"2016-11-15": "ec2", "2011-06-15": "sts", "2010-05-08": "iam"}
+# IAM has one endpoint for all regions, which signs for this one.
+_IAM_REGION = "us-east-1"
 # Inputs that are never logged.
 _SECRET_INPUTS = frozenset({"CiphertextBlob"})
 
@@ -70,7 +76,8 @@ class Api:
     """All services of one lab; `handle` is a handler for HttpServer.
 
     `fault` is asked once for each call, after its signature was verified; `denial` of its action, in AWS's words ("":
-    the policies decide); `document_fault` of a session document's name: "missing", "plain", "denied" or "".
+    the policies decide), `simulated_denial` the same for what a simulation of policies sees; `document_fault` of a
+    session document's name: "missing", "plain", "denied" or "".
     """
 
     def __init__(
@@ -80,6 +87,7 @@ class Api:
         fault: Callable[[str], Fault | None] = lambda _: None,
         denial: Callable[[str], str] = lambda _: "",
         document_fault: Callable[[str], str] = lambda _: "",
+        simulated_denial: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._state = context.state
         self._context = context
@@ -92,8 +100,14 @@ class Api:
         self.account = Account(context.state)
         self.logins = Logins(context.state)
         self._operations: dict[str, dict[str, Operation]] = {
-            "ssm": {**self.ssm.operations(), **self.commands.operations(), **self.parameters.operations()},
-            "ec2": self._ec2.operations(),
+            "ssm": {
+                **self.ssm.operations(),
+                **self.commands.operations(),
+                **self.parameters.operations(),
+                **Managed(context).operations(),
+            },
+            "ec2": {**self._ec2.operations(), **Ec2Network(context).operations()},
+            "iam": Iam(context, simulated_denial).operations(),
             "ec2-instance-connect": self._ec2.connect_operations(),
             "sts": self.account.sts_operations(),
             "kms": self.account.kms_operations(),
@@ -119,7 +133,7 @@ class Api:
             caller = verify(
                 request,
                 service=call.service,
-                region=self._state.region,
+                region=self._region(call, request),
                 lookup=self._state.identities.get,
                 now=self._state.clock(),
             )
@@ -150,6 +164,14 @@ class Api:
             arrived=arrived,
         )
         return answer._replace(drip=drip)
+
+    def _region(self, call: _Call, request: Request) -> str:
+        """Return the region that a request must be signed for, and note which one it asks."""
+        asked = asked_region(request)
+        other = OTHER_REGION if asked == OTHER_REGION else ""
+        self._state.asked.set(other)
+        # botocore signs for the client's own region where it was told an endpoint.
+        return _IAM_REGION if call.service == "iam" and asked == _IAM_REGION else other or self._state.region
 
     def _operation(self, call: _Call) -> Operation:
         operation = self._operations[call.service].get(call.operation)
@@ -229,6 +251,8 @@ def _values(call: _Call, request: Request, operation: Operation) -> dict[str, An
 
 
 def _validate(call: _Call, operation: Operation, values: dict[str, Any]) -> None:
+    if call.service == "ec2" and values.get("DryRun"):
+        raise ApiError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
     if not operation.modelled:
         return
     model = shapes.service(call.service).operation_model(call.operation)

@@ -78,10 +78,14 @@ class Ssm:
         parameters: dict[str, list[str]] = values.get("Parameters", {})
         check_parameters(name, content, parameters)
         target = values["Target"]
-        instance = self._state.instances.get(target)
+        instance = self._state.instance_here(target)
         gone = ApiError("TargetNotConnected", f"{target} is not connected.")
         if instance is None or not instance.online:
             raise gone
+        if instance.hybrid and any(node.site.standard_tier for node in self._state.here()):
+            # Seen in https://repost.aws and the user guide's page on the advanced tier.
+            text = "Enable advanced-instances tier to use Session Manager with your on-premises instances"
+            raise ApiError("BadRequest", text)
         session = self._state.new_session(
             caller, target=target, document=name, parameters=parameters, reason=values.get("Reason", "")
         )
@@ -144,7 +148,7 @@ class Ssm:
 
     async def get_connection_status(self, _: Identity, values: dict[str, Any]) -> dict[str, Any]:
         """GetConnectionStatus: an unknown target is not connected."""
-        instance = self._state.instances.get(values["Target"])
+        instance = self._state.instance_here(values["Target"])
         online = instance is not None and instance.online
         return {"Target": values["Target"], "Status": "connected" if online else "notconnected"}
 
@@ -154,7 +158,7 @@ class Ssm:
         """DescribeInstanceInformation: instances whose agent has ever been online."""
         if "InstanceInformationFilterList" in values and "Filters" in values:
             raise ApiError("ValidationException", "Filters and InstanceInformationFilterList cannot be used together")
-        instances = [instance for instance in self._state.instances.values() if instance.last_ping]
+        instances = [instance for instance in self._state.here() if instance.last_ping and instance.site.registered]
         for filter_ in values.get("InstanceInformationFilterList", []):
             instances = [instance for instance in instances if _matches(instance, filter_["key"], filter_["valueSet"])]
         for item in values.get("Filters", []):
@@ -290,7 +294,8 @@ def _information(instance: InstanceRecord) -> dict[str, Any]:
         out |= {
             "Name": instance.options.name,
             "ComputerName": instance.options.name or instance.instance_id,
-            "IamRole": "SSMServiceRole",
+            "ActivationId": instance.site.activation_id,
+            "IamRole": instance.site.role.name,
             "RegistrationDate": instance.launched,
         }
     return out

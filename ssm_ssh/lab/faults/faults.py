@@ -331,6 +331,11 @@ class Faults:
                 return f"because no {rule.policy} allows the {action} action"
         return ""
 
+    def simulated_denial(self, action: str) -> str:
+        """Return why a simulation calls `action` denied: it sees identity-based policies only. "" where it does not."""
+        rules = (rule for rule in self._rules if rule.name == "deny" and not rule.done and rule.action == action)
+        return "denied" if any(rule.policy == "identity-based policy" for rule in rules) else ""
+
     def plan(self, session: str, instance: str, direction: str) -> Plan | None:
         """Return the faults on `direction` of a session, None when there are none. Ask again when `version` changes."""
         rules = [

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _CONDITIONS = ("StringEquals", "StringLike")
@@ -18,12 +18,22 @@ def allows(policy: Mapping[str, Any], action: str, resource: str, context: Mappi
     An explicit deny wins. `user_id` is what `${aws:userid}` stands for. Raises ValueError for a condition that
     the lab does not know: it would otherwise be kinder than AWS.
     """
-    statements = _list(policy["Statement"])
+    return decision([policy], action, resource, context, user_id) == "allowed"
 
+
+def decision(
+    documents: Sequence[Mapping[str, Any]], action: str, resource: str, context: Mapping[str, str], user_id: str
+) -> str:
+    """Return what all `documents` of one principal decide: "allowed", "explicitDeny" or "implicitDeny"."""
     effects = {
-        statement["Effect"] for statement in statements if _applies(statement, action, resource, context, user_id)
+        statement["Effect"]
+        for document in documents
+        for statement in _list(document["Statement"])
+        if _applies(statement, action, resource, context, user_id)
     }
-    return effects == {"Allow"}
+    if "Deny" in effects:
+        return "explicitDeny"
+    return "allowed" if effects else "implicitDeny"
 
 
 def _applies(

@@ -102,6 +102,12 @@ def signed(request: Request) -> bool:
     return bool(request.values("authorization")) or "x-amz-signature=" in request.target.lower()
 
 
+def asked_region(request: Request) -> str:
+    """Return the region that `request` says to be signed for, "" where it says none."""
+    scope = request.value("authorization").partition("Credential=")[2].partition(",")[0].split("/")
+    return scope[2] if len(scope) == 5 else ""
+
+
 def _claim(request: Request) -> _Claim:
     query = _parse_query(request.target.partition("?")[2])
     authorization = request.value("authorization")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -87,6 +88,7 @@ class InstanceService:
         self._api_url = [""] if api_url is None else api_url
         self._make = agents
         self._agents: dict[str, Agent] = {}
+        self._versions: dict[str, str] = {}  # of the agents that were changed, before that
         self._collecting = asyncio.create_task(collect_orphans())
 
     def ready(self) -> dict[str, Any]:
@@ -157,6 +159,9 @@ class InstanceService:
         name, words = args["name"], dict(args.get("args") or {})
         instance_id = words.pop("instance_id")
         self.instances.machine(instance_id)
+        if name == "agent_version":
+            await self._change_agent(instance_id, str(words["version"]))
+            return {}
         if name not in FAULTS:
             raise CallFailed("ValidationException", f"{name} is not a fault of instances")
         if name == "start_agent":
@@ -173,6 +178,14 @@ class InstanceService:
             await self._start_agent(instance_id)
         return {}
 
+    async def _change_agent(self, instance_id: str, version: str) -> None:
+        """Start the agent again as another version ("": the instance's own)."""
+        machine = self.instances.machine(instance_id)
+        own = self._versions.setdefault(instance_id, machine.options.agent_version)
+        machine.options = dataclasses.replace(machine.options, agent_version=version or own)
+        await self._kill_agent(instance_id)
+        await self._start_agent(instance_id)
+
     async def _clear_faults(self, _: dict[str, Any]) -> dict[str, Any]:
         """Undo what lasts: everything runs and listens again, and EIC works where it did at first."""
         for instance_id, machine in self.instances.machines.items():
@@ -181,6 +194,9 @@ class InstanceService:
                 await self.instances.start_instance(instance_id)
                 if not machine.sshd.listening:
                     await machine.start_sshd()
+        for instance_id in list(self._versions):
+            await self._change_agent(instance_id, "")
+        self._versions.clear()
         await self.start_agents()
         for agent in self._agents.values():
             agent.quirk.set("")

@@ -149,7 +149,7 @@ def to_xml(shape: Shape, value: Tree, tag: str) -> str:
 
 
 def from_query(shape: Shape, fields: Mapping[str, str], prefix: str = "") -> dict[str, Any]:
-    """Return the structure that the flat `fields` of an EC2 request spell (`Filter.1.Value.2`)."""
+    """Return the structure that the flat `fields` of a request spell: `Filter.1.Value.2`, IAM's `Name.member.1`."""
     out: dict[str, Any] = {}
     for name, member in shape.members.items():
         words = member.serialization
@@ -165,7 +165,8 @@ def _from_fields(shape: Shape, fields: Mapping[str, str], prefix: str) -> Tree:
         return from_query(shape, fields, prefix + ".") or None
     if shape.type_name == "list":
         out: list[Tree] = []
-        while (item := _from_fields(shape.member, fields, f"{prefix}.{len(out) + 1}")) is not None:
+        member = f"{prefix}.member." if any(name.startswith(f"{prefix}.member.") for name in fields) else f"{prefix}."
+        while (item := _from_fields(shape.member, fields, f"{member}{len(out) + 1}")) is not None:
             out.append(item)
         return out or None
     text = fields.get(prefix)

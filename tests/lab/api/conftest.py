@@ -125,6 +125,7 @@ class Service:
             ServiceContext(self.state, self.gateway, self.instances),
             fault=lambda _: self.fault,
             document_fault=self.faults.document_fault,
+            simulated_denial=self.faults.simulated_denial,
         )
         self._server = HttpServer(self.api.handle, authority.server_context)
         self.port = self._run(self._server.start())
