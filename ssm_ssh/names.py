@@ -18,6 +18,8 @@ _ALPHANUMERIC = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ") | _DIGITS
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_StartSession.html
 _ID_LENGTHS = {"i": (8, 17), "mi": (17,)}
 
+_LONGEST_SESSION = 96
+
 # What useradd of any Linux distribution accepts, plus the dots and domain parts of directory services. A quote, a
 # shell character, white space or a leading dash never passes.
 _USER_FIRST = _ALPHANUMERIC | {"_"}
@@ -50,6 +52,15 @@ def is_instance_id(text: str) -> bool:
     """Return whether `text` is the id of an EC2 instance (`i-`) or of a managed node (`mi-`)."""
     prefix, _, digits = text.partition("-")
     return len(digits) in _ID_LENGTHS.get(prefix, ()) and _HEX_DIGITS.issuperset(digits)
+
+
+def is_session_id(text: str) -> bool:
+    """Return whether `text` can be the whole id of a session: a name, and what makes it unique, 17 or more characters.
+
+    https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_StartSession.html
+    """
+    name, _, unique = text.rpartition("-")
+    return bool(name) and len(text) <= _LONGEST_SESSION and len(unique) >= 17 and (_LOWER | _DIGITS).issuperset(unique)
 
 
 def is_user(text: str) -> bool:

@@ -25,7 +25,7 @@ PURE_MODULES = {
     *("ssm_ssh.locate.hostname", "ssm_ssh.locate.aliases", "ssm_ssh.locate.selection"),
     *("ssm_ssh.shell.escapes", "ssm_ssh.shell.modes", "ssm_ssh.shell.intent", "ssm_ssh.shell.commands"),
     "ssm_ssh.locate.query",
-    *("ssm_ssh.session.endings", "ssm_ssh.session.opening", "ssm_ssh.cli.simple_arguments"),
+    *("ssm_ssh.session.endings", "ssm_ssh.session.opening", "ssm_ssh.session.overview", "ssm_ssh.cli.simple_arguments"),
     "ssm_ssh.cli.picker_list",
     "ssm_ssh.aws.services.platform_users",
     *("ssm_ssh.command.frames", "ssm_ssh.command.progress", "ssm_ssh.command.script"),

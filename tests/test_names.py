@@ -87,3 +87,21 @@ def test_users(name: str) -> None:
 )
 def test_what_is_no_user(name: str) -> None:
     assert not names.is_user(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        ("alice-0a1b2c3d4e5f60718", True),
+        ("me@example.com-abcdefghijklmnopqrstuvwxyz", True),
+        ("botocore-session-1234-0a1b2c3d4e5f60718", True),
+        ("alice-0a1b2c3d", False),
+        ("-0a1b2c3d4e5f60718", False),
+        ("0a1b2c3d4e5f60718", False),
+        ("alice-0a1b2c3d4e5f6071/", False),
+        ("a" * 80 + "-0a1b2c3d4e5f60718", False),
+        ("", False),
+    ],
+)
+def test_a_whole_session_id(text: str, valid: bool) -> None:
+    assert names.is_session_id(text) is valid

@@ -38,6 +38,7 @@ _KINDS = {
     "instance": "instances",
     "target": "targets",
     "words": "targets",
+    "sessions": "sessions",
     "places": "profiles",
     "profile": "profiles",
     "default_profile": "profiles",
@@ -119,6 +120,13 @@ def _targets() -> list[str]:
     return [alias for alias in aliases if is_alias_label(alias)] + _instances()
 
 
+def _sessions() -> list[str]:
+    """Return the sessions that programs of this machine have recorded, then the targets."""
+    from ssm_ssh.session.records import read_all
+
+    return [record.session_id for record in read_all()] + _targets()
+
+
 def _profiles() -> list[str]:
     from ssm_ssh.aws.config.ini import SharedFiles
 
@@ -140,6 +148,7 @@ def _faults() -> list[str]:
 _SOURCES: dict[str, Callable[[], list[str]]] = {
     "instances": _instances,
     "targets": _targets,
+    "sessions": _sessions,
     "profiles": _profiles,
     "regions": _regions,
     "faults": _faults,

@@ -18,6 +18,7 @@ COMMANDS = {
     "exec": "run a command on an instance, with its own exit status",
     "forward": "forward ports of an instance, or of hosts that it reaches, to this computer",
     "list": "list the instances, and whether they can be reached",
+    "sessions": "show your open sessions, and end some",
     "sync": "give each instance with a name an alias for ssh",
     "login": "log in for a profile with SSO or login_session, in a browser",
     "config": "show the settings in force, and where each comes from",

@@ -11,7 +11,9 @@ from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
+    from ssm_ssh.aws.api.client import Api
     from ssm_ssh.aws.config.ini import SharedFiles
     from ssm_ssh.cli.parser import Arguments
     from ssm_ssh.locate.search import Answer
@@ -46,11 +48,24 @@ def add_options(parser: Arguments) -> None:
     )
 
 
-def ask(options: argparse.Namespace, *, tags: tuple[str, ...] = ()) -> Asked:
-    """Ask every chosen place. `tags` hold where the options name none. Raises UsageError."""
+class Places(NamedTuple):
+    """The settings in force, ~/.aws as it is, the chosen places, and what makes the Api of each."""
+
+    settings: Settings
+    files: SharedFiles
+    scopes: list[Scope]
+    connect: Callable[[Scope], Api]
+
+    @property
+    def names(self) -> str:
+        """The first places, for a line about what is being asked."""
+        return f"{', '.join(map(name_of, self.scopes[:3]))}{' and more' * (len(self.scopes) > 3)}"
+
+
+def choose(options: argparse.Namespace) -> Places:
+    """Return the places that `options` choose. Calls nothing. Raises UsageError."""
     from ssm_ssh.aws.config.ini import SharedFiles
     from ssm_ssh.locate.resolver import connector
-    from ssm_ssh.locate.search import everything
     from ssm_ssh.log import Log
     from ssm_ssh.settings import schema
 
@@ -58,12 +73,19 @@ def ask(options: argparse.Namespace, *, tags: tuple[str, ...] = ()) -> Asked:
     files = SharedFiles(os.environ)
     for text in options.places:
         _refuse_region(text, files)
-    scopes = _scopes(options, settings)
-    filters = [_tag(text) for text in options.tag or tags or ()]
     debug = Log(None, debug=options.debug).debug
-    with output.progress(f"Asking AWS about {', '.join(map(_name, scopes[:3]))}{' and more' * (len(scopes) > 3)} ..."):
-        answers = everything(scopes, filters, connector(settings, os.environ, files, debug))
-    return Asked(settings, files, answers)
+    return Places(settings, files, _scopes(options, settings), connector(settings, os.environ, files, debug))
+
+
+def ask(options: argparse.Namespace, *, tags: tuple[str, ...] = ()) -> Asked:
+    """Ask every chosen place. `tags` hold where the options name none. Raises UsageError."""
+    from ssm_ssh.locate.search import everything
+
+    chosen = choose(options)
+    filters = [_tag(text) for text in options.tag or tags or ()]
+    with output.progress(f"Asking AWS about {chosen.names} ..."):
+        answers = everything(chosen.scopes, filters, chosen.connect)
+    return Asked(chosen.settings, chosen.files, answers)
 
 
 def complain(answers: list[Answer]) -> int:
@@ -71,7 +93,7 @@ def complain(answers: list[Answer]) -> int:
     failed = 0
     nameless: dict[str, list[str]] = {}
     for answer in answers:
-        name = _name(answer.scope)
+        name = name_of(answer.scope)
         if answer.error is not None:
             failed += 1
             output.error(f"{printable(name, 80)}: {answer.error.sentence()}")
@@ -82,7 +104,8 @@ def complain(answers: list[Answer]) -> int:
     return failed
 
 
-def _name(scope: Scope) -> str:
+def name_of(scope: Scope) -> str:
+    """Return a place as people name it; it may hold outside text."""
     # A scope without a profile stands for what the environment chooses.
     chosen = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE") or "default profile"
     return f"{scope.profile or chosen}{f', {scope.region}' if scope.region else ''}"

@@ -86,6 +86,16 @@ def choose(target: str, arguments: Mapping[str, Any], *settings_too: str) -> Cho
     return Chosen(located, settings, log)
 
 
+def find(target: str, profile: str, region: str, debug: Callable[[str], None]) -> Located:
+    """Return the instance that `target` means, and where it is, for a command that starts no session with it.
+
+    `profile` and `region` are the options, "" for none. Raises UsageError, and what a look-up raises.
+    """
+    from ssm_ssh.settings import schema
+
+    return _locate(target, schema.load(), profile, region, debug)
+
+
 def _locate(target: str, settings: Settings, profile: str, region: str, debug: Callable[[str], None]) -> Located:
     from ssm_ssh.locate.hostname import parse
     from ssm_ssh.locate.resolver import locate

@@ -70,6 +70,7 @@ class SessionRecord:
     ended_by: str | None = None  # api, flag, agent, idle, ...
     output: str = ""  # why it ended, in the agent's or the gateway's words
     resumes: int = 0
+    max_minutes: str = ""  # the maximum duration, as the account's preferences write it
 
     @property
     def over(self) -> bool:

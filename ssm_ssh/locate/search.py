@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from ssm_ssh.locate.selection import Scope
 
     T = TypeVar("T")
+    K = TypeVar("K")
 else:
     T = TypeVar("T")
+    K = TypeVar("K")
 
 # More calls at once would be throttled rather than save time.
 _AT_ONCE = 16
@@ -105,16 +107,22 @@ def look_up(scopes: Sequence[Scope], query: Query, connect: Callable[[Scope], Ap
     return [answers[scope] for scope in scopes]
 
 
+def each(scopes: Sequence[K], ask: Callable[[K], T]) -> list[tuple[K, T | None, SsmSshError | None]]:
+    """Return what `ask` returns or raises for each of `scopes`, in their order. It runs in threads."""
+    answers = {scope: (scope, answer, error) for scope, answer, error in _ask(scopes, ask, None)}
+    return [answers[scope] for scope in scopes]
+
+
 def _named(scope: Scope) -> str:
     return f"{scope.profile or 'default'} in {scope.region or 'its region'}"
 
 
 def _ask(
-    scopes: Sequence[Scope], ask: Callable[[Scope], T], deadline: float | None
-) -> Iterator[tuple[Scope, T | None, SsmSshError | None]]:
+    scopes: Sequence[K], ask: Callable[[K], T], deadline: float | None
+) -> Iterator[tuple[K, T | None, SsmSshError | None]]:
     """Ask all `scopes` and yield the answers as they come, until the deadline (in seconds of time.monotonic())."""
-    waiting: queue.SimpleQueue[Scope] = queue.SimpleQueue()
-    answers: queue.SimpleQueue[tuple[Scope, T | None, SsmSshError | BaseException | None]] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[K] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[tuple[K, T | None, SsmSshError | BaseException | None]] = queue.SimpleQueue()
     for scope in scopes:
         waiting.put(scope)
 

@@ -38,7 +38,7 @@ def _end(name: str) -> None:
         return
     log = open_log(None, debug=False, subject=record.instance_id)
     try:
-        if _terminate(record):
+        if terminate(record):
             log.info(f"session {record.session_id} terminated: its process {record.pid} was killed")
         else:
             log.info(f"session {record.session_id} of killed process {record.pid} needs the credentials that began it")
@@ -52,8 +52,8 @@ def _end(name: str) -> None:
     records.closed(name)
 
 
-def _terminate(record: records.SessionRecord) -> bool:
-    """End the session at AWS; returns False where the credentials of now are not known to be of its account.
+def terminate(record: records.SessionRecord) -> bool:
+    """End the session of `record` at AWS; returns False where today's credentials may be of another account.
 
     Raises what Api.call and `load` raise.
     """

@@ -89,6 +89,7 @@ class Ssm:
         session = self._state.new_session(
             caller, target=target, document=name, parameters=parameters, reason=values.get("Reason", "")
         )
+        session.max_minutes = str((content.get("inputs") or {}).get("maxSessionDuration") or "")
         try:
             token = self._context.sessions.open_session(session, content)
         except LookupError:
@@ -135,8 +136,10 @@ class Ssm:
             "Owner": lambda session, value: session.owner == value,
             "Status": lambda session, value: session.status == value,
             "SessionId": lambda session, value: session.session_id == value,
-            "InvokedAfter": lambda session, value: _iso(session.start) >= value,
-            "InvokedBefore": lambda session, value: _iso(session.start) < value,
+            "InvokedAfter": lambda session, value: session.start >= _date(value),
+            "InvokedBefore": lambda session, value: session.start < _date(value),
+            # Just-in-time node access, which the lab does not have.
+            "AccessType": lambda _, value: value == "Standard",
         }
         for filter_ in values.get("Filters", []):
             test, value = tests.get(filter_["key"]), filter_["value"]
@@ -239,8 +242,13 @@ def _constant(answer: dict[str, Any]) -> Callable[[Identity, dict[str, Any]], An
     return run
 
 
-def _iso(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _date(text: str) -> float:
+    """Return the seconds since the epoch of an ISO 8601 date in UTC, as the filters of DescribeSessions have it."""
+    try:
+        date = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
+        raise ApiError("InvalidFilterValue", "The filter value is not valid.") from None
+    return date.replace(tzinfo=datetime.timezone.utc).timestamp()
 
 
 def _described(session: SessionRecord) -> dict[str, Any]:
@@ -254,6 +262,8 @@ def _described(session: SessionRecord) -> dict[str, Any]:
         "Owner": session.owner,
         "Reason": session.reason or None,
         "Details": session.output[:1024] or None,
+        "MaxSessionDuration": session.max_minutes or None,
+        "AccessType": "Standard",
     }
 
 

@@ -171,6 +171,24 @@ def test_sessions_can_be_filtered(service: Service) -> None:
     assert code(error) == "InvalidNextToken"
 
 
+def test_sessions_have_dates_and_an_access_type(service: Service) -> None:
+    client = service.client("ssm")
+    session_id = client.start_session(Target=WEB, DocumentName=SSH)["SessionId"]
+    for key, value, found in (
+        ("InvokedAfter", "2020-01-01T00:00:00Z", True),
+        ("InvokedBefore", "2020-01-01T00:00:00Z", False),
+        ("AccessType", "Standard", True),
+        ("AccessType", "JustInTime", False),
+        ("SessionId", session_id, True),
+        ("Owner", service.state.identity("temporary").arn, False),
+    ):
+        answer = client.describe_sessions(State="Active", Filters=[{"key": key, "value": value}])
+        assert [one["SessionId"] for one in answer["Sessions"]] == [session_id] * found, key
+    with pytest.raises(ClientError) as error:
+        client.describe_sessions(State="Active", Filters=[{"key": "InvokedAfter", "value": "yesterday"}])
+    assert code(error) == "InvalidFilterValue"
+
+
 def test_connection_status(service: Service) -> None:
     client = service.client("ssm")
     assert client.get_connection_status(Target=WEB)["Status"] == "connected"
