@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ssm_ssh
 from ssm_ssh.aws.api import ec2_query, http
 from ssm_ssh.aws.api.sigv4 import sign
-from ssm_ssh.aws.config.endpoints import resolve
+from ssm_ssh.aws.config.endpoints import resolve, signing_region
 from ssm_ssh.errors import NetworkError, NotTrusted, ProtocolError, ProxyRefused
 from ssm_ssh.values import json_object
 
@@ -45,7 +45,12 @@ if TYPE_CHECKING:
 
 
 # The X-Amz-Target prefixes of the services' models.
-_PREFIXES = {"ssm": "AmazonSSM", "ec2-instance-connect": "AWSEC2InstanceConnectService", "kms": "TrentService"}
+_PREFIXES = {
+    "ssm": "AmazonSSM",
+    "ec2-instance-connect": "AWSEC2InstanceConnectService",
+    "kms": "TrentService",
+    "logs": "Logs_20140328",
+}
 # Seconds: the longest first delay, doubled for each further one. Throttling means that the account's rate is used up,
 # which takes about a second to recover from; a lost connection does not.
 _THROTTLED_DELAY, _TRANSIENT_DELAY = 1.0, 0.25
@@ -134,7 +139,7 @@ class Attempt:
                 self._body,
                 credentials=credentials,
                 service=self._service,
-                region=settings.region,
+                region=signing_region(self._service, settings.region),
                 now=caller.now(),
             )
             response = self._exchange_early(signed, deadlines)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 VERSION = "2016-11-15"
-# STS has the same protocol but for its error answers.
-VERSIONS = {"ec2": VERSION, "sts": "2011-06-15"}
+# STS and IAM have the same protocol but for their error answers and IAM's lists, which are called `member`.
+VERSIONS = {"ec2": VERSION, "sts": "2011-06-15", "iam": "2010-05-08"}
 CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
 # Characters that XML does not allow, and references to characters. Compiled only when EC2 is asked.
 _INVALID = "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|&#([0-9]{1,9}|[xX][0-9a-fA-F]{1,8});"
@@ -45,7 +45,7 @@ def _flat(prefix: str, value: object) -> Iterator[tuple[str, str]]:
 
 
 def decode(body: bytes) -> dict[str, Any] | None:
-    """Return a response's XML as dicts (structures), lists (`...Set` and other lists of `item`) and text.
+    """Return a response's XML as dicts (structures), lists (`...Set` and other lists of `item` or `member`) and text.
 
     Return None for anything else, such as XML with a document type or entities, or nested too deeply.
     """
@@ -90,7 +90,7 @@ def _value(element: Element, depth: int) -> Any:  # noqa: ANN401 -- nested dicts
     if not children:
         name = _name(element)
         return [] if name.endswith("Set") and not (element.text or "").strip() else element.text or ""
-    if all(_name(child) == "item" for child in children):
+    if {_name(child) for child in children} in ({"item"}, {"member"}):
         return [_value(child, depth + 1) for child in children]
     return {_name(child): _value(child, depth + 1) for child in children}
 

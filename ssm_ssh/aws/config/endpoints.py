@@ -36,7 +36,7 @@ _PARTITIONS = (
     Partition("aws-iso-f", r"us-isof-\w+-\d+", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
 )
 # In GovCloud the ordinary endpoints of these services are FIPS endpoints.
-_GOV_FIPS = frozenset({"ssm", "ssmmessages", "sts", "ec2", "oidc"})
+_GOV_FIPS = frozenset({"ssm", "ssmmessages", "sts", "ec2", "oidc", "logs"})
 # Services whose host names begin with another name than their endpoint settings.
 _HOST_PREFIX = {"sso-oidc": "oidc"}
 # The domains of sign-in by partition, which are those of the console.
@@ -83,10 +83,23 @@ def host(service: str, region: str, *, fips: bool = False, dualstack: bool = Fal
     where = partition(region)
     if service == "signin":  # one site, without variants for FIPS and dual stack
         return f"{region}.{_SIGN_IN[where.name]}"
+    if service == "iam":
+        from ssm_ssh.aws.config.global_endpoints import IAM
+
+        return IAM[where.name].fips_host if fips else IAM[where.name].host
     service = _HOST_PREFIX.get(service, service)
     gov = where.name == "aws-us-gov" and not dualstack and service in _GOV_FIPS
     name = f"{service}-fips" if fips and not gov else service
     return f"{name}.{region}.{where.dual_suffix if dualstack else where.suffix}"
+
+
+def signing_region(service: str, region: str) -> str:
+    """Return the region that a request to `service` is signed for: `region`, but for IAM, which is global."""
+    if service != "iam":
+        return region
+    from ssm_ssh.aws.config.global_endpoints import IAM
+
+    return IAM[partition(region).name].region
 
 
 def resolve(settings: AwsSettings, service: str) -> Endpoint:

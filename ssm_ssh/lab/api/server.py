@@ -21,6 +21,7 @@ from ssm_ssh.lab.api.ec2 import Ec2
 from ssm_ssh.lab.api.ec2_network import Ec2Network
 from ssm_ssh.lab.api.iam import Iam
 from ssm_ssh.lab.api.login import Logins
+from ssm_ssh.lab.api.logs import Logs
 from ssm_ssh.lab.api.managed import Managed
 from ssm_ssh.lab.api.parameters import Parameters
 from ssm_ssh.lab.api.run_command import Commands
@@ -31,7 +32,12 @@ from ssm_ssh.lab.identity.verify import Request, SignatureRefused, asked_region,
 from ssm_ssh.lab.wire import shapes
 from ssm_ssh.lab.wire.http import Response
 
-_TARGETS = {"AmazonSSM": "ssm", "AWSEC2InstanceConnectService": "ec2-instance-connect", "TrentService": "kms"}
+_TARGETS = {
+    "AmazonSSM": "ssm",
+    "AWSEC2InstanceConnectService": "ec2-instance-connect",
+    "TrentService": "kms",
+    "Logs_20140328": "logs",
+}
 _VERSIONS = {"2016-11-15": "ec2", "2011-06-15": "sts", "2010-05-08": "iam"}
 # IAM has one endpoint for all regions, which signs for this one.
 _IAM_REGION = "us-east-1"
@@ -111,6 +117,7 @@ class Api:
             "ec2-instance-connect": self._ec2.connect_operations(),
             "sts": self.account.sts_operations(),
             "kms": self.account.kms_operations(),
+            "logs": Logs(context).operations(),
         }
 
     async def stop(self) -> None:

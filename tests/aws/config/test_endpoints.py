@@ -8,7 +8,16 @@ from botocore.endpoint_provider import EndpointProvider
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_ssh.aws.config.endpoints import Endpoint, host, loopback, parse_override, partition, resolve, stream_hosts
+from ssm_ssh.aws.config.endpoints import (
+    Endpoint,
+    host,
+    loopback,
+    parse_override,
+    partition,
+    resolve,
+    signing_region,
+    stream_hosts,
+)
 from ssm_ssh.aws.config.settings import load
 from ssm_ssh.errors import UsageError
 
@@ -31,6 +40,23 @@ def test_hosts_are_those_of_botocores_rules(service: str, fips: bool, dualstack:
         extra = {"UseGlobalEndpoint": False} if service == "sts" else {}
         rules = RULES[service].resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dualstack, **extra)
         assert f"https://{host(service, region, fips=fips, dualstack=dualstack)}" == rules.url
+
+
+@pytest.mark.parametrize("fips", [False, True])
+def test_iam_is_where_botocore_has_it_and_signs_for_its_region(fips: bool) -> None:
+    rules = EndpointProvider(LOADER.load_service_model("iam", "endpoint-rule-set-1"), PARTITIONS)
+    for region in REGIONS:
+        theirs = rules.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=False)
+        assert f"https://{host('iam', region, fips=fips, dualstack=True)}" == theirs.url
+        assert signing_region("iam", region) == theirs.properties["authSchemes"][0]["signingRegion"]
+        assert signing_region("ssm", region) == region
+
+
+def test_logs_are_where_botocore_has_them() -> None:
+    rules = EndpointProvider(LOADER.load_service_model("logs", "endpoint-rule-set-1"), PARTITIONS)
+    for region in REGIONS:
+        theirs = rules.resolve_endpoint(Region=region, UseFIPS=False, UseDualStack=False)
+        assert f"https://{host('logs', region)}" == theirs.url
 
 
 def test_sign_in_is_where_botocore_has_it() -> None:

@@ -124,6 +124,7 @@ class Service:
         self.api = Api(
             ServiceContext(self.state, self.gateway, self.instances),
             fault=lambda _: self.fault,
+            denial=self.faults.denial,
             document_fault=self.faults.document_fault,
             simulated_denial=self.faults.simulated_denial,
         )
