@@ -156,6 +156,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], list[str]]] = {
     ("docs/configuration.md", "files"): files_table,
     ("docs/waits.md", "before-login"): lambda: waits.table(waits.BEFORE_LOGIN),
     ("docs/waits.md", "open-session"): lambda: waits.table(waits.OPEN_SESSION),
+    ("docs/waits.md", "other-sessions"): lambda: waits.table(waits.OTHER_SESSIONS),
     ("docs/waits.md", "back-pressure"): lambda: waits.table(waits.BACK_PRESSURE),
     ("docs/security.md", "peers"): peers.table,
     **{("docs/compatibility.md", name): partial(programs.table, name) for name in programs.SECTIONS},

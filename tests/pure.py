@@ -28,7 +28,7 @@ PURE_MODULES = {
     *("ssm_ssh.session.endings", "ssm_ssh.session.opening", "ssm_ssh.session.overview", "ssm_ssh.cli.simple_arguments"),
     "ssm_ssh.cli.picker_list",
     "ssm_ssh.aws.services.platform_users",
-    *("ssm_ssh.command.frames", "ssm_ssh.command.progress", "ssm_ssh.command.script"),
+    *("ssm_ssh.command.frames", "ssm_ssh.command.progress", "ssm_ssh.command.script", "ssm_ssh.command.silence"),
 }
 # Not pure: frames draws its masks from os.urandom, and the relay's loop and link act on the world through arguments.
 COVERED_TOO = {"ssm_ssh.transport.frames", "ssm_ssh.relay.link", "ssm_ssh.relay.loop"}

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_each_wait_is_seen_in_a_test_that_is_there() -> None:
-    for one in (*waits.BEFORE_LOGIN, *waits.OPEN_SESSION, *waits.BACK_PRESSURE):
+    for one in (*waits.BEFORE_LOGIN, *waits.OPEN_SESSION, *waits.OTHER_SESSIONS, *waits.BACK_PRESSURE):
         assert (ROOT / one.seen).exists(), one
 
 

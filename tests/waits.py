@@ -7,8 +7,11 @@ from typing import NamedTuple
 from ssm_ssh.auth import push
 from ssm_ssh.aws.api import client
 from ssm_ssh.aws.credentials import helper_process, mfa, relogin
+from ssm_ssh.command import handler as command
+from ssm_ssh.command import silence
+from ssm_ssh.forward import pool, traffic
 from ssm_ssh.relay import keepalive, outage_notice, shutdown, unanswered
-from ssm_ssh.session import gateway, managed
+from ssm_ssh.session import gateway, managed, opening, watch
 from ssm_ssh.tunnel import admission, login_wait, ssh_handler
 
 
@@ -27,6 +30,8 @@ def _s(*seconds: float) -> str:
 
 PEERS, UNIT = "tests/e2e/test_hostile_peers.py", "tests/tunnel/test_login_wait.py"
 OPEN = "tests/relay/test_unanswered.py"
+SHELL, EXEC, POOL = "tests/shell/test_handler.py", "tests/e2e/test_exec.py", "tests/forward/test_pool.py"
+API = "tests/aws/api/test_client.py"
 STEP = "gives up, and reports it inside SSH"
 
 BEFORE_LOGIN = (
@@ -126,6 +131,52 @@ OPEN_SESSION = (
         "tests/e2e/test_endings.py",
     ),
     Wait("an idle session", "", "no limit", "tests/relay/test_link.py"),
+)
+OTHER_SESSIONS = (
+    Wait("anything, before it begins", _s(opening.TELL_AFTER), "says what is awaited, once", SHELL),
+    Wait("StartSession, ResumeSession, retries and all", _s(managed._CALL_LIMIT), "`… did not answer in time`", API),
+    Wait(
+        "the gateway, or the agent's first word (it may ask KMS)",
+        _s(opening.LIMIT),
+        "`no connection to the session …`, `… has not begun the session …`",
+        SHELL,
+    ),
+    Wait("a lost connection", _s(watch.TELL_AFTER), "says so and how to leave, on a terminal", SHELL),
+    Wait(
+        "a lost connection, in all",
+        "resume_limit (900)",
+        "ends; `exec` with status 254",
+        "tests/relay/test_reconnect.py",
+    ),
+    Wait("input in `exec`", _s(command._KEEP), "sends an empty message, so that no idle limit ends it", EXEC),
+    Wait("`exec` to end after Ctrl-C", _s(command._GRACE_INT), "`the command may still run on …`", EXEC),
+    Wait("`exec` to end after SIGTERM or SIGHUP", _s(command._GRACE), "`the command may still run on …`", EXEC),
+    Wait(
+        "output in `exec`, if the last came from during a break",
+        _s(silence.TELL_AFTER),
+        "`… may have stopped passing output on`",
+        "tests/command/test_silence.py",
+    ),
+    Wait(
+        "the same, in all",
+        _s(silence.LOST_AFTER),
+        "ends: `the result … is unknown`, status 254",
+        "tests/command/test_silence.py",
+    ),
+    Wait("a free session in `forward`, where one is busy", _s(pool._PATIENCE), "shares the busy one", POOL),
+    Wait("any session in `forward`", _s(pool._LONGEST), "closes that connection: `no session to …`", POOL),
+    Wait(
+        "the server, after a local program has finished sending",
+        "half_close_wait (10)",
+        "closes the connection: `… cannot convey a half-close`",
+        "tests/e2e/test_forward.py",
+    ),
+    Wait(
+        "a server in `forward` that reads nothing",
+        _s(traffic.TELL_AFTER),
+        "names it",
+        "tests/forward/test_traffic.py",
+    ),
 )
 BACK_PRESSURE = (
     Wait(

@@ -1,3 +1,4 @@
+# Over 350 lines: the one state machine that everything of a channel passes, and its properties.
 """The data channel as a state machine: stream bytes and WebSocket frames in, frames and events out.
 
 It is pure: no socket, clock or thread. The caller passes the time (monotonic seconds) and calls:
@@ -45,13 +46,17 @@ class Channel:
         "_client_version",
         "_closed",
         "_complete_at",
+        "_connections",
         "_encryption",
         "_epoch",
         "_established",
+        "_heard_again",
+        "_made_at",
         "_negotiation",
         "_online",
         "_random_bits",
         "_receiver",
+        "_resumed_at",
         "_sender",
         "_size",
     )
@@ -81,6 +86,10 @@ class Channel:
         self._closed = False
         self._size = b""
         self._broken_frames = 0
+        self._connections = 0
+        self._heard_again = False
+        # In the milliseconds of the agent and of the gateway: the newest message, and the latest resume.
+        self._made_at = self._resumed_at = 0
 
     @property
     def established(self) -> bool:
@@ -128,6 +137,11 @@ class Channel:
         return self._receiver.waiting
 
     @property
+    def only_stale(self) -> bool:
+        """All that has come since the latest resume was made before it."""
+        return self._heard_again and self._made_at < self._resumed_at
+
+    @property
     def away(self) -> bool:
         """The gateway has reported that the agent is disconnected, and not yet that it is back."""
         return self._sender.flight.paused
@@ -150,6 +164,8 @@ class Channel:
     def connected(self, now: float) -> None:
         """Note a new connection, whose text frame is on its way: all unacknowledged messages become due again."""
         self._online = True
+        self._connections += 1
+        self._heard_again = self.only_stale
         self._sender.flight.connected(now)
         if self._size:
             self._sender.queue_size(self._size)
@@ -227,6 +243,8 @@ class Channel:
             self._sender.flight.pause(now)
         elif kind == wire.START_PUBLICATION:
             self._sender.flight.unpause()
+            if self._connections > 1:
+                self._resumed_at = message.created
         return []
 
     def frames(self, now: float, budget: int) -> list[bytes]:
@@ -281,6 +299,7 @@ class Channel:
             return events
         self._broken_frames = 0
         while message is not None:
+            self._made_at, self._heard_again = message.created, self._connections > 1
             if message.payload_type == wire.STREAM:
                 payload = message.payload if self._encryption is None else self._encryption.decrypt(message.payload)
                 if self._sender.held:

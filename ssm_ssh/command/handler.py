@@ -1,3 +1,4 @@
+# Over 350 lines: the one handler that meets every event of a command.
 """The handler (relay/handler.py) of `ssm-ssh exec`: one command, its streams, and how it ended."""
 
 from __future__ import annotations
@@ -5,11 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ssm_ssh.channel.events import Established, ExitCode, Notice, StdErr
-from ssm_ssh.command import progress
+from ssm_ssh.command import progress, silence
 from ssm_ssh.command.frames import BYE, END_OF_INPUT, GO, STDERR, Data, encode_input, input_room
 from ssm_ssh.command.local import LocalOutput, read, terminal_size
 from ssm_ssh.command.progress import Progress
 from ssm_ssh.command.script import Way
+from ssm_ssh.command.silence import Silence
 from ssm_ssh.errors import SsmSshError
 from ssm_ssh.relay.poller import GONE, READ, WRITE
 from ssm_ssh.relay.states import CLOSING, ENDED
@@ -69,6 +71,7 @@ class CommandHandler:
         self._deadline: float | None = None
         self._sent_at = parts.now
         self._began_at = parts.now
+        self._silence = Silence(parts.now)
         self._terminal = False
         self._watch = SessionWatch(starter, parts, self._tell, leave="To leave: Ctrl-C")
 
@@ -162,11 +165,13 @@ class CommandHandler:
 
     def on_output(self, data: bytes, now: float) -> None:
         """Take frames. Raises ProtocolError for output that was damaged or lost."""
+        self._silence.heard(now)
         self._pass(self._progress.stdout(data), now)
 
     def on_event(self, event: Event, now: float) -> None:
         """Take stderr, notices and the agent's exit code."""
         if isinstance(event, StdErr):
+            self._silence.heard(now)
             self._pass(self._progress.stderr(event.data), now)
         elif isinstance(event, Established):
             self._log.debug(f"agent {event.agent_version or 'without a handshake'}")
@@ -249,6 +254,7 @@ class CommandHandler:
             self._on_closed(now)
         elif self._went:
             self._watch.look_at_outage(relay, now)
+            self._look_at_silence(now)
             if now >= self._sent_at + _KEEP and not self._signal:
                 self._sent_at = now
                 relay.link.channel.probe()
@@ -260,7 +266,23 @@ class CommandHandler:
         times = [self._deadline, self._watch.timer(begun=self._went)]
         if self._went and not self._signal:
             times.append(self._sent_at + _KEEP)
+        times.append(self._silence.timer(suspicious=self._may_be_mute))
         return min((time for time in times if time is not None), default=None)
+
+    @property
+    def _may_be_mute(self) -> bool:
+        """Whether the agent may have stopped passing output on, see `silence`."""
+        return self._went and self._way is Way.APART and self._relay.link.channel.only_stale
+
+    def _look_at_silence(self, now: float) -> None:
+        verdict = self._silence.look(now, suspicious=self._may_be_mute)
+        if verdict == silence.LOST:
+            self._fail(progress.mute(self._instance), now)
+        elif verdict == silence.TELL:
+            self._tell(
+                f"nothing has come for {self._silence.seconds(now):.0f} s since the connection is back: the SSM Agent "
+                f"on {self._instance} may have stopped passing output on. To leave: Ctrl-C"
+            )
 
     def _on_closed(self, now: float) -> None:
         ended = self._relay.ended

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.command.frames import Complete, Data, Decoder, Ended, InputClosed, NotRun, Ready, TerminalDecoder
 from ssm_ssh.command.script import Way
-from ssm_ssh.errors import AccessDenied, AgentTooOld, AwsError, CommandFailed, DocumentMissing
+from ssm_ssh.errors import AccessDenied, AgentTooOld, AwsError, CommandFailed, DocumentMissing, SessionEnded
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
@@ -110,6 +110,11 @@ def never_ran(instance_id: str, words: str) -> SsmSshError:
         f"{instance_id} has not run the command: {words or 'its script ended at once'}",
         "ssm-ssh exec needs a POSIX sh there, which Windows does not have",
     )
+
+
+def mute(instance_id: str) -> SsmSshError:
+    """Return why the output of a command stopped after a break of the connection."""
+    return SessionEnded(f"the SSM Agent on {instance_id} has passed nothing on since the connection broke")
 
 
 def unknown(instance_id: str, why: SsmSshError | None) -> SsmSshError:

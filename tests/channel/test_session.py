@@ -28,6 +28,7 @@ class Peer:
         self.channel = Channel(client_id="c", epoch=1_000_000.0, random_bits=Random(5).getrandbits)
         self.channel.connected(self.now)
         self.numbers = count()
+        self.made = 1  # when the agent makes its frames, in milliseconds
 
     def frame(self, payload: bytes, payload_type: int = wire.STREAM, number: int | None = None) -> bytes:
         return wire.encode(
@@ -37,12 +38,12 @@ class Peer:
             message_id=bytes(16),
             payload_type=payload_type,
             payload=payload,
-            created=1,
+            created=self.made,
         )
 
     def other(self, message_type: str, payload: bytes = b"") -> list[Event]:
         frame = wire.encode(
-            message_type, sequence=0, flags=3, message_id=bytes(16), payload_type=0, payload=payload, created=1
+            message_type, sequence=0, flags=3, message_id=bytes(16), payload_type=0, payload=payload, created=self.made
         )
         return self.channel.receive(frame, self.now)
 
@@ -434,6 +435,28 @@ def test_an_agent_is_away_from_the_report_of_that_to_the_report_of_its_return() 
     assert peer.channel.away
     peer.other(wire.START_PUBLICATION)
     assert not peer.channel.away
+
+
+def test_what_was_made_before_a_resume_is_stale_until_something_new_comes() -> None:
+    peer = Peer().establish()
+    channel = peer.channel
+    peer.made = 50
+    peer.say(b"before")
+    assert not channel.only_stale
+    late = peer.frame(b"during")
+    for resumed_at in (100, 200):
+        channel.disconnected(peer.now)
+        channel.connected(peer.now)
+        peer.made = resumed_at
+        peer.other(wire.START_PUBLICATION)
+        if late:
+            assert not channel.only_stale
+            channel.receive(late, peer.now)
+        late = b""
+        assert channel.only_stale  # also after the next break, which brings nothing
+    peer.made = 201
+    peer.say(b"after")
+    assert not channel.only_stale
 
 
 def test_a_connection_is_lost_only_once() -> None:

@@ -221,7 +221,7 @@ class World:
         for folder in self._control_folders:
             for path in folder.iterdir():
                 self.run("ssh", f"-oControlPath={path}", "-Oexit", "whoever", expect=None)
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)  # the master removes its socket at the same time
         self._control_folders.clear()
         for running in self._running:
             running.close()
