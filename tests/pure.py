@@ -28,6 +28,8 @@ PURE_MODULES = {
     *("ssm_ssh.session.endings", "ssm_ssh.session.opening", "ssm_ssh.session.overview", "ssm_ssh.cli.simple_arguments"),
     "ssm_ssh.cli.picker_list",
     "ssm_ssh.aws.services.platform_users",
+    *("ssm_ssh.doctor.blocks", "ssm_ssh.doctor.packet", "ssm_ssh.doctor.policy", "ssm_ssh.doctor.reach"),
+    "ssm_ssh.doctor.vpc",
     *("ssm_ssh.command.frames", "ssm_ssh.command.progress", "ssm_ssh.command.script", "ssm_ssh.command.silence"),
 }
 # Not pure: frames draws its masks from os.urandom, and the relay's loop and link act on the world through arguments.

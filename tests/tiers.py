@@ -15,6 +15,7 @@ _NOT_UNIT = (
     *("e2e/", "compatibility/", "official/", "remote/", "sshconfig/", "cli/", "lab/machines/", "lab/sshd/"),
     *("lab/accounts/", "lab/process/", "lab/test_client.py", "lab/test_control.py", "lab/test_demo.py"),
     *("aws/credentials/test_relogin.py", "aws/credentials/test_helper_process.py"),
+    "doctor/test_remote",  # the lab's API and moto's server
     "aws/test_differential.py",  # thousands of files and environments
     *("lab/agent/", "lab/gateway/", "lab/faults/", "tunnel/test_relay.py"),  # real sockets, threads and seconds
     "channel/test_session_flow.py",  # minutes of virtual time, byte by byte

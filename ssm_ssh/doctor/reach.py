@@ -141,10 +141,10 @@ def _to_internet(network: Network) -> Iterator[Obstacle]:
             "the instance has an IPv6 address only, and the agent's default endpoints have none",
             "Add endpoints for ssm and ssmmessages to the VPC, or configure the agent for dual-stack endpoints",
         )
-        return
-    yield from _route(network)
-    yield from _egress(network, (_INTERNET,), (), "the internet")
-    yield from _acl(network.acl, (_INTERNET,))
+    else:
+        yield from _route(network)
+        yield from _egress(network, (_INTERNET,), (), "the internet")
+        yield from _acl(network.acl, (_INTERNET,))
 
 
 def _default_route(network: Network) -> Route | None:
