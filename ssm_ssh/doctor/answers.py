@@ -34,12 +34,13 @@ class Question(NamedTuple):
 class Unseen(NamedTuple):
     """An answer that there is not: `permission` is missing ("": another reason), `reason` in a sentence.
 
-    `code` is AWS's code, "" where AWS gave none.
+    `code` is AWS's code, "" where AWS gave none; `todo` is what helps, "" where nothing particular does.
     """
 
     permission: str
     reason: str
     code: str = ""
+    todo: str = ""
 
 
 Answer: TypeAlias = "dict[str, Any] | Unseen"
@@ -52,9 +53,9 @@ def ask(api: Api, question: Question, *, deadline: float | None = None) -> Answe
     except AccessDenied as error:
         return Unseen(question.permission, error.message, error.code)
     except AwsError as error:
-        return Unseen("", error.message, error.code)
+        return Unseen("", error.message, error.code, error.hint)
     except SsmSshError as error:
-        return Unseen("", error.message)
+        return Unseen("", error.message, todo=error.hint)
     # The query services wrap what they answer.
     result = answer.get(f"{question.operation}Result")
     return result if isinstance(result, dict) else answer
@@ -99,4 +100,4 @@ def not_checked(name: str, missing: Unseen) -> Finding:
             f"needs the permission{plural} {missing.permission}",
             "Ask for an IAM policy that allows it, or check it by hand",
         )
-    return Finding(name, State.NOT_CHECKED, missing.reason, "Try again later")
+    return Finding(name, State.NOT_CHECKED, missing.reason, missing.todo or "Try again later")

@@ -24,6 +24,7 @@ _FILTERED = (
     "DescribeVpcEndpoints",
 )
 _DNS = ("enableDnsSupport", "enableDnsHostnames")
+_ENTRIES = "GetManagedPrefixListEntries"
 
 
 def collect(api: Api, instance: Mapping[str, Any], *, deadline: float | None = None) -> dict[str, Answer]:
@@ -32,12 +33,17 @@ def collect(api: Api, instance: Mapping[str, Any], *, deadline: float | None = N
     own = [{"Name": "vpc-id", "Value": [vpc_id]}]
     questions = [Question(name, "ec2", name, {"Filter": own}) for name in _FILTERED]
     questions += [Question(name, "ec2", "DescribeVpcAttribute", {"VpcId": vpc_id, "Attribute": name}) for name in _DNS]
+    # Only a hint comes from these, so that nothing is unknown without them.
+    questions += [
+        Question("DescribeVpcs", "ec2", "DescribeVpcs", {"Filter": own}),
+        Question("DescribeDhcpOptions", "ec2", "DescribeDhcpOptions"),
+    ]
     answers = ask_all(api, questions, deadline=deadline)
     groups = answers["DescribeSecurityGroups"]
     lists = () if isinstance(groups, Unseen) else vpc.prefix_lists(groups)
     entries = ask_all(
         api,
-        [Question(name, "ec2", "GetManagedPrefixListEntries", {"PrefixListId": name}) for name in lists],
+        [Question(name, "ec2", _ENTRIES, {"PrefixListId": name}) for name in lists],
         deadline=deadline,
     )
     answers["prefix lists"] = {
@@ -45,7 +51,8 @@ def collect(api: Api, instance: Mapping[str, Any], *, deadline: float | None = N
         for name, answer in entries.items()
         if not isinstance(answer, Unseen)
     }
-    return answers
+    refused = [answer for answer in entries.values() if isinstance(answer, Unseen)]
+    return answers | ({_ENTRIES: refused[0]} if refused else {})
 
 
 def check(instance: Mapping[str, Any], answers: Mapping[str, Answer], *, connected: bool) -> list[Finding]:
@@ -59,7 +66,11 @@ def check(instance: Mapping[str, Any], answers: Mapping[str, Answer], *, connect
     network = vpc.read(instance, seen)
     if isinstance(network, vpc.Missing):
         return [Finding(NAME, State.NOT_CHECKED, f"EC2 does not show {network.what}", "Check the VPC by hand")]
-    return findings(reach.ways(network))
+    found = findings(reach.ways(network))
+    lists = answers.get(_ENTRIES)
+    if isinstance(lists, Unseen) and found[0].state is State.WARNING:
+        return [not_checked(NAME, lists)]
+    return found
 
 
 def findings(ways: list[reach.Way]) -> list[Finding]:

@@ -75,7 +75,7 @@ def _endpoint_obstacle(network: Network, service: str, mine: Sequence[Endpoint])
     """Return why the VPC's endpoints do not serve where nothing leads to the internet; None where it has none."""
     if mine and not network.dns:
         return Obstacle(
-            "vpc dns",
+            "dns",
             f"{network.vpc_id} has an endpoint for {service}, and does not resolve its private DNS name",
             f"Turn on enableDnsSupport and enableDnsHostnames of {network.vpc_id}",
         )
@@ -104,6 +104,14 @@ def _to_endpoint(network: Network, endpoint: Endpoint) -> Iterator[Obstacle]:
         yield Obstacle("ipv6", f"{network.subnet_id} shows no address of the instance", "", certain=False)
         return
     # An endpoint without known subnets is next to the instance, or as far away as the VPC reaches.
+    if network.resolvers:
+        yield Obstacle(
+            "dns",
+            f"{network.vpc_id} has DNS servers of its own ({', '.join(network.resolvers)}), which may not know the "
+            f"private name of {endpoint.endpoint_id}",
+            "Let them forward Systems Manager's names to the VPC's own resolver",
+            certain=False,
+        )
     peers = endpoint.blocks or (source.supernet(new_prefix=16 if source.version == 4 else 56),)
     yield from _egress(network, peers, endpoint.groups, f"the endpoint {endpoint.endpoint_id}")
     if network.subnet_id not in endpoint.subnets:
@@ -139,7 +147,7 @@ def _to_internet(network: Network) -> Iterator[Obstacle]:
         yield Obstacle(
             "ipv6",
             "the instance has an IPv6 address only, and the agent's default endpoints have none",
-            "Add endpoints for ssm and ssmmessages to the VPC, or configure the agent for dual-stack endpoints",
+            "Give the subnet IPv4 addresses as well, or add endpoints for ssm and ssmmessages to the VPC",
         )
     else:
         yield from _route(network)

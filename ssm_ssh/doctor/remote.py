@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.doctor import instance, network, preferences, role
-from ssm_ssh.doctor.answers import Answer, Question, ask
+from ssm_ssh.doctor.answers import Answer, Question, Unseen, ask, not_checked
 from ssm_ssh.doctor.finding import Finding, State
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def check(recorded: Recorded, instance_id: str, place: Place) -> list[Finding]:
         connected = bool(known.connected)
         causes += role.check(known.described, recorded.role, connected=connected)
         causes += network.check(known.described, recorded.network, connected=connected)
+    elif known.connected is not True and isinstance(hidden := recorded.instance.get(instance.INSTANCE), Unseen):
+        causes += [not_checked(name, hidden) for name in ("role", network.NAME)]
     if any(item.state is State.PROBLEM for item in causes):
         last = [_as_effect(item) if item.name == "agent" else item for item in last]
     return [*found, *causes, *last, *(preferences.check(recorded.preferences) if recorded.preferences else ())]

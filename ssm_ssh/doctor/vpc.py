@@ -75,6 +75,7 @@ class Network(NamedTuple):
     gateways: Mapping[str, str]  # what is wrong with each NAT gateway by id, "" for nothing
     endpoints: tuple[Endpoint, ...]
     dns: bool  # the VPC resolves names, and private DNS names of endpoints
+    resolvers: tuple[str, ...] = ()  # DNS servers of the VPC that are not AWS's
 
 
 class Missing(NamedTuple):
@@ -88,7 +89,7 @@ def read(instance: Mapping[str, Any], answers: Mapping[str, Mapping[str, Any]]) 
 
     `answers`: those of DescribeSecurityGroups, DescribeSubnets, DescribeNetworkAcls, DescribeRouteTables,
     DescribeNatGateways and DescribeVpcEndpoints by their names, those of DescribeVpcAttribute by that of the attribute,
-    and "prefix lists": the blocks of each list by its id.
+    and "prefix lists": the blocks of each list by its id. Those of DescribeVpcs and DescribeDhcpOptions may be missing.
     """
     subnet_id, vpc_id = text_member(instance, "subnetId"), text_member(instance, "vpcId")
     if not subnet_id:
@@ -139,6 +140,7 @@ def read(instance: Mapping[str, Any], answers: Mapping[str, Mapping[str, Any]]) 
             text_member(object_member(answers[name], name), "value") == "true"
             for name in ("enableDnsSupport", "enableDnsHostnames")
         ),
+        resolvers=_resolvers(answers, vpc_id),
     )
 
 
@@ -152,6 +154,24 @@ def prefix_lists(answer: Mapping[str, Any]) -> list[str]:
         for item in objects_member(rule, "prefixListIds")
     }
     return sorted(found - {""})
+
+
+def _resolvers(answers: Mapping[str, Mapping[str, Any]], vpc_id: str) -> tuple[str, ...]:
+    """Return the DNS servers in the DHCP options of the VPC, but for AWS's own."""
+    chosen = {
+        text_member(item, "dhcpOptionsId")
+        for item in objects_member(answers.get("DescribeVpcs", {}), "vpcSet")
+        if text_member(item, "vpcId") == vpc_id
+    }
+    return tuple(
+        address
+        for item in objects_member(answers.get("DescribeDhcpOptions", {}), "dhcpOptionsSet")
+        if text_member(item, "dhcpOptionsId") in chosen
+        for part in objects_member(item, "dhcpConfigurationSet")
+        if text_member(part, "key") == "domain-name-servers"
+        for value in objects_member(part, "valueSet")
+        if (address := text_member(value, "value")) not in ("", "AmazonProvidedDNS", "169.254.169.253")
+    )
 
 
 def _with_subnet(items: Sequence[dict[str, Any]], subnet_id: str) -> dict[str, Any] | None:

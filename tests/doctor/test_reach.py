@@ -75,6 +75,7 @@ def cut(**changes: Any) -> Network:  # noqa: ANN401
         (cut(endpoints=both(private_dns=False)), "the NAT gateway nat-1"),
         (cut(endpoints=both(), dns=False), "the NAT gateway nat-1"),
         (cut(endpoints=both(available=False)), "the NAT gateway nat-1"),
+        (cut(resolvers=("10.0.0.9",)), "the NAT gateway nat-1"),
         (CLOSED._replace(endpoints=both(subnets=("subnet-2",), blocks=(FAR,))), "endpoint vpce-"),
         (CLOSED._replace(endpoints=both(rules=(Rule("-1", 0, 65535, groups=("sg-1",)),))), "endpoint vpce-"),
         (CLOSED._replace(egress=(Rule("tcp", 443, 443, groups=("sg-2",)),), endpoints=both()), "endpoint vpce-"),
@@ -110,7 +111,7 @@ def test_open_ways(network: Network, words: str) -> None:
         (cut(egress=()), "egress", "(sg-1) allow no TCP port 443 outwards to the internet"),
         (cut(acl=ACL._replace(entries=NO_443_OUT)), "acl outbound", "denies requests (outbound TCP 443)"),
         (cut(acl=ACL._replace(entries=OPEN[:1])), "acl inbound", "denies answers (inbound TCP 32768-60999)"),
-        (CLOSED._replace(endpoints=both(), dns=False), "vpc dns", "does not resolve its private DNS name"),
+        (CLOSED._replace(endpoints=both(), dns=False), "dns", "does not resolve its private DNS name"),
         (CLOSED._replace(endpoints=both(private_dns=False)), "endpoint dns", "has no private DNS name"),
         (CLOSED._replace(endpoints=both(available=False)), "endpoint", "has endpoints for ssm and ssmmessages, none"),
         (CLOSED._replace(endpoints=(endpoint("ec2messages"),)), "endpoint", "none that is available for ssm"),
@@ -161,6 +162,7 @@ def test_obstacles(network: Network, cause: str, evidence: str) -> None:
         (cut(endpoints=both(rules=(Rule("tcp", 443, 443, unknown=True),))), "endpoint group", "a prefix list"),
         (cut(endpoints=both(policy=ONE_VPC)), "endpoint policy", "depends on its conditions"),
         (cut(endpoints=both(), address=""), "ipv6", "no address"),
+        (cut(endpoints=both(), resolvers=("10.0.0.9",)), "dns", "DNS servers of its own (10.0.0.9)"),
     ],
 )
 def test_what_cannot_be_told_from_outside(network: Network, cause: str, evidence: str) -> None:

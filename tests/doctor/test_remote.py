@@ -9,6 +9,7 @@ import pytest
 from ssm_ssh.doctor import remote
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.doctor.instance import Place
+from ssm_ssh.lab.cloud.rules import permission
 from tests.doctor.conftest import Account
 from tests.lab.api.conftest import EDGE, OFF, STOPPED, WEB
 
@@ -141,7 +142,6 @@ def test_preferences(
 PERMISSIONS = {
     "ssm:GetConnectionStatus": "",
     "ssm:DescribeInstanceInformation": "agent",
-    "ec2:DescribeInstances": "instance",
     "ec2:DescribeInstanceStatus": "status checks",
     "ec2:DescribeSecurityGroups": "network",
     "ec2:DescribeSubnets": "network",
@@ -172,6 +172,40 @@ def test_sessions_alone_are_enough_to_be_told_what_is_missing(account: Account) 
     findings = examine(account, WEB, "sessions-only")
     assert {item.state for item in findings} == {State.NOT_CHECKED}
     assert all("permission" in item.evidence for item in findings)
+
+
+def test_without_the_instance_neither_role_nor_network_is_called_good(account: Account) -> None:
+    account.fault("no_route", WEB)
+    account.change(lambda: account.service.faults.deny(action="ec2:DescribeInstances"))
+    findings = {item.name: item for item in examine(account, WEB)}
+    for name in ("instance", "role", "network"):
+        assert findings[name].state is State.NOT_CHECKED
+        assert "ec2:DescribeInstances" in findings[name].evidence
+
+
+def test_a_prefix_list_that_cannot_be_read(account: Account) -> None:
+    account.fault("never_registered", WEB)
+    network = account.service.state.instances[WEB].site.vpc
+
+    def narrow() -> None:
+        rules = [permission("tcp", 443, 443, lists=("pl-6ea54007",))]
+        network.objects["SecurityGroups"][0]["IpPermissionsEgress"] = rules
+
+    account.change(narrow)
+    # Its addresses are those of S3 only.
+    [finding] = [item for item in examine(account, WEB) if item.name.startswith("network")]
+    assert (finding.name, finding.state) == ("network: egress", State.WARNING)
+    account.change(lambda: account.service.faults.deny(action="ec2:GetManagedPrefixListEntries"))
+    [finding] = [item for item in examine(account, WEB) if item.name.startswith("network")]
+    assert (finding.name, finding.state) == ("network", State.NOT_CHECKED)
+    assert "ec2:GetManagedPrefixListEntries" in finding.evidence
+
+
+def test_expired_credentials_say_what_helps(account: Account) -> None:
+    findings = examine(account, WEB, "expired")
+    assert {item.state for item in findings} == {State.NOT_CHECKED}
+    assert all("expired" in item.evidence for item in findings)
+    assert all(item.todo != "Try again later" for item in findings)
 
 
 def test_without_simulation_the_policies_are_read(account: Account) -> None:

@@ -171,6 +171,21 @@ def test_endpoints() -> None:
     assert not network(enableDnsSupport={"enableDnsSupport": {"value": "false"}}).dns
 
 
+def test_dns_servers_of_the_vpc() -> None:
+    assert network().resolvers == ()
+    vpcs = {"vpcSet": [{"vpcId": "vpc-1", "dhcpOptionsId": "dopt-1"}, {"vpcId": "vpc-2", "dhcpOptionsId": "dopt-2"}]}
+    servers = [{"value": "AmazonProvidedDNS"}, {"value": "10.0.0.9"}]
+    configuration: list[dict[str, Any]] = [{"key": "domain-name", "valueSet": []}, {"key": "domain-name-servers"}]
+    options = [
+        {"dhcpOptionsId": "dopt-1", "dhcpConfigurationSet": configuration},
+        {"dhcpOptionsId": "dopt-2", "dhcpConfigurationSet": [{"key": "domain-name-servers", "valueSet": servers}]},
+    ]
+    answers = {"DescribeVpcs": vpcs, "DescribeDhcpOptions": {"dhcpOptionsSet": options}}
+    assert network(**answers).resolvers == ()
+    configuration[1]["valueSet"] = servers
+    assert network(**answers).resolvers == ("10.0.0.9",)
+
+
 @pytest.mark.parametrize(
     ("instance", "changes", "what"),
     [
