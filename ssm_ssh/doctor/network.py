@@ -79,7 +79,7 @@ def findings(ways: list[reach.Way]) -> list[Finding]:
     if not obstacles:
         words = dict.fromkeys(f"{way.service} by {way.words}" for way in ways)
         return [Finding(NAME, State.OK, f"port 443 is open: {', '.join(words)}")]
-    ordered = sorted(obstacles, key=lambda item: not item.certain)
+    ordered = sorted(obstacles, key=lambda item: (not item.certain, reach.ORDER.index(item.cause)))
     causes = list(dict.fromkeys(item.cause for item in ordered))
     first = {cause: next(item for item in ordered if item.cause == cause) for cause in causes}
     return [

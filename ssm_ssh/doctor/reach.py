@@ -25,6 +25,11 @@ _CALLS = {"ssm": "ssm:UpdateInstanceInformation", "ssmmessages": "ssmmessages:Cr
 _INTERNET: Block = block("0.0.0.0/0")  # type: ignore[assignment]  # a block
 _INTERNET_6: Block = block("::/0")  # type: ignore[assignment]
 _OPEN_443 = "Allow TCP port 443"
+# The causes of obstacles, in the order in which they are put right: a way first, then what stops packets on it.
+ORDER = (
+    *("ipv6", "dns", "endpoint", "endpoint dns", "route", "nat", "public address"),
+    *("egress", "acl outbound", "acl inbound", "endpoint group", "endpoint policy"),
+)
 
 
 class Obstacle(NamedTuple):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_ssh.doctor.packet import Entry, Rule
-from ssm_ssh.doctor.reach import Obstacle, ways
+from ssm_ssh.doctor.reach import ORDER, Obstacle, ways
 from ssm_ssh.doctor.vpc import Acl, Endpoint, Network, Route
 from tests.doctor.blocks import net
 
@@ -149,6 +149,7 @@ def test_obstacles(network: Network, cause: str, evidence: str) -> None:
         assert (way.obstacle.cause, way.obstacle.certain) == (cause, True)
         assert evidence in way.obstacle.evidence
         assert way.obstacle.todo
+        assert cause in ORDER
 
 
 @pytest.mark.parametrize(

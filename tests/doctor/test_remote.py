@@ -85,7 +85,7 @@ def test_a_stopped_instance_and_a_lost_connection(account: Account) -> None:
     assert (finding.state, finding.evidence) == (State.PROBLEM, "it is stopped")
     command = f"aws ec2 start-instances --instance-ids {STOPPED} --region eu-central-1 --profile prod"
     assert finding.todo == f"Start it: {command}"
-    account.change(lambda: account.service.state.agent_gone(WEB))
+    account.state.agent_gone(WEB)
     findings = examine(account, WEB)
     assert problems(findings) == ["agent"]
     assert "its last ping was 20" in next(item.evidence for item in findings if item.name == "agent")
@@ -113,7 +113,7 @@ def test_a_managed_node_that_does_not_exist(account: Account) -> None:
 
 
 def deny_key(account: Account) -> None:
-    account.service.faults.deny(action="kms:GenerateDataKey", policy="identity-based policy")
+    account.faults.deny(action="kms:GenerateDataKey", policy="identity-based policy")
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def deny_key(account: Account) -> None:
 def test_preferences(
     account: Account, inputs: dict[str, object], more: Callable[[Account], None], name: str, state: State
 ) -> None:
-    account.change(lambda: account.service.api.ssm.documents.prefer(inputs))
-    account.change(lambda: more(account))
+    account.services.ssm.documents.prefer(inputs)
+    more(account)
     [finding] = [item for item in examine(account, WEB) if item.name == name]
     assert finding.state is state
 
@@ -159,7 +159,7 @@ PERMISSIONS = {
 @pytest.mark.parametrize("permission", PERMISSIONS)
 def test_what_could_not_be_seen_is_never_called_good(account: Account, permission: str) -> None:
     account.fault("no_route", WEB)
-    account.change(lambda: account.service.faults.deny(action=permission))
+    account.faults.deny(action=permission)
     findings = examine(account, WEB)
     missing = [item for item in findings if item.state is State.NOT_CHECKED]
     name = PERMISSIONS[permission]
@@ -176,7 +176,7 @@ def test_sessions_alone_are_enough_to_be_told_what_is_missing(account: Account) 
 
 def test_without_the_instance_neither_role_nor_network_is_called_good(account: Account) -> None:
     account.fault("no_route", WEB)
-    account.change(lambda: account.service.faults.deny(action="ec2:DescribeInstances"))
+    account.faults.deny(action="ec2:DescribeInstances")
     findings = {item.name: item for item in examine(account, WEB)}
     for name in ("instance", "role", "network"):
         assert findings[name].state is State.NOT_CHECKED
@@ -185,17 +185,17 @@ def test_without_the_instance_neither_role_nor_network_is_called_good(account: A
 
 def test_a_prefix_list_that_cannot_be_read(account: Account) -> None:
     account.fault("never_registered", WEB)
-    network = account.service.state.instances[WEB].site.vpc
+    network = account.state.instances[WEB].site.vpc
 
     def narrow() -> None:
         rules = [permission("tcp", 443, 443, lists=("pl-6ea54007",))]
         network.objects["SecurityGroups"][0]["IpPermissionsEgress"] = rules
 
-    account.change(narrow)
+    narrow()
     # Its addresses are those of S3 only.
     [finding] = [item for item in examine(account, WEB) if item.name.startswith("network")]
     assert (finding.name, finding.state) == ("network: egress", State.WARNING)
-    account.change(lambda: account.service.faults.deny(action="ec2:GetManagedPrefixListEntries"))
+    account.faults.deny(action="ec2:GetManagedPrefixListEntries")
     [finding] = [item for item in examine(account, WEB) if item.name.startswith("network")]
     assert (finding.name, finding.state) == ("network", State.NOT_CHECKED)
     assert "ec2:GetManagedPrefixListEntries" in finding.evidence
@@ -210,7 +210,7 @@ def test_expired_credentials_say_what_helps(account: Account) -> None:
 
 def test_without_simulation_the_policies_are_read(account: Account) -> None:
     account.fault("role_lacks_actions", WEB)
-    account.change(lambda: account.service.faults.deny(action="iam:SimulatePrincipalPolicy"))
+    account.faults.deny(action="iam:SimulatePrincipalPolicy")
     assert problems(examine(account, WEB)) == ["role"]
 
 
@@ -218,5 +218,5 @@ def test_nothing_is_changed(account: Account) -> None:
     account.fault("no_route", WEB)
     examine(account, WEB)
     examine(account, EDGE)
-    made = {call.operation for call in account.service.state.calls()}
+    made = {call.operation for call in account.state.calls()}
     assert {name for name in made if not name.startswith(("Describe", "Get", "List", "Simulate"))} == set()
