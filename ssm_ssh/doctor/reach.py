@@ -7,9 +7,10 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/setup-create-vpc.ht
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
-from ssm_ssh.doctor.blocks import Block, Share, block, together
+from ssm_ssh.doctor.blocks import Block, Share, block, together, without
 from ssm_ssh.doctor.packet import ANSWERS, HTTPS, acl_allows, groups_allow
 from ssm_ssh.doctor.policy import Decision, decide_text
 
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 SERVICES = ("ssm", "ssmmessages")
 # One call of each service that the agent makes, which a policy of an endpoint must allow.
 _CALLS = {"ssm": "ssm:UpdateInstanceInformation", "ssmmessages": "ssmmessages:CreateControlChannel"}
-_INTERNET: Block = block("0.0.0.0/0")  # type: ignore[assignment]  # a block
-_INTERNET_6: Block = block("::/0")  # type: ignore[assignment]
+_INTERNET: Block = ip_network("0.0.0.0/0")
+# None of these leads to Systems Manager: https://www.iana.org/assignments/iana-ipv4-special-registry
+_PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 _OPEN_443 = "Allow TCP port 443"
+# What leads to other networks, which may have endpoints of their own.
+_ELSEWHERE = ("transit gateway", "peering connection", "core network")
 # The causes of obstacles, in the order in which they are put right: a way first, then what stops packets on it.
 ORDER = (
     *("ipv6", "dns", "endpoint", "endpoint dns", "route", "nat", "public address"),
@@ -156,8 +160,17 @@ def _to_internet(network: Network) -> Iterator[Obstacle]:
         )
     else:
         yield from _route(network)
-        yield from _egress(network, (_INTERNET,), (), "the internet")
-        yield from _acl(network.acl, (_INTERNET,))
+        public = _public()
+        yield from _egress(network, public, (), "the internet")
+        yield from _acl(network.acl, public)
+
+
+def _public() -> list[Block]:
+    """Return the addresses on the internet: all but the private ones."""
+    left = [_INTERNET]
+    for private in _PRIVATE:
+        left = without(left, ip_network(private))
+    return left
 
 
 def _default_route(network: Network) -> Route | None:
@@ -173,6 +186,16 @@ def _route(network: Network) -> Iterator[Obstacle]:
         if public:
             text = f"{network.table_id} has routes to some public addresses only, perhaps not to Systems Manager's"
             yield Obstacle("route", text, f"Add a route for {_INTERNET} to {network.table_id}", certain=False)
+            return
+        other = [item for item in network.routes if item.kind in _ELSEWHERE and item.active]
+        if other:
+            yield Obstacle(
+                "route",
+                f"{network.table_id} has no route to the internet, and one for {other[0].block} to the "
+                f"{other[0].kind} {other[0].target}, where endpoints may be that EC2 does not show here",
+                f"Check that {' and '.join(SERVICES)} are reached by {other[0].target}",
+                certain=False,
+            )
             return
         yield Obstacle(
             "route",

@@ -52,6 +52,7 @@ def both(**changes: Any) -> tuple[Endpoint, ...]:  # noqa: ANN401
 CLOSED = BASE._replace(routes=(LOCAL,))
 NO_443_OUT = (Entry(90, True, False, "6", 443, 443, EVERYWHERE), *OPEN)
 SOME_443_OUT = (Entry(90, True, False, "6", 443, 443, net("52.0.0.0/8")), *OPEN)
+NEAR_OUT = (Entry(90, True, True, "6", 443, 443, net("10.0.0.0/8")), OPEN[1])
 NO_443_IN = (Entry(90, False, False, "6", 443, 443, EVERYWHERE), *OPEN)
 FEW_ANSWERS = (OPEN[0], Entry(100, False, True, "6", 1024, 40000, EVERYWHERE))
 S3_ONLY = json.dumps({"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"}]})
@@ -59,6 +60,7 @@ ONE_VPC = json.dumps(
     {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"a": "b"}}}]}
 )
 PUBLIC = Route(net("52.0.0.0/8"), "NAT gateway", "nat-1", True)
+PEER = Route(net("10.0.0.0/8"), "peering connection", "pcx-1", True)
 
 
 def cut(**changes: Any) -> Network:  # noqa: ANN401
@@ -108,6 +110,8 @@ def test_open_ways(network: Network, words: str) -> None:
         (cut(routes=(LOCAL, Route(EVERYWHERE, "", "", False))), "route", "is a black hole: its target is gone"),
         (cut(routes=(LOCAL, GATEWAY)), "public address", "no public address"),
         (cut(address="", address_6="2001:db8::5"), "ipv6", "an IPv6 address only"),
+        (cut(egress=(HTTPS_IN,)), "egress", "(sg-1) allow no TCP port 443 outwards to the internet"),
+        (cut(acl=ACL._replace(entries=NEAR_OUT)), "acl outbound", "denies requests"),
         (cut(egress=()), "egress", "(sg-1) allow no TCP port 443 outwards to the internet"),
         (cut(acl=ACL._replace(entries=NO_443_OUT)), "acl outbound", "denies requests (outbound TCP 443)"),
         (cut(acl=ACL._replace(entries=OPEN[:1])), "acl inbound", "denies answers (inbound TCP 32768-60999)"),
@@ -156,6 +160,7 @@ def test_obstacles(network: Network, cause: str, evidence: str) -> None:
     ("network", "cause", "evidence"),
     [
         (cut(routes=(LOCAL, PUBLIC)), "route", "to some public addresses only"),
+        (cut(routes=(LOCAL, PEER)), "route", "to the peering connection pcx-1, where endpoints may be"),
         (cut(routes=(LOCAL, Route(EVERYWHERE, "transit gateway", "tgw-1", True))), "route", "transit gateway tgw-1"),
         (cut(egress=(Rule("tcp", 443, 443, (net("52.0.0.0/8"),)),)), "egress", "to some addresses only"),
         (cut(acl=ACL._replace(entries=SOME_443_OUT)), "acl outbound", "in part"),
