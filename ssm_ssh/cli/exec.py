@@ -30,7 +30,7 @@ runs as the user of the account's Session Manager preferences: ssm-user, unless 
 without a password there. The arguments show in AWS CloudTrail.
 
 exit status: the command's own; 128+N signal N ended it, or ssm-ssh; 254 its result is unknown, because the session was
-lost; 255 ssm-ssh failed, and the command was not run.
+lost or the output could not be written; 255 ssm-ssh failed, and the command was not run.
 Needs ssm:StartSession on the instance, on AWS-StartNonInteractiveCommand and on AWS-StartInteractiveCommand (for -i and
 -t, and where the other document is missing), ssm:ResumeSession, ssm:TerminateSession and ssmmessages:OpenDataChannel.
 """
@@ -120,8 +120,11 @@ def _request(arguments: dict[str, Any], command: list[str]) -> Request:
     if not command:
         raise UsageError("no command is given", "For example: ssm-ssh exec i-0123456789abcdef0 -- uname -a")
     if arguments["tty"] and arguments["interactive"] and not os.isatty(0):
-        raise UsageError("-t needs a terminal, and stdin is none", "Leave -t out")
-    user = names.check_user(arguments["user"]) if arguments["user"] else ""
+        raise UsageError("-t with -i needs a terminal, and standard input is not a terminal", "Leave -t out")
+    # An empty value is more likely a variable without a value than a wish for the default.
+    user = names.check_user(arguments["user"]) if arguments["user"] is not None else ""
+    if arguments["workdir"] == "":
+        raise UsageError("the directory of --workdir is empty", "Name one, or leave --workdir out")
     variables = [variable for text in arguments["env"] or () if (variable := _variable(text))]
     return Request(
         tuple(command),

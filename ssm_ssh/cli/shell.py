@@ -61,9 +61,13 @@ def _parser() -> Arguments:
 
 def _simple(argv: list[str]) -> dict[str, Any] | None:
     plain = simple_arguments.read(argv, _OPTIONS, _SWITCHES)
-    if plain is None or len(plain[1]) > 1:
+    if plain is None:
         return None
     values, words = plain
+    if len(words) > 1:
+        raise UsageError(
+            f"unexpected argument '{printable(words[1], 80)}'", "To run a command: ssm-ssh exec TARGET -- COMMAND"
+        )
     return {**values, "target": words[0] if words else None, "parameters": None}
 
 
@@ -102,8 +106,10 @@ def _start(arguments: dict[str, Any]) -> Start:
         raise UsageError("--user and --login choose the document themselves", "Leave --document and --parameters out")
     if pairs and not document:
         raise UsageError("--parameters belong to a document", "Name it by --document")
-    if document and not names.is_document(document):
+    if arguments["document"] is not None and not names.is_document(document):
         raise UsageError(f"'{printable(document, 80)}' is not the name of a session document", names.DOCUMENT_HINT)
+    if arguments["user"] is not None:
+        names.check_user(arguments["user"])
     if not document:
         return chosen_shell(arguments["user"] or "", login=arguments["login"])
     parameters: dict[str, list[str]] = {}

@@ -298,6 +298,8 @@ class CommandHandler:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def _finish(self, now: float) -> None:
+        if self._unwritten(now):
+            return
         status = self._progress.status
         if status is None or status < 0:
             self._fail(progress.unknown(self._instance, None), now)
@@ -315,10 +317,22 @@ class CommandHandler:
 
     def _leave(self, now: float) -> None:
         quiet = self._signal + progress.SIGNALLED == progress.BROKEN_PIPE
+        if quiet and self._unwritten(now):
+            return
         if self._may_have_run and self._progress.status is None and not quiet:
             self.error = SsmSshError(progress.runs_on(self._instance))
         self.status = progress.SIGNALLED + self._signal
         self._relay.close(now)
+
+    def _unwritten(self, now: float) -> bool:
+        """End with an error where output could not be written; return whether that is so."""
+        for output, name in ((self._out, "stdout"), (self._err, "stderr")):
+            if output.error:
+                self.status = progress.UNKNOWN
+                self.error = progress.unwritten(self._instance, name, output.reason)
+                self._relay.close(now)
+                return True
+        return False
 
     def _fail(self, error: SsmSshError, now: float) -> None:
         self._relay.fail(error, now)

@@ -18,6 +18,11 @@ class LocalOutput(Writer):
         self.fd = fd
         self._blocking = True
 
+    @property
+    def reason(self) -> str:
+        """Why a write failed, in the words of the operating system."""
+        return os.strerror(self.error)
+
     def open(self) -> None:
         """Stop the descriptor from blocking, until `close`. It may be closed."""
         try:

@@ -9,16 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ssm_ssh.command.frames import Complete, Data, Decoder, Ended, InputClosed, NotRun, Ready, TerminalDecoder
-from ssm_ssh.command.script import Way
+from ssm_ssh.command.script import Way, quote
 from ssm_ssh.errors import AccessDenied, AgentTooOld, AwsError, CommandFailed, DocumentMissing, SessionEnded
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ssm_ssh.command.frames import Frame
     from ssm_ssh.errors import SsmSshError
 
-UNKNOWN, FAILED = 254, 255
-"""The result is unknown because the session ended; the command was not run, or ssm-ssh failed."""
+NOT_FOUND, UNKNOWN, FAILED = 127, 254, 255
+"""There is no such program; the result is unknown; the command was not run, or ssm-ssh failed."""
 SIGNALLED = 128
 """Added to a signal's number where it ended the command, or `ssm-ssh` itself."""
 BROKEN_PIPE = SIGNALLED + 13
@@ -26,6 +28,8 @@ BROKEN_PIPE = SIGNALLED + 13
 # What StartSession says of a document that has no such parameter.
 _NO_PARAMETER = ("InvalidParameter", "Validation")
 _MOST_WORDS = 1000
+# Characters that a program's name hardly has.
+_LINE = frozenset(" \t\n|&;<>$`")
 _SHOWN = 240
 
 
@@ -123,6 +127,23 @@ def unknown(instance_id: str, why: SsmSshError | None) -> SsmSshError:
     return CommandFailed(
         f"the result of the command on {instance_id} is unknown{reason}",
         "It may have run, and may still run. Look there before you repeat it",
+    )
+
+
+def unwritten(instance_id: str, stream: str, reason: str) -> SsmSshError:
+    """Return the error of a command whose output could not be written here; `reason`: of the operating system."""
+    return CommandFailed(
+        f"the output of the command on {instance_id} is incomplete, because {stream} cannot be written: {reason}",
+        "It has run at least in part. Look there before you repeat it",
+    )
+
+
+def not_a_line(argv: Sequence[str]) -> SsmSshError | None:
+    """Return what to tell someone whose command was not found because it is a line for a shell, else None."""
+    if len(argv) != 1 or not _LINE.intersection(argv[0]):
+        return None
+    return CommandFailed(
+        "COMMAND is a program and its arguments, not a line for a shell", f"Use: sh -c {printable(quote(argv[0]), 80)}"
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ssm_ssh.channel.handshake import INTERACTIVE, NONINTERACTIVE
 from ssm_ssh.command.handler import CommandHandler
+from ssm_ssh.command.progress import NOT_FOUND, not_a_line
 from ssm_ssh.command.script import Way, parameter
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def run(
             first = handler.error
             log.info("AWS-StartNonInteractiveCommand cannot be used here; AWS-StartInteractiveCommand is tried")
             continue
+        if handler.status == NOT_FOUND and (hint := not_a_line(request.argv)) is not None:
+            report(hint)
         if handler.error is not None:
             report(first if first is not None and type(handler.error) is type(first) else handler.error)
         return handler.status

@@ -50,7 +50,7 @@ def parameter(request: Request, way: Way, token: str) -> str:
     `token`: letters and digits that the command cannot guess, for the frames of Way.TERMINAL.
     """
     text = b2a_base64(script(request, way, token).encode("utf-8", "surrogateescape"), newline=False).decode()
-    value = f"sh -c '{_BOOT}' ssm-ssh {text}"
+    value = f"sh -c '{_BOOT}' sh {text}"
     if len(value) > LONGEST_PARAMETER:
         given = sum(len(word.encode("utf-8", "surrogateescape")) for word in (*request.argv, *request.variables))
         raise UsageError(
@@ -99,8 +99,9 @@ def _environment(request: Request) -> str:
     """Return what puts user, directory and variables around the command, and checks them before it is run."""
     lines = []
     if request.variables or request.user:
-        # A shell between: `env` would take a command with a `=` for a variable, and sudo has its own exit statuses.
-        lines.append('set -- sh -c \'exec "$@"\' ssm-ssh "$@"')
+        # A shell between: `env` would take a command with a `=` for a variable, and sudo has its own exit statuses. Its
+        # path is looked up before a variable changes PATH.
+        lines.append('set -- "$(command -v sh)" -c \'exec "$@"\' sh "$@"')
     if request.variables:
         lines.append(f'set -- env {" ".join(map(quote, request.variables))} "$@"')
     if request.directory:
@@ -114,10 +115,10 @@ def _environment(request: Request) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-# $1 is the script. macOS knew -D before -d.
+# $1 is the script, and `:` names its origin in a list of processes. macOS knew -D before -d.
 _BOOT = (
-    'eval "$(echo $1|base64 -d 2>/dev/null||echo $1|base64 -D 2>/dev/null||echo $1|openssl base64 -d -A 2>/dev/null'
-    '||echo echo @ssm-ssh-needs-base64)"'
+    ': ssm-ssh exec;eval "$(echo $1|base64 -d 2>/dev/null||echo $1|base64 -D 2>/dev/null'
+    '||echo $1|openssl base64 -d -A 2>/dev/null||echo echo @ssm-ssh-needs-base64)"'
 )
 
 # The shells in the pipeline outlive the signals that are meant for the command; programs that they start do not
@@ -237,11 +238,11 @@ trap 'k INT' INT
 trap 'k TERM' QUIT
 f= q=-
 echo @ssm-ssh1 >&3
-if [ -n "${BASH_VERSION-}" ] && set -m; then sh -c "$j" ssm-ssh "$@" &
+if [ -n "${BASH_VERSION-}" ] && set -m; then sh -c "$j" sh "$@" &
 elif command -v setsid >/dev/null && env --default-signal=INT true; then
-setsid env --default-signal=INT,QUIT sh -c "$j" ssm-ssh "$@" &
-elif command -v setsid >/dev/null; then f=1; setsid sh -c "$j" ssm-ssh "$@" &
-else f=1 q=; sh -c "$j" ssm-ssh "$@" & fi
+setsid env --default-signal=INT,QUIT sh -c "$j" sh "$@" &
+elif command -v setsid >/dev/null; then f=1; setsid sh -c "$j" sh "$@" &
+else f=1 q=; sh -c "$j" sh "$@" & fi
 p=$!
 [ -z "$g" ] || k "$g"
 wait "$p"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 
@@ -12,6 +13,8 @@ class Writer:
         self._fd = fd
         self.broken = False
         """The reader is gone; what is written is dropped."""
+        self.error = 0
+        """The errno of a write that failed although there is a reader, as on a full disk."""
         self.backlog = 0
         """Bytes that the reader has not taken yet."""
         self._out: list[bytes] = []
@@ -34,8 +37,9 @@ class Writer:
             except BlockingIOError:
                 self._out = [data]
                 return
-            except OSError:
+            except OSError as error:
                 self.broken = True
+                self.error = 0 if error.errno == errno.EPIPE else error.errno or errno.EIO
                 self._out, self.backlog = [], 0
                 return
             self.backlog -= written

@@ -37,8 +37,10 @@ def test_an_option_behind_the_target_is_refused_before_anything_runs(option: str
     [
         (["i-0123456789abcdef0"], "no command is given"),
         (["--user", "a;b", "i-0123456789abcdef0", "id"], "is not a user name"),
+        (["--user", "", "i-0123456789abcdef0", "id"], "is not a user name"),
+        (["-w", "", "i-0123456789abcdef0", "id"], "--workdir is empty"),
         (["-e", "1A=b", "i-0123456789abcdef0", "id"], "is not a variable"),
-        (["-it", "i-0123456789abcdef0", "sh"], "stdin is none"),
+        (["-it", "i-0123456789abcdef0", "sh"], "standard input is not a terminal"),
         (["i-0123456789abcdef0", "echo", "x" * 70000], "too long"),
         (["i-0123456789abcdef0", "-i", "cat"], "behind TARGET"),
     ],

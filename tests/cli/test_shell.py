@@ -35,8 +35,19 @@ def test_simple_arguments_mean_what_argparse_says(
     assert plain == vars(shell._parser().parse_args(argv))
 
 
+def test_a_command_belongs_to_exec() -> None:
+    with pytest.raises(UsageError, match="unexpected argument 'ls'") as caught:
+        shell._simple([ID, "ls"])
+    assert "ssm-ssh exec TARGET" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["user", "document"])
+def test_an_empty_value_is_not_taken_for_the_default(name: str) -> None:
+    with pytest.raises(UsageError, match="'' is not"):
+        start(**{name: ""})
+
+
 def test_all_else_is_left_to_argparse() -> None:
-    assert shell._simple([ID, "x"]) is None
     assert shell._simple(["--parameters", "a=b", ID]) is None
     assert shell._parser().parse_args([ID, "--login"]).login
 

@@ -75,3 +75,12 @@ def test_what_is_unknown_is_not_claimed() -> None:
     assert "ended at once" in progress.never_ran("i-1", "").message
     assert "no sh" in progress.never_ran("i-1", "no sh").message
     assert "may still run" in progress.runs_on("i-1")
+    assert "stdout cannot be written: full" in progress.unwritten("i-1", "stdout", "full").message
+
+
+@pytest.mark.parametrize(("argv", "told"), [(["df -h | wc"], True), (["no-such"], False), (["a b", "c"], False)])
+def test_a_line_for_a_shell_is_recognized(argv: list[str], told: bool) -> None:
+    hint = progress.not_a_line(argv)
+    assert bool(hint) == told
+    if hint is not None:
+        assert "sh -c 'df -h | wc'" in hint.sentence()

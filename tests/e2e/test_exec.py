@@ -128,6 +128,25 @@ def test_directory_variable_and_user_are_those_that_are_asked_for(both: World, t
     assert "has not run the command" in refused.stderr
 
 
+def test_output_that_cannot_be_written_is_an_error(both: World, there: LabInstance) -> None:
+    words = f"ssm-ssh exec {there.instance_id} sh -c 'echo x; exit 3' >/dev/full"
+    done = both.run("sh", "-c", words, expect=None)
+    assert done.status == 254
+    assert "stdout cannot be written: No space left on device" in done.stderr
+
+
+def test_a_line_for_a_shell_is_explained_and_a_path_is_the_commands_own(both: World, there: LabInstance) -> None:
+    done = run(both, there, "echo a | cat")
+    assert done.status == 127
+    assert "sh -c 'echo a | cat'" in done.stderr
+    folder = "/usr/bin" if Path("/usr/bin/env").exists() else "/bin"
+    done = run(both, there, "env", options=("-e", f"PATH={folder}", "-e", "A=b c"))
+    assert {f"PATH={folder}", "A=b c"} <= set(done.text.splitlines())
+    done = run(both, there, "no-such-program", options=("-e", "PATH=/no/such/folder"))
+    assert done.status == 127
+    assert "no-such-program: not found" in done.stderr
+
+
 def test_a_terminal_is_the_commands_own_and_the_status_too(both: World) -> None:
     done = run(both, both.lab.instances[0], "sh", "-c", "test -t 0 && test -t 1 && echo yes; exit 4", options=("-t",))
     assert (done.status, done.stdout, done.stderr) == (4, b"yes\r\n", "")

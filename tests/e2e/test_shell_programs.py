@@ -134,9 +134,14 @@ def test_htop_draws_and_follows_the_size(connect: Connect, cut: Cut) -> None:
 
 
 @pytest.mark.needs("tmux")
-def test_tmux_survives_resizes_and_has_its_own_shell(connect: Connect, cut: Cut, lab: Lab) -> None:
+def test_tmux_survives_resizes_and_has_its_own_shell(connect: Connect, cut: Cut) -> None:
     program = connect(columns=100, rows=30)
-    socket = f"/tmp/ssm-ssh-tmux-{os.getpid()}"
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are for this user alone
+        Path(folder).chmod(0o777)
+        check_tmux(program, cut, f"{folder}/socket")
+
+
+def check_tmux(program: PtyProgram, cut: Cut, socket: str) -> None:
     program.type(f"clear; tmux -f /dev/null -S {socket} new-session 'PS1=inner: sh -i'\r".encode())
     program.shows("inner:")
     program.type(b"stty size\r")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ssm_ssh.relay.writer import Writer
@@ -32,5 +33,14 @@ def test_nothing_waits_for_a_reader_that_is_gone() -> None:
     os.close(reads)
     writer.write(b"x")
     writer.write(b"y")
-    assert (writer.broken, writer.backlog) == (True, 0)
+    assert (writer.broken, writer.backlog, writer.error) == (True, 0, 0)
     os.close(writes)
+
+
+def test_a_disk_that_is_full_is_told_from_a_reader_that_is_gone() -> None:
+    reads, writes = os.pipe()
+    writer = Writer(reads)  # which cannot be written
+    writer.write(b"x")
+    assert (writer.broken, writer.backlog, writer.error) == (True, 0, errno.EBADF)
+    for fd in (reads, writes):
+        os.close(fd)

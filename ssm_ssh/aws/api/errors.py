@@ -140,7 +140,7 @@ TABLE = (
         frozenset({"InvalidDocument", "InvalidDocumentVersion"}),
         DocumentMissing,
         "the session document does not exist or does not fit in {where}: {answer}",
-        "Check its name; AWS-StartSSHSession exists in every region",
+        "Check its name and its region",
     ),
     Row(
         frozenset({"InvalidArgs", "Validation", "InvalidParameters"}),

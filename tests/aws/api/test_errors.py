@@ -34,7 +34,7 @@ def sentence(
             [TARGET, "eu-west-1", "'work'", "AmazonSSMManagedInstanceCore", "443"],
         ),
         ("InvalidInstanceId", errors.TargetNotConnected, [TARGET, "region and profile"]),
-        ("InvalidDocument", errors.DocumentMissing, ["AWS-StartSSHSession"]),
+        ("InvalidDocument", errors.DocumentMissing, ["session document", "name"]),
         ("ThrottlingException", errors.Throttled, ["throttles StartSession", "again"]),
         ("RequestLimitExceeded", errors.Throttled, []),
         ("TooManyRequestsException", errors.Throttled, []),
