@@ -19,7 +19,7 @@ from ssm_ssh.cli.main import COMMANDS
 from ssm_ssh.cli.parser import Actions
 from ssm_ssh.hostkeys import known_hosts
 from ssm_ssh.locate import history
-from ssm_ssh.session import records
+from ssm_ssh.session import records, starting
 from ssm_ssh.settings.schema import SETTINGS
 from ssm_ssh.settings.toml_file import NAME as SETTINGS_FILE
 from ssm_ssh.storage import notices
@@ -56,6 +56,7 @@ FILES = (
     File(DATA, known_hosts.KNOWN, "the host keys that ssh trusts"),
     File(DATA, known_hosts.REFUSED, "the host keys that were refused"),
     File(STATE, "ssm-ssh.log", "a few lines for each connection"),
+    File(STATE, starting.NAME, "which instances were started a short time ago"),
     File(STATE, history.NAME, "where each instance was last reached, its platform and its users"),
     File(STATE, push_journal.NAME, "which way of pushing keys works for an instance, and entries to be removed"),
     File(STATE, singleflight.NAME, "the pushes of the last seconds, which simultaneous connections share"),
@@ -157,6 +158,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], list[str]]] = {
     ("docs/waits.md", "before-login"): lambda: waits.table(waits.BEFORE_LOGIN),
     ("docs/waits.md", "open-session"): lambda: waits.table(waits.OPEN_SESSION),
     ("docs/waits.md", "other-sessions"): lambda: waits.table(waits.OTHER_SESSIONS),
+    ("docs/waits.md", "starting"): lambda: waits.table(waits.STARTING),
     ("docs/waits.md", "back-pressure"): lambda: waits.table(waits.BACK_PRESSURE),
     ("docs/security.md", "peers"): peers.table,
     **{("docs/compatibility.md", name): partial(programs.table, name) for name in programs.SECTIONS},

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_each_wait_is_seen_in_a_test_that_is_there() -> None:
-    for one in (*waits.BEFORE_LOGIN, *waits.OPEN_SESSION, *waits.OTHER_SESSIONS, *waits.BACK_PRESSURE):
+    login = (*waits.BEFORE_LOGIN, *waits.STARTING)
+    for one in (*login, *waits.OPEN_SESSION, *waits.OTHER_SESSIONS, *waits.BACK_PRESSURE):
         assert (ROOT / one.seen).exists(), one
 
 
@@ -27,5 +28,5 @@ def test_the_promises_hold() -> None:
 
 
 def test_every_number_of_seconds_is_a_number() -> None:
-    for one in (*waits.BEFORE_LOGIN, *waits.OPEN_SESSION):
+    for one in (*waits.BEFORE_LOGIN, *waits.OPEN_SESSION, *waits.STARTING):
         assert re.fullmatch(r"[\d.]+( \+ [\d.]+)?|resume_limit \(900\)|", one.seconds), one

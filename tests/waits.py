@@ -11,7 +11,7 @@ from ssm_ssh.command import handler as command
 from ssm_ssh.command import silence
 from ssm_ssh.forward import pool, traffic
 from ssm_ssh.relay import keepalive, outage_notice, shutdown, unanswered
-from ssm_ssh.session import gateway, managed, opening, watch
+from ssm_ssh.session import bring_up, consent, gateway, managed, opening, power, watch
 from ssm_ssh.tunnel import admission, login_wait, ssh_handler
 
 
@@ -186,6 +186,15 @@ BACK_PRESSURE = (
         OPEN,
     ),
     Wait("GetConnectionStatus, then", _s(unanswered.ASK_AGAIN), "asks again; ends when AWS says `notconnected`", OPEN),
+)
+
+OFF, BRING_UP = "tests/session/test_power.py", "tests/session/test_bring_up.py"
+STARTING = (
+    Wait("the user's answer whether to start it", _s(consent.SECONDS), "it is not started", "tests/session"),
+    Wait("an instance that is stopping", _s(power.STOP_LIMIT), "`… has been stopping for …`", OFF),
+    Wait("EC2, until it runs", _s(power.START_LIMIT), "`… does not run … after its start`", OFF),
+    Wait("its agent, from then on", _s(power.AGENT_LIMIT), "`… its SSM Agent has not connected within …`", OFF),
+    Wait("StartSession, once the agent is there", _s(bring_up.SETTLING), "reports what StartSession says", BRING_UP),
 )
 
 

@@ -53,7 +53,8 @@ def start(target: Target, user: str, *, host: str, port: int, settings: AwsSetti
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**settings.env, MARK: "1"},
+        # A probe starts no instance.
+        env={**settings.env, MARK: "1", "SSM_SSH_START": "never"},
         cwd="/",
         start_new_session=True,
     )

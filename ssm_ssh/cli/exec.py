@@ -109,6 +109,7 @@ def _exec(argv: list[str]) -> int:
         resume_limit=chosen.settings.seconds("resume_limit"),
         reason=arguments["reason"] or "",
         kms_key=chosen.settings.text("kms_key"),
+        start=chosen.settings.text("start"),
         report=lambda error: output.error(error.sentence()),
     )
 

@@ -135,6 +135,7 @@ def _forward(arguments: dict[str, Any], specs: Sequence[Spec], command: list[str
             arguments["sessions"],
             arguments["reason"] or "",
             chosen.settings.text("kms_key"),
+            chosen.settings.text("start"),
         )
         starter = _Readiness(listeners, chosen.instance_id, notices, chosen.log, background=background, command=command)
         starter.as_json = arguments["json"]

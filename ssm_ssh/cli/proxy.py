@@ -68,7 +68,7 @@ _OPTIONS = (
     *("--profile", "--region", "--default-profile", "--default-region", "--search", "--document", "--push"),
     *("--push-document", "--push-lifetime", "--key", "--host-keys", "--resume-limit", "--log-file"),
 )
-_SWITCHES = ("--dry-run", "--debug")
+_SWITCHES = ("--dry-run", "--start", "--debug")
 _PORT, _USER = "22", "ec2-user"
 
 
@@ -99,6 +99,7 @@ def _parser() -> Arguments:
         help="policy for a first host key: record it, or require that a source confirms it",
     )
     parser.add_argument("--resume-limit", metavar="S", help="how long to try to resume a lost connection (900 s)")
+    parser.add_argument("--start", action="store_true", help="start the instance if it is stopped (SSM_SSH_START)")
     parser.add_argument("--dry-run", action="store_true", help="show the AWS calls without making them")
     parser.add_argument("--log-file", metavar="PATH", help="write the log there")
     return parser
@@ -132,7 +133,7 @@ def _proxy(arguments: dict[str, Any]) -> int:
     output.open_standard_descriptors()
     name = parse(arguments["host"])
     destination = parse_destination(name.target, arguments["port"], arguments["user"], name.spelled)
-    settings = schema.load(arguments)
+    settings = schema.load({**arguments, "start": "always" if arguments["start"] else None})
     log_file = Path(arguments["log_file"]) if arguments["log_file"] else None
     log = open_log(log_file, debug=arguments["debug"], subject=name.instance_id)
     located = locate(

@@ -91,6 +91,7 @@ def _shell(arguments: dict[str, Any]) -> int:
             resume_limit=chosen.settings.seconds("resume_limit"),
             reason=arguments["reason"] or "",
             kms_key=chosen.settings.text("kms_key"),
+            start_instance=chosen.settings.text("start"),
         )
     finally:
         terminal.close()

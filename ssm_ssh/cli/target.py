@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # For simple_arguments.read: options with a value, and without.
 OPTIONS = ("--profile", "--region", "--reason", "--resume-limit", "--log-file")
-SWITCHES = ("--debug",)
+SWITCHES = ("--start", "--debug")
 
 WHAT = "instance id (i-... or mi-...), alias, private address, private DNS name, or tag:KEY=VALUE"
 EPILOG = """\
@@ -56,6 +56,7 @@ def add_options(parser: Arguments) -> None:
     parser.add_argument("--region", help="AWS region")
     parser.add_argument("--reason", help="what the audit trail shows (by default the command, who runs it and where)")
     parser.add_argument("--resume-limit", metavar="S", help="how long to try to resume a lost connection (900 s)")
+    parser.add_argument("--start", action="store_true", help="start the instance if it is stopped")
     parser.add_argument("--log-file", metavar="PATH", help="write the log there")
 
 
@@ -78,7 +79,8 @@ def choose(target: str, arguments: Mapping[str, Any], *settings_too: str) -> Cho
     from ssm_ssh.log import Log, open_log
     from ssm_ssh.settings import schema
 
-    settings = schema.load({name: arguments[name] for name in ("resume_limit", *settings_too)})
+    start = "always" if arguments.get("start") else None
+    settings = schema.load({**{name: arguments[name] for name in ("resume_limit", *settings_too)}, "start": start})
     debug = Log(None, debug=arguments["debug"]).debug
     located = _locate(target, settings, arguments["profile"] or "", arguments["region"] or "", debug)
     path = Path(arguments["log_file"]) if arguments["log_file"] else None

@@ -356,6 +356,7 @@ class CommandHandler:
 
     def detach(self, poller: PollSet) -> None:
         """Stop watching, and let the descriptors block as before."""
+        self._starter.cancel()
         for fd in (self._stdin, self._out.fd, self._err.fd):
             poller.forget(fd)
         self._raw.restore()

@@ -52,9 +52,13 @@ def run(
     resume_limit: float,
     reason: str,
     kms_key: str,
+    start: str,
     report: Callable[[SsmSshError], None],
 ) -> int:
-    """Run the command and return the exit status of `ssm-ssh exec`; `report` shows an error to the user."""
+    """Run the command and return the exit status of `ssm-ssh exec`; `report` shows an error to the user.
+
+    `start`: the setting of that name.
+    """
     import random
 
     from ssm_ssh.relay.assembly import assemble
@@ -77,6 +81,7 @@ def run(
             reason=reason,
             kms_key=kms_key,
             port=False,
+            start=start,
         )
         handlers: list[CommandHandler] = []
 

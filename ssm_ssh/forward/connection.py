@@ -41,6 +41,7 @@ class Choices(NamedTuple):
     most: int
     reason: str
     kms_key: str = ""
+    start: str = ""
 
 
 class Notices:
@@ -114,6 +115,7 @@ def make_hub(
             purpose=f"forward {spec.destination} by {instance_id}",
             reason=choices.reason,
             kms_key=choices.kms_key,
+            start="" if again else choices.start,
         )
 
     def pool_of(spec: Spec) -> Pool:

@@ -81,6 +81,7 @@ class ForwardHandler:
         self._told_ready = False
         self._traffic: Traffic | None = None
         self._owner = owner
+        self._starter = starter
         self._instance_id = starter.instance_id
         self._log = parts.log
         self._tell = tell
@@ -272,6 +273,8 @@ class ForwardHandler:
 
     def detach(self, poller: PollSet) -> None:
         """Reset all connections."""
+        if self.begun_at is None:
+            self._starter.cancel()
         if self._traffic is not None:
             self._traffic.detach(poller)
 

@@ -30,6 +30,7 @@ class InstanceOptions:
     console: bool = True  # cloud-init printed the host keys on the console
     agent_version: str = "3.3.1611.0"
     connected: bool = True  # the agent runs
+    agent_at_boot: bool = True  # the agent's service is enabled: it starts with the instance
     state: str = "running"  # as EC2 names it: running, stopped, terminated
 
 
@@ -72,6 +73,9 @@ class LabOptions:
     preferences: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)  # what the Parameter Store has: name -> value
     invocation_delay: float = 0.2  # GetCommandInvocation returns InvocationDoesNotExist until then
+    pending_seconds: float = 8.0  # from StartInstances until the instance runs
+    boot_seconds: float = 8.0  # and from then until its agent has started
+    stopping_seconds: float = 8.0  # from StopInstances until it has stopped
     console_delay: float = 0.0  # GetConsoleOutput is empty until this long after the start
     require_upgrade_signature: bool = True  # the data channel's WebSocket upgrade must be signed, as AWS announces
     stream_origin: str = ""  # wss://HOST:PORT in StreamUrl instead of the gateway's, for a proxy in front of it

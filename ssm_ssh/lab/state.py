@@ -39,6 +39,7 @@ class InstanceRecord:
     last_ping: float = 0.0
     agent_version: str = ""
     state: str = "running"
+    state_reason: tuple[str, str] = ("", "")  # code and message, as EC2 has them
     host_keys: tuple[str, ...] = ()  # "type base64"
     tags: dict[str, str] = field(default_factory=dict)
 

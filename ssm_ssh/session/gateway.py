@@ -32,6 +32,7 @@ class Gateway:
         endpoint = resolve(settings, "ssmmessages")
         self._host, self._port, self._secure = endpoint.host, endpoint.port, endpoint.scheme == "https"
         self._stream: Stream | None = None
+        self._abandoned = False
         self._thread = threading.Thread(target=self._ahead, daemon=True)
         self._thread.start()
 
@@ -73,6 +74,13 @@ class Gateway:
         socket.send_text(channel.open_message(session.token))
         return socket
 
+    def abandon(self) -> None:
+        """Close the connection that was made ahead: there is no session to use it for. Does not block."""
+        self._abandoned = True
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
     def _signed(self, path: str, query: str, host: str) -> dict[str, str]:
         try:
             return self._api.signed_upgrade(host, path, query)
@@ -84,6 +92,9 @@ class Gateway:
         """Connect, and import what the upgrade needs while the network works. Errors come again in `enter`."""
         try:
             self._stream = self._connect(self._host, self._port, self._secure)
+            if self._abandoned:
+                self.abandon()
+                return
             import ssm_ssh.session.records  # what the session's start will need
             import ssm_ssh.transport.websocket  # noqa: F401 - what `enter` will need
         except SsmSshError as error:

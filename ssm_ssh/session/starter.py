@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from ssm_ssh.errors import StateError
+from ssm_ssh.errors import StateError, TargetNotConnected
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ssm_ssh.channel.events import KeyRequest
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.log import Log
+    from ssm_ssh.session.bring_up import BringUp
     from ssm_ssh.session.managed import ManagedSession
 
 # AWS asks session clients for at least this plugin version; agents switch features on by it.
@@ -46,11 +47,13 @@ class SessionStarter:
         reason: str = "",
         kms_key: str = "",
         port: bool = True,
+        start: str = "",
     ) -> None:
         """`settings`: the account and region to ask; `document`: "" for the account's shell session.
 
         `reason` is what the audit trail shows; by default `purpose`, who asks and from where. `kms_key`: the setting
-        of that name; `port`: the session carries TCP connections, for which the agent never asks for a key.
+        of that name; `port`: the session carries TCP connections, for which the agent never asks for a key. `start`:
+        the setting of that name, for an instance that is off; "": what AWS says of the instance is not questioned.
         """
         self.instance_id = instance_id
         self.document = document
@@ -63,8 +66,11 @@ class SessionStarter:
         self._reason = reason
         self._kms_key = kms_key
         self._port = port
+        self._wish = start
         self._api: Api | None = None
         self._lock = threading.Lock()
+        self._bring_up: BringUp | None = None
+        self._cancelled = threading.Event()
 
     def api(self) -> Api:
         """Return the APIs of the account and region."""
@@ -78,10 +84,42 @@ class SessionStarter:
         return self._api
 
     def start(self) -> ManagedSession:
-        """Start a session while the TLS connection to its gateway is being made. Blocks.
+        """Start a session, and the instance first if it is off and may be started. Blocks.
 
-        Raises what `session.managed.start` raises.
+        Raises what `session.managed.start` and `BringUp.run` raise.
         """
+        while True:
+            try:
+                session = self._start_session()
+            except TargetNotConnected as error:
+                self.bring_up(error)
+            else:
+                self._wish = ""  # who stops the instance from now on wants it stopped
+                return session
+
+    def bring_up(self, error: TargetNotConnected) -> None:
+        """Return when a call that failed with `error` may succeed because the instance has been started. Blocks.
+
+        Raises `error`, and what `BringUp.run` raises.
+        """
+        if not self._wish:
+            raise error
+        api = self.api()
+        with self._lock:
+            if self._bring_up is None:
+                from ssm_ssh.session.bring_up import BringUp
+                from ssm_ssh.session.instance_world import InstanceWorld
+
+                world = InstanceWorld(api, self.instance_id, self.agent_connected, self._cancelled, self._log)
+                self._bring_up = BringUp(self.instance_id, self._wish, world)
+        self._bring_up.run(error)
+
+    def cancel(self) -> None:
+        """Wait for the instance no longer: no session is wanted any more. Does not block."""
+        self._cancelled.set()
+
+    def _start_session(self) -> ManagedSession:
+        """Start a session while the TLS connection to its gateway is being made."""
         from ssm_ssh.session import managed
         from ssm_ssh.session.gateway import Gateway
 
@@ -102,6 +140,9 @@ class SessionStarter:
                 on_connected=self._remember,
                 make_key=self._data_key,
             )
+        except TargetNotConnected:
+            gateway.abandon()
+            raise
         finally:
             self.asking = False
         self._log.info(f"session {session.id} started: {self._purpose}")

@@ -36,6 +36,9 @@ class Starter(Protocol):
     def agent_connected(self) -> bool | None:
         """Ask AWS whether the agent is connected; None: it could not be asked. Blocks."""
 
+    def cancel(self) -> None:
+        """Wait for the instance no longer. Does not block."""
+
 
 class SessionWatch:
     """The notices and errors of one session, from its start to its end."""

@@ -22,6 +22,7 @@ class ConnectionOptions:
         "push_lifetime",
         "require_host_keys",
         "resume_limit",
+        "start",
     )
 
     def __init__(
@@ -37,8 +38,12 @@ class ConnectionOptions:
         require_host_keys: bool = False,
         resume_limit: float = 900.0,
         kms_key: str = "",
+        start: str = "ask",
     ) -> None:
-        """`push_lifetime`, `key_age` and `resume_limit` are in seconds; `key`: "" for a key pair of ssm-ssh's own."""
+        """`push_lifetime`, `key_age` and `resume_limit` are in seconds; `key`: "" for a key pair of ssm-ssh's own.
+
+        `start`: "" does not ask EC2 about an instance that is not connected.
+        """
         self.document = document
         self.push = push
         self.push_document = push_document
@@ -49,6 +54,7 @@ class ConnectionOptions:
         self.require_host_keys = require_host_keys
         self.resume_limit = resume_limit
         self.kms_key = kms_key
+        self.start = start
 
 
 def connection_options(settings: Settings) -> ConnectionOptions:
@@ -64,4 +70,5 @@ def connection_options(settings: Settings) -> ConnectionOptions:
         kms_key=settings.text("kms_key"),
         require_host_keys=settings.text("host_keys") == "require",
         resume_limit=settings.seconds("resume_limit"),
+        start=settings.text("start"),
     )

@@ -192,6 +192,7 @@ def _words(parse: Callable[[str], object]) -> Callable[[Any], Value]:
 
 _PUSH = ("auto", "eic", "send-command", "none")
 _HOST_KEYS = ("record", "require")
+_START = ("ask", "never", "always")
 _A_PLACE = 'PROFILE or PROFILE:REGION,REGION, for example ["prod:eu-west-1,eu-central-1", "dev"]'
 
 SETTINGS: tuple[Setting, ...] = (
@@ -260,6 +261,13 @@ SETTINGS: tuple[Setting, ...] = (
         _seconds,
         "seconds from 0 to 86400",
         "how long to try to restore a lost connection",
+    ),
+    Setting(
+        "start",
+        "ask",
+        _choice(*_START),
+        ", ".join(_START),
+        "whether ssh, shell, exec and forward start an instance that is stopped; without a terminal, ask means never",
     ),
     Setting(
         "half_close_wait",

@@ -28,11 +28,12 @@ def carry(
     resume_limit: float,
     reason: str,
     kms_key: str = "",
+    start_instance: str = "",
 ) -> int:
     """Carry a shell on `instance_id` until it ends; returns the exit status: 0, 255, or 128 + a signal.
 
     `settings`: the account and region to ask; `resume_limit`: seconds for which a lost connection is looked for;
-    `reason`: what the audit trail shows, "" for who asks.
+    `reason`: what the audit trail shows, "" for who asks; `start_instance`: the setting `start`.
     """
     import random
 
@@ -46,6 +47,7 @@ def carry(
         reason=reason,
         kms_key=kms_key,
         port=False,
+        start=start_instance,
     )
     handlers: list[ShellHandler] = []
 

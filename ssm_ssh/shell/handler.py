@@ -306,6 +306,7 @@ class ShellHandler:
 
     def detach(self, poller: PollSet) -> None:
         """Give the terminal back as it was."""
+        self._starter.cancel()
         poller.forget(self._terminal.input)
         poller.forget(self._terminal.output)
         self._terminal.restore(self._modes.undo())

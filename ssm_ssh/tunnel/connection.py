@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from ssm_ssh.errors import StateError
+from ssm_ssh.errors import StateError, TargetNotConnected
 from ssm_ssh.session.starter import SessionStarter, channel_maker
 from ssm_ssh.tunnel.explanations import Explanations
 from ssm_ssh.tunnel.key_access import KeyAccess
@@ -41,6 +41,7 @@ class Connection(Explanations):
             log,
             purpose=f"ssh {destination.user}@{destination.instance_id}",
             kms_key=options.kms_key,
+            start=options.start,
         )
         self._calls = self._starter.api
         self._cancelled = False
@@ -82,7 +83,14 @@ class Connection(Explanations):
     # --- the steps: each blocks, in a thread of its own ---------------------------------------------------------------
 
     def authorize(self) -> str:
-        """Have the instance accept the key for a minute. Returns a notice, "" for none."""
+        """Have the instance accept the key for a minute, once it runs. Returns a notice, "" for none."""
+        while True:
+            try:
+                return self._authorize()
+            except TargetNotConnected as error:
+                self._starter.bring_up(error)
+
+    def _authorize(self) -> str:
         from ssm_ssh.auth import push_journal
         from ssm_ssh.locate.login_hint import LoginHint, local_user
         from ssm_ssh.tunnel import outcomes
@@ -138,6 +146,7 @@ class Connection(Explanations):
     def cancel(self) -> None:
         """Ask AWS nothing more on behalf of this connection."""
         self._cancelled = True
+        self._starter.cancel()
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

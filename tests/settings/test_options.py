@@ -35,6 +35,7 @@ def test_each_option_is_read_from_the_settings() -> None:
         "key_age": "60",
         "host_keys": "require",
         "resume_limit": "5",
+        "start": "never",
         "kms_key": "arn:aws:kms:eu-central-1:1:key/2",
     }
     assert values(connection_options(load(flags, {}))) == {
@@ -47,5 +48,6 @@ def test_each_option_is_read_from_the_settings() -> None:
         "key_age": 60.0,
         "require_host_keys": True,
         "resume_limit": 5.0,
+        "start": "never",
         "kms_key": "arn:aws:kms:eu-central-1:1:key/2",
     }

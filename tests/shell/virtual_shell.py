@@ -140,6 +140,9 @@ class Starter:
     def platform(self) -> str:
         return self.runs
 
+    def cancel(self) -> None:
+        self.cancelled = True
+
     def agent_connected(self) -> bool | None:
         self.questions += 1
         return self.connected

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.aws.api.refusal import (
+    CAPACITY,
     CLOCK,
     EXPIRED,
     THROTTLED,
@@ -128,6 +129,18 @@ TABLE = (
         AwsError,
         "EC2 Instance Connect cannot reach {target} in {where}",
         "Try again in a minute",
+    ),
+    Row(
+        CAPACITY,
+        AwsError,
+        "EC2 has no capacity to start {target} in {where} now",
+        "Try again in some minutes, or move it to another instance type or Availability Zone",
+    ),
+    Row(
+        frozenset({"InstanceLimitExceeded", "VcpuLimitExceeded"}),
+        AwsError,
+        "the account's limit of running instances does not let {target} start in {where}",
+        "Stop another instance, or ask AWS for a higher limit",
     ),
     Row(
         frozenset({"InvalidDocument", "InvalidDocumentVersion"}),

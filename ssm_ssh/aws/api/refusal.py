@@ -37,6 +37,8 @@ TRANSIENT = frozenset(
     {"InternalServer", "Internal", "InternalFailure", "RequestTimeout", "ServiceUnavailable", "Service"}
 )
 TRANSIENT_STATUS = frozenset({500, 502, 503, 504})
+# Nothing changes within seconds, although EC2 answers with status 500.
+CAPACITY = frozenset({"InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientCapacity"})
 # A wrong clock often causes these, and the answer's Date header tells by how much it is wrong.
 CLOCK = frozenset(
     {
@@ -74,6 +76,8 @@ class Refusal(NamedTuple):
     @property
     def transient(self) -> bool:
         """Whether the same call may succeed a moment later."""
+        if self.base_code in CAPACITY:
+            return False
         return self.status in TRANSIENT_STATUS or self.base_code in TRANSIENT
 
     @property

@@ -127,6 +127,7 @@ class Ec2:
         return {
             "InstanceId": instance.instance_id,
             "ImageId": "ami-0" + instance.instance_id[-16:],
+            "StateReason": _reason(instance),
             "State": {"Code": _STATES[instance.state], "Name": instance.state},
             "PrivateDnsName": self._dns_name(instance),
             "PublicDnsName": "",
@@ -230,6 +231,11 @@ def _surroundings(instance: InstanceRecord) -> dict[str, Any]:
             "InstanceMetadataTags": "disabled",
         },
     }
+
+
+def _reason(instance: InstanceRecord) -> dict[str, str] | None:
+    code, message = instance.state_reason
+    return {"Code": code, "Message": message} if code else None
 
 
 def _check_key(key: str) -> None:

@@ -24,6 +24,7 @@ from ssm_ssh.lab.api.login import Logins
 from ssm_ssh.lab.api.logs import Logs
 from ssm_ssh.lab.api.managed import Managed
 from ssm_ssh.lab.api.parameters import Parameters
+from ssm_ssh.lab.api.power import Power
 from ssm_ssh.lab.api.run_command import Commands
 from ssm_ssh.lab.api.ssm import Ssm
 from ssm_ssh.lab.cloud.site import OTHER_REGION
@@ -100,6 +101,7 @@ class Api:
         self._fault = fault
         self._denial = denial
         self._document_fault = document_fault
+        self._power = Power(context)
         self.ssm, self._ec2 = Ssm(context, document_fault), Ec2(context)
         self.parameters = Parameters(context)
         self.commands = Commands(context, self.ssm.documents)
@@ -112,7 +114,7 @@ class Api:
                 **self.parameters.operations(),
                 **Managed(context).operations(),
             },
-            "ec2": {**self._ec2.operations(), **Ec2Network(context).operations()},
+            "ec2": {**self._ec2.operations(), **Ec2Network(context).operations(), **self._power.operations()},
             "iam": Iam(context, simulated_denial).operations(),
             "ec2-instance-connect": self._ec2.connect_operations(),
             "sts": self.account.sts_operations(),
@@ -121,7 +123,8 @@ class Api:
         }
 
     async def stop(self) -> None:
-        """Cancel the commands that are still running."""
+        """Cancel the commands that are still running, and the starts and stops of instances."""
+        await self._power.stop()
         await self.commands.stop()
 
     async def handle(self, request: Request) -> Response:

@@ -116,6 +116,7 @@ class InstanceService:
             "host_keys": self._host_keys,
             "map_port": self._map_port,
             "api_url": self._set_api_url,
+            "boot": self._boot,
             "fault": self._fault,
             "clear_faults": self._clear_faults,
         }
@@ -151,6 +152,11 @@ class InstanceService:
 
     async def _set_api_url(self, args: dict[str, Any]) -> dict[str, Any]:
         self._api_url[0] = str(args["url"])
+        return {}
+
+    async def _boot(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Start the machine; its agent is started later."""
+        await self.instances.start_instance(args["instance_id"])
         return {}
 
     # Faults

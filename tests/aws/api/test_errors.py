@@ -81,6 +81,8 @@ EXAMPLES = [
     Refusal("SendSSHPublicKey", TARGET, 404, "EC2InstanceNotFoundException", ""),
     Refusal("SendSSHPublicKey", TARGET, 400, "EC2InstanceStateInvalidException", ""),
     Refusal("SendSSHPublicKey", TARGET, 503, "EC2InstanceUnavailableException", ""),
+    Refusal("StartInstances", TARGET, 500, "InsufficientInstanceCapacity", ""),
+    Refusal("StartInstances", TARGET, 400, "InstanceLimitExceeded", ""),
     Refusal("SendCommand", TARGET, 400, "InvalidDocument", ""),
     Refusal("StartSession", TARGET, 400, "InvalidDocument", ""),
     Refusal("SendSSHPublicKey", TARGET, 400, "InvalidArgsException", ""),
