@@ -20,8 +20,8 @@ from startup import PROGRAM, World, peak_of
 AGENT_PAUSE = 1.0
 # Milliseconds to the prompt beyond that pause, MB of memory, and the upload of the official plugin in MB/s.
 PROMPT_LIMIT, MEMORY_LIMIT, PLUGIN_UPLOAD = 50.0, 30.0, 0.9
-# A whole exec, against what the official pair needs before it starts a session.
-EXEC_LIMIT = 0.5
+# The start of a shell, and a whole exec, against those of the official pair.
+CHANNEL_LIMIT, EXEC_LIMIT = 0.2, 0.5
 # Times the upload of the plugin, and times the CPU of one stream for the same bytes.
 UPLOAD_LIMIT, STREAMS_LIMIT = 10.0, 2.0
 PORT, STREAMS = 7000, 100
@@ -31,7 +31,7 @@ MB = 1_000_000
 def shells(world: World, runs: int) -> list[Row]:
     """Measure the time until the data channel and the prompt, and the memory.
 
-    The AWS CLI is measured until its StartSession alone: the plugin, which opens the channel, is not on PyPI.
+    The plugin is not on PyPI. Where it is not installed, the AWS CLI is measured until its StartSession alone.
     """
     env = world.direct()
     waits: list[float] = []
@@ -39,23 +39,30 @@ def shells(world: World, runs: int) -> list[Row]:
 
     def ours() -> float:
         begin = time.time()
-        with _shell(world, env) as (prompt_at, pid):
-            opened = _arrived(world, "OpenDataChannel", begin)
+        with _shell([PROGRAM, "shell", world.target.instance_id], env) as (prompt_at, pid):
+            opened = _channel_opened(world, begin)
             waits.append(prompt_at - opened)
             peaks.append(peak_of(pid))
         return opened - begin
 
-    to_channel, cli = interleaved(
-        runs, ours, lambda: world.seconds_to_start_session(lambda: world.cli(env, document="", parameters=""))
-    )
+    def pair() -> float:
+        begin = time.time()
+        with _shell(_start_session(world), world.with_plugin(env)):
+            return _channel_opened(world, begin) - begin
+
+    def start_alone() -> float:
+        return world.seconds_to_start_session(lambda: world.cli(env, document="", parameters=""))
+
+    to_channel, theirs = interleaved(runs, ours, pair if world.pair else start_alone)
     beyond = (sorted(waits)[len(waits) // 2] - AGENT_PAUSE) * 1000
     return [
         Row(
             "shell: start to data channel",
             f"{to_channel * 1000:.0f} ms",
-            f"aws ssm start-session, to StartSession alone: {cli * 1000:.0f} ms",
-            to_channel / cli,
+            f"{_what_ran(world)}: {theirs * 1000:.0f} ms",
+            to_channel / theirs,
             "x",
+            CHANNEL_LIMIT if world.pair else None,
         ),
         Row(
             "shell: data channel to prompt",
@@ -70,7 +77,7 @@ def shells(world: World, runs: int) -> list[Row]:
 
 
 def commands(world: World, runs: int) -> Row:
-    """Compare a whole `ssm-ssh exec` with what the AWS CLI needs before it even starts a session."""
+    """Compare a whole `ssm-ssh exec` with the official pair, or with the AWS CLI until its StartSession alone."""
     env = world.direct()
 
     def whole() -> float:
@@ -78,14 +85,28 @@ def commands(world: World, runs: int) -> Row:
         subprocess.run([PROGRAM, "exec", world.target.instance_id, "true"], env=env, check=True)
         return time.perf_counter() - begin
 
-    ours, cli = interleaved(
-        runs, whole, lambda: world.seconds_to_start_session(lambda: world.cli(env, document="", parameters=""))
-    )
+    def pair() -> float:
+        begin = time.perf_counter()
+        command = _start_session(world, "AWS-StartNonInteractiveCommand", "command=true")
+        # The end of its input would end the plugin before the session.
+        with subprocess.Popen(
+            command, env=world.with_plugin(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.read()
+            if process.wait():
+                raise RuntimeError(f"the AWS CLI has ended with status {process.returncode}")
+        return time.perf_counter() - begin
+
+    def start_alone() -> float:
+        return world.seconds_to_start_session(lambda: world.cli(env, document="", parameters=""))
+
+    ours, theirs = interleaved(runs, whole, pair if world.pair else start_alone)
     return Row(
         "exec true, from start to end",
         f"{ours * 1000:.0f} ms",
-        f"aws ssm start-session, to StartSession alone: {cli * 1000:.0f} ms",
-        ours / cli,
+        f"{_what_ran(world)}: {theirs * 1000:.0f} ms",
+        ours / theirs,
         "x",
         EXEC_LIMIT,
     )
@@ -131,17 +152,29 @@ def forwards(world: World, megabytes: int) -> list[Row]:
     return rows
 
 
-def _arrived(world: World, operation: str, begin: float) -> float:
-    """Return when the first `operation` since `begin` arrived; the lab notes it before it answers."""
-    return float(min(call["arrived"] for call in world.lab.calls(operation) if call["arrived"] >= begin))
+def _channel_opened(world: World, begin: float) -> float:
+    """Return when the client asked for its data channel, the first time since `begin`. The agent has one as well."""
+    agents = {call["access_key"] for call in world.lab.calls("CreateDataChannel")}
+    calls = [call for call in world.lab.calls("OpenDataChannel") if call["access_key"] not in agents]
+    return float(min(call["arrived"] for call in calls if call["arrived"] >= begin))
+
+
+def _start_session(world: World, document: str = "", parameters: str = "") -> list[str]:
+    """Return the AWS CLI's command for a session."""
+    command = [world.aws, "ssm", "start-session", "--target", world.target.instance_id]
+    return [*command, "--document-name", document, "--parameters", parameters] if document else command
+
+
+def _what_ran(world: World) -> str:
+    return "aws ssm start-session" + (" and its plugin" if world.pair else ", to StartSession alone")
 
 
 @contextlib.contextmanager
-def _shell(world: World, env: dict[str, str]) -> Iterator[tuple[float, int]]:
+def _shell(command: list[str], env: dict[str, str]) -> Iterator[tuple[float, int]]:
     """Run a shell until its prompt. Yields the time of the prompt (epoch) and the pid, then ends it."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execve(PROGRAM, [PROGRAM, "shell", world.target.instance_id], {**env, "TERM": "xterm"})
+        os.execve(command[0], command, {**env, "TERM": "xterm"})
     try:
         shown = b""
         while not shown.endswith((b"$ ", b"# ")):
