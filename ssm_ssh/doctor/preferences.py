@@ -81,46 +81,59 @@ def _key(inputs: Mapping[str, Any], answers: Mapping[str, Answer]) -> list[Findi
         return [Finding("session key", State.NOT_CHECKED, f"{_GENERATE} on {key}: {answer.reason}", "Try a shell")]
     results = objects_member(answer, "EvaluationResults")
     if results and all(text_member(item, "EvalDecision") == "allowed" for item in results):
-        return [Finding("session key", State.OK, f"sessions are encrypted with {key}, which your policies allow")]
+        return [
+            Finding("session key", State.OK, f"shells and commands are encrypted with {key}, which your policies allow")
+        ]
     return [
         Finding(
             "session key",
             State.PROBLEM,
-            f"sessions are encrypted with {key}, and your policies do not allow {_GENERATE} on it",
+            f"shells and commands are encrypted with {key}, and your policies do not allow {_GENERATE} on it",
             f"Ask for an IAM policy that allows {_GENERATE} on the key",
         )
     ]
 
 
 def _logs(inputs: Mapping[str, Any], answers: Mapping[str, Answer]) -> list[Finding]:
+    """Return what is known of the targets of logs. The agent ends a shell whose log has to be encrypted, and is not."""
     found = []
-    group = text_member(inputs, "cloudWatchLogGroupName")
+    group, bucket = text_member(inputs, "cloudWatchLogGroupName"), text_member(inputs, "s3BucketName")
     if group:
         answer = answers.get(GROUPS, Unseen("", "it was not asked for"))
-        shown = printable(group, 100)
         if isinstance(answer, Unseen):
             found.append(not_checked("session logs", answer))
-        elif group in [text_member(item, "logGroupName") for item in objects_member(answer, "logGroups")]:
-            found.append(Finding("session logs", State.OK, f"to the log group {shown}"))
         else:
-            text = f"shells are logged to the log group {shown}, which does not exist, so that the agent ends them"
-            found.append(
-                Finding(
-                    "session logs",
-                    State.PROBLEM,
-                    text,
-                    f"Create the log group {shown}, or change the preferences",
-                )
-            )
-    bucket = text_member(inputs, "s3BucketName")
+            found.append(_group(group, answer, encrypted=_is_on(inputs, "cloudWatchEncryptionEnabled")))
     if bucket:
-        text = f"shells are logged to the bucket {printable(bucket, 63)}, which was not looked for"
+        must = ", which must be encrypted" if _is_on(inputs, "s3EncryptionEnabled") else ""
+        text = f"shells and commands are logged to the bucket {printable(bucket, 63)}{must}; it was not looked for"
         found.append(Finding("session logs", State.NOTE, text))
     return found
 
 
+def _group(name: str, answer: Mapping[str, Any], *, encrypted: bool) -> Finding:
+    """Return whether the log group `name` is there; `encrypted`: the preferences demand that it is."""
+    shown = printable(name, 100)
+    here = [item for item in objects_member(answer, "logGroups") if text_member(item, "logGroupName") == name]
+    if here and (not encrypted or text_member(here[0], "kmsKeyId")):
+        return Finding("session logs", State.OK, f"to the log group {shown}")
+    if encrypted:
+        what = "is not encrypted" if here else "does not exist"
+        text = (
+            f"shells and commands are to be logged encrypted to the log group {shown}, which {what}: they end at once"
+        )
+        todo = f"{'Encrypt' if here else 'Create and encrypt'} the log group {shown}, or change the preferences"
+        return Finding("session logs", State.PROBLEM, text, todo)
+    text = f"the log group {shown} does not exist, so that shells and commands are not logged"
+    return Finding("session logs", State.WARNING, text, f"Create the log group {shown}, or change the preferences")
+
+
+def _is_on(inputs: Mapping[str, Any], name: str) -> bool:
+    return inputs.get(name) in (True, "true", "True", "TRUE", "t", "T", "1")
+
+
 def _run_as(inputs: Mapping[str, Any]) -> list[Finding]:
-    if inputs.get("runAsEnabled") not in (True, "true"):
+    if not _is_on(inputs, "runAsEnabled"):
         return []
     user = printable(text_member(inputs, "runAsDefaultUser"), 32)
     if not user:

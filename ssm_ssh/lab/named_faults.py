@@ -97,7 +97,7 @@ CAUSES: dict[str, Cause] = {
         more=((PREFERENCES, {"kmsKeyId": "alias/lab"}),),
     ),
     "logs-missing": Cause(
-        "Sessions are to be logged to a log group that does not exist.",
+        "Sessions are to be logged, encrypted, to a log group that does not exist.",
         PREFERENCES,
         {"cloudWatchLogGroupName": "/session-manager/missing"},
     ),

@@ -126,6 +126,13 @@ def deny_key(account: Account) -> None:
         ({"s3BucketName": "logs"}, lambda _: None, "session logs", State.NOTE),
         ({"cloudWatchLogGroupName": "/missing"}, lambda _: None, "session logs", State.PROBLEM),
         ({"cloudWatchLogGroupName": "/session-manager"}, lambda _: None, "session logs", State.OK),
+        ({"cloudWatchLogGroupName": "/not-encrypted"}, lambda _: None, "session logs", State.PROBLEM),
+        (
+            {"cloudWatchLogGroupName": "/missing", "cloudWatchEncryptionEnabled": False},
+            lambda _: None,
+            "session logs",
+            State.WARNING,
+        ),
         ({"idleSessionTimeout": "5", "maxSessionDuration": "60"}, lambda _: None, "session limits", State.NOTE),
     ],
 )

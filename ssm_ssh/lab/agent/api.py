@@ -1,4 +1,4 @@
-"""An agent's calls of AWS's APIs with its instance's role: KMS and the Parameter Store."""
+"""An agent's calls of AWS's APIs with its instance's role: KMS, the Parameter Store and CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from botocore.credentials import Credentials
 
 from ssm_ssh.lab.agent.service import AgentCredentials, exchange
 
-_TARGETS = {"kms": "TrentService", "ssm": "AmazonSSM"}
+_TARGETS = {"kms": "TrentService", "ssm": "AmazonSSM", "logs": "Logs_20140328"}
 _TIMEOUT = 15.0
 
 
@@ -49,6 +49,14 @@ class AgentApi:
         answer = await self._call("ssm", "GetParameters", {"Names": names})
         values = {entry["Name"]: entry["Value"] for entry in answer.get("Parameters", [])}
         return values, list(answer.get("InvalidParameters", []))
+
+    async def log_group_is_encrypted(self, name: str) -> bool:
+        """logs:DescribeLogGroups: whether the group exists with a key; not, where the call is refused."""
+        try:
+            answer = await self._call("logs", "DescribeLogGroups", {"logGroupNamePrefix": name})
+        except ApiRefused:
+            return False
+        return any(group["logGroupName"] == name and "kmsKeyId" in group for group in answer.get("logGroups", []))
 
     async def _call(self, service: str, operation: str, values: dict[str, Any]) -> dict[str, Any]:
         body = json.dumps(values).encode()

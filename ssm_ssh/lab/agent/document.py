@@ -22,6 +22,10 @@ class Preferences(NamedTuple):
     run_as: bool = False
     run_as_user: str = ""
     shell_profile: str = ""
+    log_group: str = ""
+    """Of CloudWatch Logs, where it has to be encrypted; "" where none is named or it need not be."""
+    log_bucket: str = ""
+    """Of S3, likewise."""
 
 
 def preferences(inputs: Mapping[str, Any]) -> Preferences:
@@ -31,7 +35,13 @@ def preferences(inputs: Mapping[str, Any]) -> Preferences:
         to_bool(inputs.get("runAsEnabled")),
         str(inputs.get("runAsDefaultUser") or ""),
         str((inputs.get("shellProfile") or {}).get("linux") or ""),
+        _if_encrypted(inputs, "cloudWatchLogGroupName", "cloudWatchEncryptionEnabled"),
+        _if_encrypted(inputs, "s3BucketName", "s3EncryptionEnabled"),
     )
+
+
+def _if_encrypted(inputs: Mapping[str, Any], name: str, switch: str) -> str:
+    return str(inputs.get(name) or "") if to_bool(inputs.get(switch)) else ""
 
 
 def to_bool(value: object) -> bool:

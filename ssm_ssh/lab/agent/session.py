@@ -197,6 +197,8 @@ class AgentSession:
                 open_port=self._machine.open_port,
                 network=self._machine.network,
             )
+        if refusal := await self._logs_refusal(job.wanted):
+            return Result("Failed", refusal)
         commands = _commands(job.properties)
         command = str(commands.get("commands") or "")
         if job.session_type != SHELL and not command.strip():
@@ -216,6 +218,13 @@ class AgentSession:
             return await self._plugin.run(self._channel, _split(command), login, streams)
         except StartFailed as error:
             return await self._start_failed(f"Unable to start command: {error}\n")
+
+    async def _logs_refusal(self, wanted: documents.Preferences) -> str:
+        """Return why shells and commands cannot be logged as the account wants, "" where they can."""
+        if wanted.log_group and not await self._api().log_group_is_encrypted(wanted.log_group):
+            return UNENCRYPTED_LOGS
+        # The lab has no buckets.
+        return UNKNOWN_BUCKET if wanted.log_bucket else ""
 
     def _streams(self, commands: dict[str, Any]) -> Streams:
         if not self._separate(commands):
@@ -254,6 +263,15 @@ class AgentSession:
         return Result("Cancelled")
 
 
+# The official agent's sentences (agent/session/config, agent/session/shell).
+UNENCRYPTED_LOGS = (
+    "We couldn't start the session because encryption is not set up on the selected CloudWatch Logs log group. "
+    "Either encrypt the log group or choose an option to enable logging without encryption."
+)
+UNKNOWN_BUCKET = (
+    "Couldn't start the session because we are unable to validate encryption on Amazon S3 bucket. "
+    "Error: NoSuchBucket: The specified bucket does not exist\n\tstatus code: 404, request id: "
+)
 _UNSUPPORTED = (
     "Plugin with name {0} is not supported by this version of ssm agent, "
     "please update to latest version. Step name: {0}"

@@ -7,8 +7,8 @@ from typing import Any
 from ssm_ssh.lab.api.context import ApiError, Operation, ServiceContext, page
 from ssm_ssh.lab.identity.identities import Identity
 
-# The only log group of a lab.
-GROUP = "/session-manager"
+# The log groups of a lab: the first is encrypted.
+GROUP, OPEN_GROUP = "/session-manager", "/not-encrypted"
 
 
 class Logs:
@@ -27,7 +27,7 @@ class Logs:
         if prefix and part:
             text = "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."
             raise ApiError("InvalidParameterException", text)
-        names = [name for name in (GROUP,) if name.startswith(prefix) and part in name]
+        names = [name for name in (GROUP, OPEN_GROUP) if name.startswith(prefix) and part in name]
         shown, token = page(names, values.get("nextToken"), values.get("limit", 50), wrong="InvalidParameterException")
         arn = f"arn:aws:logs:{self._state.asked_region}:{self._state.account}:log-group"
         groups = [
@@ -37,6 +37,9 @@ class Logs:
                 "metricFilterCount": 0,
                 "arn": f"{arn}:{name}:*",
                 "storedBytes": 0,
+                "kmsKeyId": f"{arn.replace(':logs:', ':kms:').removesuffix('log-group')}key/logs"
+                if name == GROUP
+                else None,
                 "logGroupClass": "STANDARD",
             }
             for name in shown

@@ -48,8 +48,8 @@ class Role:
         self.trusted = service
         self.has_profile = service == EC2
         self.managed: dict[str, dict[str, Any]] = {CORE: policy(CORE_ACTIONS)}
-        # Encrypted sessions need it, so an administrator adds it.
-        self.inline: dict[str, dict[str, Any]] = {"sessions": policy(("kms:Decrypt",))}
+        # Encrypted and logged sessions need them, so an administrator adds them.
+        self.inline: dict[str, dict[str, Any]] = {"sessions": policy(("kms:Decrypt", "logs:DescribeLogGroups"))}
 
     @property
     def arn(self) -> str:

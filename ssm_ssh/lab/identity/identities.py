@@ -191,7 +191,9 @@ AGENT_ACTIONS = (
     "ec2messages:*",
     "ssm:GetParameter",
     "ssm:GetParameters",
-    "kms:Decrypt",  # not in the managed policy: encrypted sessions need it, so an administrator adds it
+    # Not in the managed policy: encrypted and logged sessions need them, so an administrator adds them.
+    "kms:Decrypt",
+    "logs:DescribeLogGroups",
 )
 # EC2 renews an instance's credentials; here they simply outlive any lab.
 _AGENT_LIFETIME = 30 * 86400.0

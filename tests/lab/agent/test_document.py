@@ -64,3 +64,7 @@ def test_preferences_are_what_the_inputs_name() -> None:
     assert preferences({}) == Preferences()
     inputs = {"kmsKeyId": "k", "runAsEnabled": "true", "runAsDefaultUser": "u", "shellProfile": {"linux": "cd"}}
     assert preferences(inputs) == Preferences("k", True, "u", "cd")
+    logs = {"cloudWatchLogGroupName": "g", "s3BucketName": "b"}
+    assert preferences(logs) == Preferences()
+    encrypted = {**logs, "cloudWatchEncryptionEnabled": True, "s3EncryptionEnabled": True}
+    assert preferences(encrypted) == Preferences(log_group="g", log_bucket="b")

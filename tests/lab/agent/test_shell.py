@@ -71,6 +71,33 @@ async def test_run_as_refuses_root_and_unknown_users(accounts: Accounts, user: s
 
 
 @asynchronous
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ({"cloudWatchLogGroupName": "/x", "cloudWatchEncryptionEnabled": True}, "We couldn't start the session"),
+        ({"s3BucketName": "x", "s3EncryptionEnabled": "true"}, "Couldn't start the session"),
+    ],
+)
+async def test_logs_that_must_be_encrypted_and_are_not_keep_a_shell_away(
+    accounts: Accounts, inputs: dict[str, object], reason: str
+) -> None:
+    async with World(agent=FAST, accounts=accounts) as world:
+        client = await shell(world, **inputs)
+        ended = await end(client)
+        assert ended.reason.startswith(reason)
+        assert status(client) == ("Failed", "agent")
+
+
+@asynchronous
+async def test_logs_that_need_not_be_encrypted_keep_no_shell_away(accounts: Accounts) -> None:
+    async with World(agent=FAST, accounts=accounts) as world:
+        client = await shell(world, cloudWatchLogGroupName="/x", cloudWatchEncryptionEnabled=False, s3BucketName="x")
+        await until(client, b"$ ")
+        await client.send(b"exit\r")
+        await end(client)
+
+
+@asynchronous
 async def test_the_shell_profile_is_typed_in(accounts: Accounts) -> None:
     async with World(agent=FAST, accounts=accounts) as world:
         client = await shell(world, shellProfile={"linux": "cd;pwd"})

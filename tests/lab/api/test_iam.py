@@ -28,7 +28,7 @@ def test_a_profile_leads_to_its_role_and_policies(service: Service) -> None:
     assert "ssmmessages:OpenControlChannel" in document["Statement"][0]["Action"]
     [inline] = client.list_role_policies(RoleName=NAME)["PolicyNames"]
     document = client.get_role_policy(RoleName=NAME, PolicyName=inline)["PolicyDocument"]
-    assert document["Statement"][0]["Action"] == ["kms:Decrypt"]
+    assert document["Statement"][0]["Action"] == ["kms:Decrypt", "logs:DescribeLogGroups"]
 
 
 @pytest.mark.parametrize(
