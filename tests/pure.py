@@ -37,6 +37,7 @@ PURE_MODULES = {
     *("ssm_ssh.doctor.blocks", "ssm_ssh.doctor.packet", "ssm_ssh.doctor.policy", "ssm_ssh.doctor.reach"),
     "ssm_ssh.doctor.vpc",
     *("ssm_ssh.command.frames", "ssm_ssh.command.progress", "ssm_ssh.command.script", "ssm_ssh.command.silence"),
+    "ssm_ssh.doctor.causes",
 }
 # Not pure: frames draws its masks from os.urandom, and the relay's loop and link act on the world through arguments.
 COVERED_TOO = {"ssm_ssh.transport.frames", "ssm_ssh.relay.link", "ssm_ssh.relay.loop"}

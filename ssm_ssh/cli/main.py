@@ -14,6 +14,7 @@ from ssm_ssh.text import describe_unexpected, printable
 COMMANDS = {
     "setup": "make ssh, scp, sftp, rsync and git reach instances by their ids",
     "status": "check what is set up, whether ssh uses it, and what is wrong",
+    "doctor": "find out why an instance cannot be reached, and what to do",
     "shell": "open a shell on an instance, without sshd",
     "exec": "run a command on an instance, with its own exit status",
     "forward": "forward ports of an instance, or of hosts that it reaches, to this computer",

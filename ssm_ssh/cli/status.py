@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ssm_ssh.cli import output
+from ssm_ssh.cli import doctor
 from ssm_ssh.cli.parser import Arguments, command_parser
-from ssm_ssh.cli.table import Cell, Column
-
-if TYPE_CHECKING:
-    from ssm_ssh.doctor.finding import Finding
 
 _DESCRIPTION = """\
 Check what `ssm-ssh setup` has set up, whether it is current and whether ssh uses it, which profile, region and
@@ -25,9 +19,6 @@ exit status: 0 ssh uses ssm-ssh, everything is current, credentials are configur
 1 otherwise.
 """
 
-_COLUMNS = (Column("STATE", whole=True), Column("CHECK", whole=True), Column("FINDING", wrap=True))
-_STYLES = {"ok": output.GOOD, "warning": output.CARE, "problem": output.BAD, "not checked": output.CARE}
-
 
 def run(argv: list[str]) -> int:
     """Run the command; returns 0 when ssh uses this ssm-ssh, and connections can succeed."""
@@ -35,10 +26,7 @@ def run(argv: list[str]) -> int:
     from ssm_ssh.doctor import checks
 
     findings = checks.run()
-    if options.json:
-        output.as_json([_as_object(finding) for finding in findings])
-    else:
-        output.table(_COLUMNS, [_row(finding) for finding in findings])
+    doctor.show(findings, as_json=options.json)
     return 0 if all(finding.is_good for finding in findings) else 1
 
 
@@ -46,17 +34,3 @@ def _parser() -> Arguments:
     parser = command_parser("status", _DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--json", action="store_true", help="for programs: one array of objects")
     return parser
-
-
-def _row(finding: Finding) -> tuple[str | Cell, ...]:
-    state = finding.state.value
-    return Cell(state, _STYLES.get(state, "")), finding.name, finding.sentence
-
-
-def _as_object(finding: Finding) -> dict[str, str]:
-    return {
-        "check": finding.name,
-        "state": finding.state.value,
-        "evidence": finding.evidence,
-        "todo": finding.todo,
-    }

@@ -17,11 +17,13 @@ from ssm_ssh.sshconfig.effective import IDS
 from ssm_ssh.sshconfig.managed_file import Alias
 from tests.sshconfig.home import Home
 
-_BASH = """
+_BASH = r"""
 source /usr/share/bash-completion/bash_completion
-_completion_loader ssh
+# 2.12 has other names for the loader and for what it loads.
+_comp_load ssh 2>/dev/null || _completion_loader ssh
+complete=$(complete -p ssh | sed -n 's/.* -F \([^ ]*\) .*/\1/p')
 COMP_WORDS=(ssh "$1"); COMP_CWORD=1; COMP_LINE="ssh $1"; COMP_POINT=${#COMP_LINE}; COMP_TYPE=9
-_ssh ssh "$1" ssh
+"$complete" ssh "$1" ssh
 printf '%s\n' "${COMPREPLY[@]}"
 """
 
