@@ -75,5 +75,5 @@ def test_a_dry_run_counts_more_than_a_simulation(simulation: tuple[str, ...], dr
 @pytest.mark.parametrize("instance_id", [WEB, EDGE])
 def test_the_lab_answers_as_aws_does(account: Account, instance_id: str) -> None:
     api = account.api()
-    caller = "arn:aws:iam::" + account.service.state.account + ":user/admin"
+    caller = "arn:aws:iam::" + account.state.account + ":user/admin"
     assert found(rights.collect(api, caller, instance_id)) == {"rights": State.OK}
