@@ -69,6 +69,8 @@ CAUSES: dict[str, Cause] = {
     "agent-hung": Cause("The agent is online, and answers nothing.", "agent_quirk", {"kind": "hung"}),
     "instance-stopped": Cause("The instance is stopped.", "kill_instance"),
     "sshd-down": Cause("Nothing listens on the SSH port.", "stop_sshd"),
+    "sshd-config": Cause("sshd does not run, for it cannot read its configuration.", "break_sshd_config"),
+    "home-permissions": Cause("sshd refuses keys in homes to which others may write.", "open_homes"),
     "host-key-changed": Cause("sshd has new host keys that its console does not show.", "swap_host_key"),
     "instance-rebuilt": Cause("The instance was rebuilt and has new host keys.", "swap_host_key", {"console": True}),
     "eic-missing": Cause("The package ec2-instance-connect is not installed.", "ineffective_eic"),

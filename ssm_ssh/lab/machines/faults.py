@@ -33,6 +33,8 @@ FAULTS: dict[str, InstanceFault] = {
     ),
     "stop_sshd": InstanceFault("The SSH port is closed, and open connections continue, as with `systemctl stop ssh`."),
     "start_sshd": InstanceFault("The SSH port is open again."),
+    "break_sshd_config": InstanceFault("sshd's configuration has a line that it does not know, and sshd does not run."),
+    "open_homes": InstanceFault("Anyone may write to the homes of the users, so that sshd refuses the keys in them."),
     "ineffective_eic": InstanceFault("EC2 Instance Connect accepts keys, and sshd does not look for them."),
     "forge_console": InstanceFault("A user of the instance writes host keys to its console.", {"kind": FORGERIES}),
 }

@@ -192,6 +192,16 @@ class Instances:
         """Open the SSH port again."""
         await self._running(instance_id).start_sshd()
 
+    async def break_sshd_config(self, instance_id: str) -> None:
+        """Put a line into sshd's configuration that sshd does not know, and close the SSH port."""
+        machine = self.machine(instance_id)
+        machine.configure_sshd("PermitRotLogin no\n")
+        await machine.sshd.stop()
+
+    async def open_homes(self, instance_id: str) -> None:
+        """Let anyone write to the homes of the users."""
+        self.machine(instance_id).set_home_mode(0o777)
+
     async def ineffective_eic(self, instance_id: str, effective: bool = False) -> None:
         """Make sshd ignore pushed keys."""
         self.machine(instance_id).set_eic_effective(effective)

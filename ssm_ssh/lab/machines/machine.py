@@ -60,11 +60,20 @@ class Machine:
         self.accounts.build()
         if not self.host_keys:
             self._new_host_keys(shown=self.options.console)
-            config = self.accounts.etc_ssh / "sshd_config"
-            self.accounts.write(config, configuration(self.accounts, self.options.ssh_port, self._private))
-            write_programs(self.accounts, config)
+            write_programs(self.accounts, self.configure_sshd())
         await self.sshd.start()
         self.running = True
+
+    def configure_sshd(self, more: str = "") -> Path:
+        """Write sshd's configuration with `more` at its end, and return its path."""
+        path = self.accounts.etc_ssh / "sshd_config"
+        self.accounts.write(path, configuration(self.accounts, self.options.ssh_port, self._private) + more)
+        return path
+
+    def set_home_mode(self, mode: int) -> None:
+        """Set the mode of every user's home, which is 0700 without a fault."""
+        for user in self.accounts.users:
+            self.home(user).chmod(mode)
 
     def _new_host_keys(self, *, shown: bool) -> None:
         owner = (self.accounts.uid, self.accounts.gid)

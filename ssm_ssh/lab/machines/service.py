@@ -196,6 +196,9 @@ class InstanceService:
         """Undo what lasts: everything runs and listens again, and EIC works where it did at first."""
         for instance_id, machine in self.instances.machines.items():
             machine.set_eic_effective(machine.options.eic)
+            if machine.host_keys:  # it has been booted
+                machine.configure_sshd()
+                machine.set_home_mode(0o700)
             if machine.options.state == "running":
                 await self.instances.start_instance(instance_id)
                 if not machine.sshd.listening:

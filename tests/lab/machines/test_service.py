@@ -158,6 +158,24 @@ def test_an_agent_dies_alone_and_an_instance_with_its_agent(stage: Stage) -> Non
     play(stage, scene())
 
 
+def test_an_instance_that_was_configured_badly(stage: Stage) -> None:
+    async def scene() -> None:
+        machine = stage.instances.machine(WEB)
+        config, home = machine.accounts.etc_ssh / "sshd_config", machine.home("ec2-user")
+        before = config.read_text()
+        await stage.fault("break_sshd_config")
+        await stage.fault("open_homes")
+        assert config.read_text() == before + "PermitRotLogin no\n"
+        assert not await stage.listens()
+        assert home.stat().st_mode & 0o777 == 0o777
+        await stage.host.handle("clear_faults", {})
+        assert config.read_text() == before
+        assert await stage.listens()
+        assert home.stat().st_mode & 0o777 == 0o700
+
+    play(stage, scene())
+
+
 def test_clearing_brings_back_what_was_stopped(stage: Stage) -> None:
     async def scene() -> None:
         await stage.fault("stop_sshd")
