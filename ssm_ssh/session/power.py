@@ -88,7 +88,7 @@ class PowerWait:
         if now >= self._since + AGENT_LIMIT:
             raise TargetNotConnected(
                 f"{name} runs, and its SSM Agent has not connected within {AGENT_LIMIT:.0f} s",
-                "Check that the agent is installed and starts at boot",
+                f"To find the cause, run: ssm-ssh doctor {name}",
             )
         return AGENT
 

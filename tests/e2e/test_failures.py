@@ -85,7 +85,7 @@ def test_a_wrong_id_is_called_that(world: World, tmp_path: Path, program: Progra
 def test_a_stopped_agent_is_told_with_what_to_look_at(world: World, tmp_path: Path, program: Program) -> None:
     said = program(world, world.off.instance_id, world.env, tmp_path).said
     assert f"{world.off.instance_id} is not connected to Systems Manager in {world.lab.region}" in said
-    assert "is it running, SSM Agent started" in said
+    assert "To find the cause, run: ssm-ssh doctor i-" in said
     assert "Traceback" not in said
 
 

@@ -109,14 +109,13 @@ TABLE = (
         frozenset({"TargetNotConnected", "InvalidInstanceId"}),
         TargetNotConnected,
         "{target} is not connected to Systems Manager in {where}",
-        "Check region and profile first: AWS says this for a wrong one too. Then: is it running, SSM Agent started, "
-        "its role with AmazonSSMManagedInstanceCore, port 443 open to ssm and ssmmessages?",
+        "AWS says this for a wrong region or profile too. To find the cause, run: ssm-ssh doctor {target}",
     ),
     Row(
         frozenset({"EC2InstanceNotFound", "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"}),
         TargetMissing,
         "EC2 knows no instance {target} in {where}",
-        "Check region, profile and instance id",
+        "Check region, profile and instance id. To find it, run: ssm-ssh doctor {target}",
     ),
     Row(
         frozenset({"EC2InstanceStateInvalid"}),

@@ -31,7 +31,7 @@ def sentence(
         (
             "TargetNotConnected",
             errors.TargetNotConnected,
-            [TARGET, "eu-west-1", "'work'", "AmazonSSMManagedInstanceCore", "443"],
+            [TARGET, "eu-west-1", "'work'", f"ssm-ssh doctor {TARGET}"],
         ),
         ("InvalidInstanceId", errors.TargetNotConnected, [TARGET, "region and profile"]),
         ("InvalidDocument", errors.DocumentMissing, ["session document", "name"]),
