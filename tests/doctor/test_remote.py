@@ -11,6 +11,7 @@ from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.doctor.instance import Place
 from ssm_ssh.lab.cloud.rules import permission
 from tests.doctor.conftest import Account
+from tests.e2e.policies import documented
 from tests.lab.api.conftest import EDGE, OFF, STOPPED, WEB
 
 PLACE = Place("eu-central-1", "eu-central-1", "prod")
@@ -219,6 +220,25 @@ def test_without_simulation_the_policies_are_read(account: Account) -> None:
     account.fault("role_lacks_actions", WEB)
     account.faults.deny(action="iam:SimulatePrincipalPolicy")
     assert problems(examine(account, WEB)) == ["role"]
+
+
+def test_the_documented_policy_has_every_permission_that_is_needed(account: Account) -> None:
+    account.services.ssm.documents.prefer({"kmsKeyId": "alias/lab", "cloudWatchLogGroupName": "/session-manager"})
+    rules = [permission("tcp", 443, 443, lists=("pl-6ea54007",))]
+    for fault in ("other_account", "no_profile", "wrong_trust"):
+        account.heal(WEB)
+        account.fault(fault, WEB)
+        account.state.instances[WEB].site.vpc.objects["SecurityGroups"][0]["IpPermissionsEgress"] = rules
+        examine(account, WEB)
+    account.fault("activation_expired", EDGE)
+    examine(account, EDGE)
+    account.faults.deny(action="iam:SimulatePrincipalPolicy")
+    examine(account, WEB)
+    made = {f"{call.service}:{call.operation}" for call in account.state.calls()}
+    policy = documented("A policy for the doctor")
+    allowed = {action for statement in policy["Statement"] for action in statement["Action"]}
+    assert {"ec2:DescribeDhcpOptions", "iam:GetRolePolicy", "ssm:DescribeActivations", "logs:DescribeLogGroups"} <= made
+    assert made - allowed == {"sts:GetCallerIdentity"}  # which needs no permission
 
 
 def test_nothing_is_changed(account: Account) -> None:
