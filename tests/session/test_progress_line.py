@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import select
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,14 @@ def pipe() -> Iterator[tuple[int, int]]:
     yield reads, writes
     os.close(reads)
     os.close(writes)
+
+
+def shown(master: int, size: int) -> bytes:
+    """What a terminal shows, which may come in pieces: `size` bytes of it."""
+    data = b""
+    while len(data) < size and select.select([master], [], [], 60)[0]:
+        data += os.read(master, size - len(data))
+    return data
 
 
 def test_without_a_terminal_each_step_has_a_line(pipe: tuple[int, int]) -> None:
@@ -50,11 +59,13 @@ def test_on_a_terminal_one_line_is_updated(monkeypatch: pytest.MonkeyPatch) -> N
     line.show("a step", 1)
     line.show("a step", 2)
     line.end()
-    assert os.read(master, 1000) == b"\rssm-ssh: a step (1 s)\x1b[K\rssm-ssh: a step (2 s)\x1b[K\r\x1b[K"
+    wanted = b"\rssm-ssh: a step (1 s)\x1b[K\rssm-ssh: a step (2 s)\x1b[K\r\x1b[K"
+    assert shown(master, len(wanted)) == wanted
     monkeypatch.setenv("TERM", "dumb")
     line.show("a step", 3)
     line.show("another", 4)
-    assert os.read(master, 1000).replace(b"\r\r", b"\r") == b"ssm-ssh: another\r\n"
+    # A terminal may be set to put a return before each new line.
+    assert shown(master, len(b"ssm-ssh: another\r\r\n")).replace(b"\r\r", b"\r") == b"ssm-ssh: another\r\n"
     os.close(master)
     os.close(slave)
 
@@ -65,6 +76,7 @@ def test_a_line_that_would_wrap_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "tcgetpgrp", lambda _: os.getpgrp())
     monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((30, 24)))
     ProgressLine(slave).show("x" * 100, 1)
-    assert os.read(master, 1000) == b"\rssm-ssh: " + b"x" * 20 + b"\x1b[K"
+    wanted = b"\rssm-ssh: " + b"x" * 20 + b"\x1b[K"
+    assert shown(master, len(wanted)) == wanted
     os.close(master)
     os.close(slave)

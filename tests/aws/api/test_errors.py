@@ -33,7 +33,7 @@ def sentence(
             errors.TargetNotConnected,
             [TARGET, "eu-west-1", "'work'", f"ssm-ssh doctor {TARGET}"],
         ),
-        ("InvalidInstanceId", errors.TargetNotConnected, [TARGET, "region and profile"]),
+        ("InvalidInstanceId", errors.TargetNotConnected, [TARGET, "region or profile"]),
         ("InvalidDocument", errors.DocumentMissing, ["session document", "name"]),
         ("ThrottlingException", errors.Throttled, ["throttles StartSession", "again"]),
         ("RequestLimitExceeded", errors.Throttled, []),
@@ -278,4 +278,4 @@ def test_how_profile_and_region_were_chosen_is_said(settings: AwsSettings) -> No
     )
     said = sentence(chosen, "TargetNotConnected")
     assert "eu-west-1 (profile 'work': profile from AWS_PROFILE, region from the host name)" in said
-    assert "443" in said
+    assert "ssm-ssh doctor" in said
