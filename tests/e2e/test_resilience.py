@@ -65,20 +65,22 @@ def test_a_download_with_a_cut_after_each_megabyte(tmp_path_factory: pytest.Temp
         assert resumed(lab) >= megabytes
 
 
-@pytest.mark.timeout(600)  # eighteen connections one after the other, which a busy machine takes seconds for
+@pytest.mark.timeout(600)  # each message resent, and a dozen connections, which a busy machine takes seconds for
 def test_a_download_ends_with_a_cut_every_150_kilobytes(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Acknowledgements that a break may have lost are repeated, but do not fill the next connection."""
+    # On a busy machine the gateway reads late, so that a cut takes with it what the agent has sent until it hears of
+    # the pause, at worst all of it. The agent resends a kilobyte each 100 ms then: a megabyte in 105 s.
     with Lab(LabOptions(instances=1, pacing=True), base=tmp_path_factory.mktemp("r")) as lab:
         import subprocess
 
         where = lab.instances[0]
-        data = payload(2 * MB)
+        data = payload(MB)
         Path(where.homes["ec2-user"], "data").write_bytes(data)
         lab.fault("cut", every=150_000, side="client", direction="both")
         done = subprocess.run(["ssh", where.destination, "cat data"], env=lab.env, capture_output=True, timeout=580)
         assert (done.returncode, without_waiting(done.stderr.decode())) == (0, "")
         assert done.stdout == data
-        assert resumed(lab) >= 16
+        assert resumed(lab) >= 8
 
 
 @pytest.mark.parametrize(
