@@ -118,10 +118,9 @@ def _examine(arguments: dict[str, Any]) -> list[Finding]:
     def try_session() -> Finding:
         from ssm_ssh.doctor import way_in
 
+        output.note(f"One session with {chosen.instance_id} is started, and ended at sshd's banner")
         return way_in.try_session(aws, chosen.instance_id, port, document, chosen.log)
 
-    if not arguments["no_session"]:
-        output.note(f"One session with {chosen.instance_id} is started, and ended at sshd's banner")
     with output.progress(f"Examining {chosen.instance_id} ..."):
         return examination.examine(
             first,
