@@ -483,7 +483,7 @@ def test_a_hundred_first_connections_at_once() -> None:
         for one in lab.instances:
             assert sorted(here.known(one.instance_id)) == here.keys(one)
             # Whoever asks first asks for all.
-            assert here.calls(one) == {"GetConsoleOutput": 1}
+            assert here.calls(one)["GetConsoleOutput"] == 1  # on a busy machine Run Command may push keys, too
 
 
 @pytest.mark.needs("ssh-copy-id")
