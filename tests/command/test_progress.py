@@ -72,6 +72,8 @@ def test_another_way_is_tried_only_where_this_one_is_missing(error: BaseExceptio
 def test_what_is_unknown_is_not_claimed() -> None:
     assert "is unknown" in progress.unknown("i-1", None).message
     assert progress.unknown("i-1", NetworkError("gone.")).message.endswith("is unknown: gone")
+    mute = progress.unknown("i-1", progress.mute("i-1"))
+    assert mute.message.endswith("the SSM Agent on i-1 has passed nothing on since the connection broke")
     assert "ended at once" in progress.never_ran("i-1", "").message
     assert "no sh" in progress.never_ran("i-1", "no sh").message
     assert "may still run" in progress.runs_on("i-1")
