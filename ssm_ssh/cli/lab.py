@@ -104,6 +104,8 @@ def _parser() -> Arguments:
         default="auto",
         help="SSH servers: the system's OpenSSH or the embedded one; auto: OpenSSH if possible",
     )
+    boot = "from the start of a stopped instance to its agent (16)"
+    parser.add_argument("--boot", metavar="SECONDS", type=float, default=16.0, help=boot)
     parser.add_argument("--no-pacing", action="store_true", help="agents send at full speed, unlike the official one")
     parser.add_argument("--region", default="eu-central-1", help="name of the region (eu-central-1)")
     parser.add_argument(
@@ -158,6 +160,8 @@ def _set(lab: Lab, faults: list[Chosen]) -> None:
 def _lab_options(options: argparse.Namespace) -> LabOptions:
     from ssm_ssh.lab import LabOptions
 
+    if not 0.0 <= options.boot <= 600.0:  # more would seem to hang, and NaN is no time
+        raise UsageError(f"{options.boot:g} is not a time for a boot", "Use 0 to 600 seconds")
     return LabOptions(
         instances=options.instances,
         pacing=not options.no_pacing,
@@ -165,6 +169,8 @@ def _lab_options(options: argparse.Namespace) -> LabOptions:
         region=options.region,
         require_upgrade_signature=not options.allow_unsigned,
         preferences=_preferences(options),
+        pending_seconds=options.boot / 2,
+        boot_seconds=options.boot / 2,
     )
 
 

@@ -88,6 +88,10 @@ class InstanceWorld:
         if not self._cancelled.is_set():
             self._line.end()
 
+    def leave(self) -> None:
+        """The user has gone: leave the line that was updated."""
+        self._line.leave()
+
     def pause(self, seconds: float) -> None:
         """Wait. Raises SsmSshError where the user has gone."""
         if self._cancelled.wait(seconds):

@@ -39,6 +39,12 @@ class ProgressLine:
             self._open = False
             self._write(f"\r{_CLEAR}")
 
+    def leave(self) -> None:
+        """Leave the line as it is, where the user has gone: what follows begins on the next one."""
+        if self._open:
+            self._open = False
+            self._write("\r\n")
+
     def _fitting(self, line: str) -> str:
         try:
             columns = os.get_terminal_size(self._fd).columns

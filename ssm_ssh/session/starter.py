@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ssm_ssh.channel.session import Channel
     from ssm_ssh.log import Log
     from ssm_ssh.session.bring_up import BringUp
+    from ssm_ssh.session.instance_world import InstanceWorld
     from ssm_ssh.session.managed import ManagedSession
 
 # AWS asks session clients for at least this plugin version; agents switch features on by it.
@@ -70,6 +71,7 @@ class SessionStarter:
         self._api: Api | None = None
         self._lock = threading.Lock()
         self._bring_up: BringUp | None = None
+        self._world: InstanceWorld | None = None
         self._cancelled = threading.Event()
 
     def api(self) -> Api:
@@ -110,13 +112,17 @@ class SessionStarter:
                 from ssm_ssh.session.bring_up import BringUp
                 from ssm_ssh.session.instance_world import InstanceWorld
 
-                world = InstanceWorld(api, self.instance_id, self.agent_connected, self._cancelled, self._log)
+                self._world = world = InstanceWorld(
+                    api, self.instance_id, self.agent_connected, self._cancelled, self._log
+                )
                 self._bring_up = BringUp(self.instance_id, self._wish, world)
         self._bring_up.run(error)
 
     def cancel(self) -> None:
         """Wait for the instance no longer: no session is wanted any more. Does not block."""
         self._cancelled.set()
+        if self._world is not None:
+            self._world.leave()
 
     def _start_session(self) -> ManagedSession:
         """Start a session while the TLS connection to its gateway is being made."""

@@ -305,12 +305,12 @@ class SshHandler:
         if self._gate.open and self._service.library and self._login.looks_refused:
             error = self._service.explain_refused_login()
             self._notices.refused(error, shown=client_library.shows_stderr(self._service.library))
+        self._service.cancel()
         poller.forget(self._local.stdin)
         poller.forget(self._local.stdout)
         self._background.stop(poller)
         self._log.release_stderr()
         self._local.detach()
-        self._service.cancel()
 
     def finish(self, status: int) -> None:
         """Record how the login looked, and the last error."""

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from ssm_ssh.aws.config.settings import load
 from ssm_ssh.cli.completion import _names
 from ssm_ssh.cli.main import COMMANDS, main
 from ssm_ssh.locate import history
 from ssm_ssh.locate.history import KnownInstance
+from ssm_ssh.session import records
 
 WEB, DB = "i-0123456789abcdef0", "i-0123456789abcdef1"
 GOOD = ["web-1", "web-2", WEB, "prod", "a.b@c"]
@@ -166,6 +168,9 @@ def test_the_names_there_are(
     assert capsys.readouterr().out.split() == [WEB, DB], "most commands take ids alone"
     assert main(["completion", "--list", "targets"]) == 0
     assert capsys.readouterr().out.split() == ["web-1", WEB, DB]
+    records.opened("me-0a1b2c3d4e5f60718", WEB, "", load(region="eu-west-1", env={}), 1.0)
+    assert main(["completion", "--list", "sessions"]) == 0
+    assert capsys.readouterr().out.split() == ["me-0a1b2c3d4e5f60718", "web-1", WEB, DB]
     assert main(["completion", "--list", "profiles"]) == 0
     assert capsys.readouterr().out.split() == ["default", "prod"]
     assert main(["completion", "--list", "regions"]) == 0

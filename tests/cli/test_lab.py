@@ -286,3 +286,11 @@ def test_a_limit_that_aws_does_not_accept(data: Path) -> None:
         "ssm-ssh: idleSessionTimeout must be a number of minutes from 1 to 60. "
         "Give a value that Session Manager accepts\n"
     )
+
+
+def test_how_long_a_boot_takes_is_an_option() -> None:
+    made = lab._lab_options(lab._parser().parse_args(["--boot", "3"]))
+    assert (made.pending_seconds, made.boot_seconds) == (1.5, 1.5)
+    for wrong in ("-1", "nan", "601"):
+        with pytest.raises(UsageError, match="not a time for a boot"):
+            lab._lab_options(lab._parser().parse_args([f"--boot={wrong}"]))

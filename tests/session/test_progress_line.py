@@ -70,6 +70,20 @@ def test_on_a_terminal_one_line_is_updated(monkeypatch: pytest.MonkeyPatch) -> N
     os.close(slave)
 
 
+def test_a_line_that_is_left_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    master, slave = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(os, "tcgetpgrp", lambda _: os.getpgrp())
+    line = ProgressLine(slave)
+    line.leave()
+    line.show("a step", 1)
+    line.leave()
+    line.leave()
+    assert os.read(master, 1000).replace(b"\r\r", b"\r") == b"\rssm-ssh: a step (1 s)\x1b[K\r\n"
+    os.close(master)
+    os.close(slave)
+
+
 def test_a_line_that_would_wrap_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     master, slave = pty.openpty()
     monkeypatch.setenv("TERM", "xterm")

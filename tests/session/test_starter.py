@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ssm_ssh.aws.api.client import Api
 from ssm_ssh.aws.config.settings import load
 from ssm_ssh.channel.handshake import SHELL
+from ssm_ssh.errors import SsmSshError, TargetMissing, TargetNotConnected
 from ssm_ssh.locate import history
 from ssm_ssh.log import Log
 from ssm_ssh.session import starter as module
+from ssm_ssh.session import starting
 from ssm_ssh.session.starter import SessionStarter, channel_maker
 from ssm_ssh.storage import json_store
 
@@ -57,6 +63,65 @@ def test_a_user_without_a_name_is_unknown(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("getpass.getuser", fail)
     monkeypatch.setattr("socket.gethostname", lambda: "laptop")
     assert module._caller("shell i-0") == "shell i-0 by unknown on laptop (ssm-ssh)"
+
+
+class Ec2:
+    """AWS with one instance, which stays stopped."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def call(self, _: str, operation: str, payload: dict[str, Any], **more: object) -> dict[str, Any]:
+        self.asked.append(operation)
+        if operation == "DescribeInstances":
+            instance = {"instanceId": INSTANCE, "instanceState": {"name": "stopped"}}
+            return {"reservationSet": [{"instancesSet": [instance]}]}
+        return {}
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ec2:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    ec2 = Ec2()
+    monkeypatch.setattr(Api, "call", lambda _, *arguments, **more: ec2.call(*arguments, **more))
+    return ec2
+
+
+def off(start: str) -> SessionStarter:
+    settings = load(env={"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "S"})
+    return SessionStarter(settings, INSTANCE, "", {}, Log(None), purpose="shell", start=start)
+
+
+def test_without_the_setting_ec2_is_not_asked(stopped: Ec2) -> None:
+    error = TargetNotConnected("not connected")
+    with pytest.raises(TargetNotConnected) as failure:
+        off("").bring_up(error)
+    assert failure.value is error
+    assert stopped.asked == []
+
+
+def test_an_instance_that_is_off_is_named_so_with_what_starts_it(stopped: Ec2) -> None:
+    with pytest.raises(TargetMissing, match=f"{INSTANCE} is stopped in eu-central-1") as failure:
+        off("never").bring_up(TargetNotConnected("not connected"))
+    assert f"aws ec2 start-instances --instance-ids {INSTANCE} --region eu-central-1" in failure.value.hint
+    assert stopped.asked == ["DescribeInstances"]
+
+
+def test_a_user_who_has_gone_starts_nothing_more(stopped: Ec2) -> None:
+    starter = off("always")
+    starter.cancel()
+    with pytest.raises(SsmSshError, match="not waited for"):
+        starter.bring_up(TargetNotConnected("not connected"))
+    assert "StartInstances" not in stopped.asked
+
+
+def test_a_user_who_goes_later_ends_the_wait(stopped: Ec2) -> None:
+    starter = off("always")
+    threading.Timer(0.2, starter.cancel).start()
+    with pytest.raises(SsmSshError, match="not waited for"):
+        starter.bring_up(TargetNotConnected("not connected"))
+    assert starting.since(INSTANCE, time.time()) is not None
+    assert "StartInstances" in stopped.asked
 
 
 def test_the_channels_of_a_command_are_those_of_one_client() -> None:
