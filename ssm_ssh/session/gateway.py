@@ -75,7 +75,7 @@ class Gateway:
         return socket
 
     def abandon(self) -> None:
-        """Close the connection that was made ahead: there is no session to use it for. Does not block."""
+        """Close the early connection: there is no session to use it for. Does not block."""
         self._abandoned = True
         stream, self._stream = self._stream, None
         if stream is not None:

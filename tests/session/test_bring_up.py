@@ -241,7 +241,7 @@ def test_a_start_that_is_refused_is_the_error(code: str) -> None:
     world = VirtualWorld("stopped")
     world.refusals = [AwsError("no", code=code)]
     made = BringUp(INSTANCE, ALWAYS, world)
-    for _ in range(2):  # whoever waits for the same start gets the same answer
+    for _ in range(2):  # all that wait for the same start get the same answer
         with pytest.raises(AwsError) as failure:
             made.run(ERROR)
         assert failure.value.code == code
