@@ -66,6 +66,7 @@ class CommandHandler:
         self._keys = Escapes() if way is Way.TERMINAL else None
         self._raw = RawMode(self._stdin)
         self._went = False
+        self._never_ran = False
         self._bye = False
         self._signal = 0
         self._deadline: float | None = None
@@ -181,7 +182,7 @@ class CommandHandler:
             self._log.info(f"notice: {event.text}")
         elif isinstance(event, ExitCode) and not self._progress.complete:
             # The script itself always ends by a signal or with 0, after everything else.
-            self._ended(None, now)
+            self._ended(None, now, certain=True)
 
     def _pass(self, pieces: list[Data], now: float) -> None:
         for stream, data in pieces:
@@ -288,12 +289,13 @@ class CommandHandler:
         ended = self._relay.ended
         reason = ended[0] if ended is not None else ""
         if not self._may_have_run:
-            self._ended(endings.never_began(reason, self._instance), now)
+            self._ended(endings.never_began(reason, self._instance) if reason else None, now, certain=True)
         elif reason:
             lasted, idle = now - self._began_at, now - self._sent_at
-            self._ended(endings.ended(reason, self._instance, lasted=lasted, idle=idle), now)
+            why = endings.ended(reason, self._instance, lasted=lasted, idle=idle)
+            self._ended(why, now, certain=endings.is_agent_error(reason))
         else:
-            self._ended(None, now)
+            self._ended(None, now, certain=False)
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -307,13 +309,18 @@ class CommandHandler:
         self.status = progress.BROKEN_PIPE if self._out.broken else status
         self._relay.close(now)
 
-    def _ended(self, why: SsmSshError | None, now: float) -> None:
-        """End without everything; `why`: what ended the session, if that is known."""
-        if self._progress.ready or self._way is not Way.APART:
-            self._fail(why or endings.never_began("", self._instance), now)
+    def _ended(self, why: SsmSshError | None, now: float, *, certain: bool) -> None:
+        """End without everything; `why`: what ended the session, if that is known.
+
+        `certain`: everything that the agent has sent has come. Otherwise the script may have begun unseen, unless the
+        agent has said why it did not.
+        """
+        words = "" if self._progress.begun else self._progress.why_not_begun()
+        if not self._progress.begun and (certain or words):
+            self._never_ran = True
+            self._fail(why if why and not words else progress.never_ran(self._instance, words), now)
         else:
-            words = self._progress.why_not_begun()
-            self._fail(progress.never_ran(self._instance, words) if words or why is None else why, now)
+            self._fail(why or endings.broken_off(self._instance), now)
 
     def _leave(self, now: float) -> None:
         quiet = self._signal + progress.SIGNALLED == progress.BROKEN_PIPE
@@ -344,7 +351,7 @@ class CommandHandler:
         if self._way is Way.APART and not self._may_have_run and progress.is_missing(error, self._starter.document):
             self.missing = True
             self.error = error
-        elif self._progress.not_run or not self._may_have_run or (self._way is Way.APART and not self._progress.ready):
+        elif self._progress.not_run or not self._may_have_run or self._never_ran:
             self.error = error
         elif self._progress.complete and self._progress.status is not None and self._progress.status >= 0:
             self.status = self._progress.status

@@ -28,6 +28,8 @@ BROKEN_PIPE = SIGNALLED + 13
 # What StartSession says of a document that has no such parameter.
 _NO_PARAMETER = ("InvalidParameter", "Validation")
 _MOST_WORDS = 1000
+# What lines of the script on stderr begin with, and words of the agent do not.
+_FRAMES = (b"1", b"2", b"#", b"=")
 # Characters that a program's name hardly has.
 _LINE = frozenset(" \t\n|&;<>$`")
 _SHOWN = 240
@@ -52,6 +54,11 @@ class Progress:
     def ready(self) -> bool:
         """The script has begun, and without APART waits to be told to go on."""
         return self._stdout.ready
+
+    @property
+    def begun(self) -> bool:
+        """The script has certainly begun: its header has come, or something on stderr that only it writes."""
+        return self.ready or self._words[:1] in _FRAMES
 
     @property
     def complete(self) -> bool:

@@ -67,6 +67,16 @@ def ended(reason: str, instance_id: str, *, lasted: float, idle: float) -> Sessi
     return SessionEnded(f"the session with {instance_id} was ended after {duration(lasted)}: {why}")
 
 
+def is_agent_error(reason: str) -> bool:
+    """Return whether the agent has ended the session itself, because it could not start what was asked for."""
+    return _AGENT_ERROR in reason
+
+
+def broken_off(instance_id: str) -> SessionEnded:
+    """Return the error of a session that the gateway closed without a reason, before its purpose was served."""
+    return SessionEnded(f"the session with {instance_id} was ended, and no reason was given")
+
+
 def presumed(instance_id: str, *, lasted: float, idle: float) -> str:
     """Return a notice about a session that the gateway closed without a reason, though no program seems to have ended.
 

@@ -40,6 +40,19 @@ def test_what_the_agent_says_instead_is_kept_as_one_printable_line() -> None:
     assert "later" not in told.why_not_begun()
 
 
+def test_the_script_has_begun_once_something_of_it_has_come_in_either_stream() -> None:
+    told = Progress(Way.APART, "t")
+    assert not told.begun
+    told.stderr(b"fork/exec sh: no such file or directory")
+    assert not told.begun
+    told = Progress(Way.APART, "t")
+    told.stderr(b"2aG")
+    assert told.begun
+    told = Progress(Way.APART, "t")
+    told.stdout(b"@ssm-ssh1\n")
+    assert told.begun
+
+
 def test_a_refusal_of_the_script_is_kept() -> None:
     told = Progress(Way.FRAMED, "t")
     told.stdout(b"!bm8=\n")

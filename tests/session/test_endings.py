@@ -48,6 +48,12 @@ def test_any_other_reason_is_shown_without_what_a_terminal_would_obey() -> None:
     assert error.sentence() == "the session with i-0 was ended after 1 min 1 s: broken [2J"
 
 
+def test_an_error_of_the_agent_is_told_from_other_ends() -> None:
+    assert endings.is_agent_error("----------ERROR-------: RunAs user bob does not exist")
+    assert not endings.is_agent_error("Your session has been terminated")
+    assert "no reason was given" in endings.broken_off("i-1").message
+
+
 def test_a_session_that_never_began_says_why() -> None:
     reason = "----------ERROR-------\nRunAs user bob does not exist"
     assert endings.never_began(reason, "i-0").sentence().endswith("before it began: RunAs user bob does not exist")
