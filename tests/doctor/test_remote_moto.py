@@ -17,6 +17,8 @@ from ssm_ssh.doctor import remote
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.doctor.instance import Place
 
+pytestmark = pytest.mark.long
+
 REGION = "eu-central-1"
 # boto3 makes its clients while it runs; no type tells what they are.
 Client: TypeAlias = Any

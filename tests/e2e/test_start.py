@@ -86,6 +86,7 @@ def test_exec_starts_an_instance(lab: Lab) -> None:
     assert starts(lab, "exec") == 1
 
 
+@pytest.mark.long
 def test_a_forward_starts_an_instance_once_for_all_destinations(lab: Lab) -> None:
     words = ("forward", "--start", instance(lab, "forward").instance_id, "-L", "0:localhost:22", "-L", "0:localhost:23")
     done = run(lab, *COMMAND, *words, "--", "echo", "ready")
@@ -93,6 +94,7 @@ def test_a_forward_starts_an_instance_once_for_all_destinations(lab: Lab) -> Non
     assert starts(lab, "forward") >= 1
 
 
+@pytest.mark.long
 def test_a_shell_asks_on_its_terminal_and_shows_one_line(lab: Lab, tmp_path: Path) -> None:
     wanted = instance(lab, "shell").instance_id
     program = PtyProgram((*COMMAND, "shell", wanted), {**lab.env, "TERM": "xterm"}, tmp_path, columns=120)
@@ -141,6 +143,7 @@ def test_what_cannot_be_started_says_so(lab: Lab) -> None:
     assert (done.status, "managed node, which AWS cannot start" in done.stderr) == (255, True)
 
 
+@pytest.mark.long
 def test_if_ssh_leaves_first_the_next_says_since_when_it_starts(lab: Lab) -> None:
     ssh = Running(("ssh", instance(lab, "left").destination, "true"), {**lab.env, "SSM_SSH_START": "always"})
     until(lambda: starts(lab, "left"), "the start")
