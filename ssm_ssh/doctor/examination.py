@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from ssm_ssh.doctor import caller, causes, remote, rights
+from ssm_ssh.doctor import caller, causes, remote, rights, way_out
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.doctor.instance import Place
 from ssm_ssh.errors import SsmSshError
@@ -23,12 +23,14 @@ LIMIT = 20.0
 
 
 def examine_account(api: Api, *, clock: Callable[[], float] = time.time) -> list[Finding]:
-    """Return what is found out about the caller alone."""
+    """Return what is found out about the caller and the way to AWS alone."""
+    routes = way_out.begin(api)
     try:
         answer = caller.collect(api, deadline=time.monotonic() + LIMIT)
     except SsmSshError as error:
-        return [caller.failed(error)]
-    return caller.check(answer, expires=api.credentials.get().expires, now=clock(), skew=api.skew)
+        return _without_caller(caller.failed(error), way_out.check(routes()))
+    found = caller.check(answer, expires=api.credentials.get().expires, now=clock(), skew=api.skew)
+    return [*way_out.check(routes()), *found]
 
 
 def examine(
@@ -45,10 +47,11 @@ def examine(
     Only Describe, Get, List and Simulate calls and a dry run are made, and those of the session.
     """
     deadline = time.monotonic() + LIMIT
+    routes = way_out.begin(api)
     try:
         answer = caller.collect(api, deadline=deadline)
     except SsmSshError as error:
-        return [caller.failed(error)]
+        return _without_caller(caller.failed(error), way_out.check(routes()))
     found = caller.check(answer, expires=api.credentials.get().expires, now=clock(), skew=api.skew)
     allowed: Mapping[str, Answer] = {}
 
@@ -63,7 +66,7 @@ def examine(
     asking.join()
     settings = api.settings
     place = Place(settings.region, settings.region, settings.profile or "")
-    found += remote.check(recorded, instance_id, place)
+    found += [*way_out.check(routes()), *remote.check(recorded, instance_id, place)]
     if allowed:
         found += rights.check(allowed)
     if try_session is None:
@@ -73,6 +76,13 @@ def examine(
     else:
         found = causes.after_session(found, try_session())
     return causes.ordered(found)
+
+
+def _without_caller(failure: Finding, routes: list[Finding]) -> list[Finding]:
+    """Return what is known where AWS has not said who the caller is: one failure of the network is enough."""
+    if failure.name != way_out.NAME:
+        return [*routes, failure]
+    return [item for item in routes if item.state is State.PROBLEM] or [failure]
 
 
 def _hopeless(findings: list[Finding]) -> bool:

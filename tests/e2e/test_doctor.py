@@ -115,6 +115,23 @@ def test_an_endpoint_that_is_out_of_reach_is_never_called_good(lab: Lab) -> None
     assert "agent" not in found or found["agent"][0] == "not checked"
 
 
+def test_a_certificate_that_is_not_trusted_is_named_by_its_issuer(lab: Lab) -> None:
+    lab.fault("unreachable", service="ssm", how="untrusted")
+    found = examine(lab, web(lab).instance_id, "--no-session", status=10)
+    state, evidence = found["connection to AWS"]
+    assert state == "problem"
+    assert "has an unknown issuer. It is issued by '" in evidence
+
+
+def test_a_proxy_that_refuses_connections_is_named(lab: Lab) -> None:
+    env = {**lab.env_for("doctor"), "HTTPS_PROXY": "http://127.0.0.1:9"}
+    command = [sys.executable, "-m", "ssm_ssh", "doctor", "--json", web(lab).instance_id]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 10, done
+    [problem] = [item for item in json.loads(done.stdout) if item["state"] == "problem"]
+    assert "the proxy 127.0.0.1:9 refuses connections" in problem["evidence"]
+
+
 def test_credentials_that_aws_refuses(lab: Lab) -> None:
     env = {**lab.env, "AWS_SECRET_ACCESS_KEY": "wrong" * 8}
     command = [sys.executable, "-m", "ssm_ssh", "doctor", "--json", web(lab).instance_id]
