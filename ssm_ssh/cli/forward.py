@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def run(argv: list[str]) -> int:
     if arguments["stop"]:
         return _stop(words)
     _refuse_others(arguments)
-    if words and words[0].isdigit():  # ports without a target, which is chosen from a list
+    if words and re.match(r"[0-9]+(?::|$)", words[0]):  # ports without a target, which is chosen from a list
         words = ["", *words]
     from ssm_ssh.forward.specs import parse
 

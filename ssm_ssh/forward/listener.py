@@ -37,12 +37,12 @@ class Listener:
                 self._listen_on(spec.bind)
             else:
                 self._listen_on_loopback()
+            for sock in self.sockets:
+                sock.setblocking(False)
+                sock.listen(_BACKLOG)
         except OSError as error:
             self.close()
             raise self._explained(error) from None
-        for sock in self.sockets:
-            sock.setblocking(False)
-            sock.listen(_BACKLOG)
 
     @property
     def port(self) -> int:
@@ -103,14 +103,18 @@ class Listener:
         if bind == "*":
             wanted = [("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6)]  # noqa: S104 -- the user asks for it
         else:
-            answers = socket.getaddrinfo(bind, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            try:
+                answers = socket.getaddrinfo(bind, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            except UnicodeError:  # a label that is empty or too long
+                raise OSError(errno.EINVAL, "not the name of a host") from None
             wanted = list(dict.fromkeys((str(answer[4][0]), answer[0]) for answer in answers))
         port = self.spec.port
         for address, family in wanted:
             try:
                 self.sockets.append(self._bind(family, address, port))
             except OSError as error:
-                if bind != "*" or error.errno not in _NO_IPV6:
+                # A name such as localhost may have an address in a family that this computer lacks.
+                if error.errno not in _NO_IPV6 or len(wanted) == 1 or (address == wanted[-1][0] and not self.sockets):
                     raise
                 continue
             port = self.sockets[0].getsockname()[1]
@@ -144,7 +148,7 @@ class Listener:
                 f"{where} needs special rights, as all ports below 1024",
                 f"Use a higher one: -L {spec.port + 8000}:{spec.destination}",
             )
-        reason = error.strerror or type(error).__name__
+        reason = error.strerror or printable(str(error), 120) or type(error).__name__
         return SsmSshError(f"{where} on {printable(spec.bind or 'this computer', 80)}: {reason}", "Use another address")
 
 

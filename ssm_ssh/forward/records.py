@@ -66,6 +66,8 @@ def stop(record: Record, patience: float) -> bool:
         os.kill(record.pid, signal.SIGTERM)
     except ProcessLookupError:
         return True
+    except PermissionError:  # another user's process, by sudo or su
+        return False
     until = time.monotonic() + patience
     while _runs(record):
         if time.monotonic() >= until:

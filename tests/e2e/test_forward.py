@@ -65,6 +65,12 @@ def test_a_half_close_is_held_until_the_notice(world: World) -> None:
         assert "cannot convey a half-close" in forward.running.finish().stderr
 
 
+def test_ports_without_a_target_ask_for_one(world: World) -> None:
+    for word in ("8080", "8080:80", "0:db.internal:5432"):
+        done = world.run(*COMMAND, word, expect=2)
+        assert done.stderr.startswith("ssm-ssh: no TARGET is given, and there is no terminal")
+
+
 def test_a_wait_that_is_no_number_is_one_line(world: World) -> None:
     for words in (("--half-close-wait", "soon"), ("--half-close-wait", "-1")):
         done = world.run(*COMMAND, world.web.instance_id, f"0:{PORT}", *words, expect=2)

@@ -50,6 +50,13 @@ def test_an_address_of_another_machine_is_one_line() -> None:
         Listener(parse("192.0.2.1:4000:localhost:80"))
 
 
+def test_a_name_that_is_none_and_a_path_that_is_too_long_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SsmSshError, match=r"port 4000 on a\.\.b: not the name of a host"):
+        Listener(parse("a..b:4000:localhost:80"))
+    with pytest.raises(SsmSshError, match="AF_UNIX path too long"):
+        Listener(parse(f"{tmp_path}/{'x' * 120}:80"))
+
+
 def test_an_abandoned_unix_socket_is_replaced_and_a_used_one_is_not(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as left:
