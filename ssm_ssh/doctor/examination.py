@@ -72,7 +72,7 @@ def examine(
     if try_session is None:
         found.append(Finding("session", State.NOT_CHECKED, "not tried, as --no-session asks"))
     elif _hopeless(found):
-        found.append(Finding("session", State.NOT_CHECKED, "not tried, as the instance takes none"))
+        found.append(Finding("session", State.NOT_CHECKED, "not tried, as none can be started"))
     else:
         found = causes.after_session(found, try_session())
     return causes.ordered(found)
@@ -86,6 +86,5 @@ def _without_caller(failure: Finding, routes: list[Finding]) -> list[Finding]:
 
 
 def _hopeless(findings: list[Finding]) -> bool:
-    """Whether the instance itself keeps every session away, so that one need not be tried."""
-    problem = causes.first(findings)
-    return problem is not None and problem.name == "instance"
+    """Whether the instance or this computer's network keeps every session away, so that one need not be tried."""
+    return any(item.state is State.PROBLEM and item.name in ("instance", way_out.NAME) for item in findings)

@@ -117,7 +117,7 @@ def test_an_endpoint_that_is_out_of_reach_is_never_called_good(lab: Lab) -> None
 
 def test_a_certificate_that_is_not_trusted_is_named_by_its_issuer(lab: Lab) -> None:
     lab.fault("unreachable", service="ssm", how="untrusted")
-    found = examine(lab, web(lab).instance_id, "--no-session", status=10)
+    found = examine(lab, web(lab).instance_id, status=10)
     state, evidence = found["connection to AWS"]
     assert state == "problem"
     assert "has an unknown issuer. It is issued by '" in evidence
