@@ -121,7 +121,7 @@ def test_a_wrong_choice_says_what_was_tried(home: Home, env: dict[str, str], hos
     with pytest.raises(TargetNotConnected) as error:
         start_session(Api(found.aws), found.name.instance_id, "AWS-StartSSHSession", {})
     assert said in error.value.sentence()
-    assert "region and profile" in error.value.sentence()
+    assert "region or profile" in error.value.sentence()
 
 
 @pytest.mark.parametrize(
