@@ -25,6 +25,7 @@ from ssm_ssh.lab.machines.instances import Instances
 from ssm_ssh.lab.options import InstanceOptions
 from ssm_ssh.lab.process import lifeline
 from ssm_ssh.lab.process.descendants import tree
+from tests.lab.dataplane import close_transports
 
 WEB, DB, EDGE = "i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb", "mi-0cccccccccccccccc"
 MEMBERS = (
@@ -200,6 +201,7 @@ class Fleet:
             self.do(server.close)
         self.call(self.instances.stop())
         self.call(_cancel_all())
+        self.call(close_transports())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
