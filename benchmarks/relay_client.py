@@ -110,6 +110,8 @@ class DirectSession:
 
     resume = connect
 
+    def guard(self) -> None: ...
+
     def terminate(self, patience: float) -> None: ...
 
 
