@@ -39,7 +39,7 @@ class Background:
         if not self._watching:
             self._watching = True
             self._local.watch_parent()
-        if self._released:
+        if self._released or self._parent_ended:  # the descriptor stays readable, and would keep the loop turning
             self.stop(poller)
         elif self._local.parent_fd >= 0:
             poller.watch(self._local.parent_fd, READ)

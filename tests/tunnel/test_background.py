@@ -65,3 +65,12 @@ def test_before_the_login_nothing_is_let_go() -> None:
     stage.after(5.0, stage.client.end)
     stage.run()
     assert stage.client.released_at is None
+
+
+def test_a_parent_that_ends_after_the_session_does_not_keep_the_loop_busy() -> None:
+    stage = Stage()
+    stage.after(1.0, lambda: stage.gateway.sessions[-1].end(""))
+    goes_at(stage, 1.5)
+    stage.after(60.0, stage.client.end)
+    stage.run()
+    assert stage.world.turns < 200
