@@ -20,6 +20,7 @@ from ssm_ssh.lab.login import browser
 from ssm_ssh.lab.options import LabOptions
 from ssm_ssh.lab.state import LabState
 from ssm_ssh.lab.wire.http import HttpServer
+from tests.lab.transports import close_transports
 
 T = TypeVar("T")
 
@@ -61,6 +62,7 @@ class LoginLab:
     def stop(self) -> None:
         self._run(self._server.stop())
         self._run(self.api.stop())
+        self._run(close_transports())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -25,7 +25,7 @@ from ssm_ssh.lab.machines.instances import Instances
 from ssm_ssh.lab.options import InstanceOptions
 from ssm_ssh.lab.process import lifeline
 from ssm_ssh.lab.process.descendants import tree
-from tests.lab.dataplane import close_transports
+from tests.lab.transports import close_transports
 
 WEB, DB, EDGE = "i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb", "mi-0cccccccccccccccc"
 MEMBERS = (

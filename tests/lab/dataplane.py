@@ -27,6 +27,7 @@ from ssm_ssh.lab.gateway.server import Gateway, GatewayOptions, SessionOrder
 from ssm_ssh.lab.identity.identities import Identity, agent_role, user
 from ssm_ssh.lab.identity.verify import Request, signed, verify
 from ssm_ssh.lab.wire import message as am
+from tests.lab.transports import close_transports
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
@@ -44,15 +45,6 @@ QUICK = AgentOptions(pacing=False, start_delay=0.0, ready_delay=0.005, control_r
 class Who(NamedTuple):
     kind: str
     name: str
-
-
-async def close_transports() -> None:
-    """Close the connections that are left, or the garbage collector complains of them in another test."""
-    open_ones = getattr(asyncio.get_running_loop(), "_transports", {})
-    for transport in list(open_ones.values()):
-        transport.abort()
-    for _ in range(3):  # what is aborted is closed in a later turn, and what TLS has wrapped in one more
-        await asyncio.sleep(0)
 
 
 def asynchronous(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:

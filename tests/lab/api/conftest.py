@@ -21,6 +21,7 @@ from ssm_ssh.lab.options import InstanceOptions, LabOptions
 from ssm_ssh.lab.state import LabState, SessionRecord
 from ssm_ssh.lab.wire.http import HttpServer
 from ssm_ssh.lab.wire.rpc import CallFailed
+from tests.lab.transports import close_transports
 
 T = TypeVar("T")
 # botocore makes its clients while it runs; no type tells what they are.
@@ -150,6 +151,7 @@ class Service:
         self.instances.gate.set()
         self._run(self._server.stop())
         self._run(self.api.stop())
+        self._run(close_transports())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

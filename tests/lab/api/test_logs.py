@@ -12,6 +12,7 @@ from ssm_ssh.lab.agent.api import AgentApi
 from ssm_ssh.lab.agent.service import AgentCredentials
 from ssm_ssh.lab.api.logs import GROUP, OPEN_GROUP
 from tests.lab.api.conftest import WEB, Service, code
+from tests.lab.transports import close_transports
 
 
 def test_log_groups(service: Service) -> None:
@@ -37,5 +38,12 @@ def test_an_agent_asks_whether_a_group_is_encrypted(service: Service) -> None:
         credentials=AgentCredentials(role.access_key, role.secret_key, role.token),
         tls=ssl.create_default_context(cafile=str(service.ca_file)),
     )
+
+    async def answer(group: str) -> bool:
+        try:
+            return await api.log_group_is_encrypted(group)
+        finally:
+            await close_transports()
+
     for group, encrypted in ((GROUP, True), (OPEN_GROUP, False), ("/missing", False)):
-        assert asyncio.run(api.log_group_is_encrypted(group)) is encrypted
+        assert asyncio.run(answer(group)) is encrypted
