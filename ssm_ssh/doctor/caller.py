@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 # Seconds. A session does not end when the credentials do, but nothing can be resumed after that.
 _SOON = 600.0
-# Seconds by which a clock may differ before other programs fail: AWS accepts five minutes.
-_TOLERATED, _REFUSED = 60.0, 300.0
 
 
 def collect(api: Api, *, deadline: float | None = None) -> dict[str, Any]:
@@ -32,10 +30,12 @@ def check(answer: dict[str, Any], *, expires: float | None, now: float, skew: fl
     left = "" if expires is None else f", valid for {_left(expires - now)}"
     soon = expires is not None and expires - now < _SOON
     found = [Finding("identity", State.NOTE if soon else State.OK, f"{arn}{left}")]
-    if abs(skew) >= _TOLERATED:
+    if skew:  # Api corrects a clock that made AWS refuse a call, and leaves a smaller difference alone
         direction = "behind" if skew > 0 else "ahead of"
-        refused = ", which makes AWS refuse the calls of other programs" if abs(skew) >= _REFUSED else ""
-        text = f"this computer's clock is {abs(skew):.0f} s {direction} AWS's{refused}. ssm-ssh corrects that"
+        text = (
+            f"this computer's clock is {abs(skew):.0f} s {direction} AWS's, which makes AWS refuse the calls of other "
+            "programs. ssm-ssh corrects that"
+        )
         found.append(Finding("clock", State.WARNING, text, "Set the clock"))
     return found
 

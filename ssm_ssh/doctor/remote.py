@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Recorded(NamedTuple):
-    """What AWS answered about a target. What was not asked is empty; `elsewhere` is None where nobody looked."""
+    """What AWS answered about a target. What was not asked is empty; `elsewhere`: None if not looked for."""
 
     instance: Mapping[str, Answer]
     elsewhere: Sequence[str] | None = None

@@ -86,7 +86,6 @@ class Banner:
         """Leave when it takes too long, or when the session has ended."""
         if self._relay.state is ENDED:
             reason = self._relay.ended[0] if self._relay.ended is not None else ""
-            self.refused = self.refused or self.begun
             self.error = self.error or SsmSshError(printable(reason, 200) or "the agent has ended the session")
             self._relay.close(now)
         elif now >= self._deadline:

@@ -107,6 +107,14 @@ def test_a_session_that_is_ended_from_outside(banner: Banner, relay: FakeRelay) 
     assert "the plugin failed" in found(banner).evidence
 
 
+def test_an_end_from_outside_is_not_taken_for_a_port_that_nothing_listens_on(banner: Banner, relay: FakeRelay) -> None:
+    banner.on_event(Established("3.3.0.0"), 101.0)
+    relay.state, relay.ended = ENDED, ("", 101.5)
+    banner.on_time(101.5)
+    assert "nothing listens" not in found(banner).evidence
+    assert "the agent has ended the session" in found(banner).evidence
+
+
 @pytest.mark.parametrize(
     ("error", "name"),
     [
