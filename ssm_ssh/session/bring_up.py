@@ -161,7 +161,7 @@ class BringUp:
         world = self._world
         since = world.started_since()
         if since is not None and state is not None and state.state in (power.PENDING, power.RUNNING):
-            world.tell(f"{self._instance_id} is starting since {world.clock(since)}")
+            world.tell(f"{self._instance_id} has been starting since {world.clock(since)}")
         self._wait = PowerWait(self._instance_id, world.where, world.now(), expected=since is not None)
         return self._wait
 

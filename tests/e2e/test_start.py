@@ -153,7 +153,9 @@ def test_if_ssh_leaves_first_the_next_says_since_when_it_starts(lab: Lab) -> Non
     assert (done.status, done.text) == (0, "here\n")
     # On a busy machine it may be up before the second comes.
     lines = [line for line in done.whole_stderr.splitlines() if "since" in line]
-    assert all(line.startswith(f"ssm-ssh: {instance(lab, 'left').instance_id} is starting since ") for line in lines)
+    assert all(
+        line.startswith(f"ssm-ssh: {instance(lab, 'left').instance_id} has been starting since ") for line in lines
+    )
     assert starts(lab, "left") == 1
 
 

@@ -179,7 +179,7 @@ def test_the_next_connection_says_since_when_it_is_starting_and_waits() -> None:
     world = VirtualWorld("pending")
     world.started_at, world.noted = -15.0, 4.0
     run(world, NEVER)
-    assert world.told == [f"{INSTANCE} is starting since T+4"]
+    assert world.told == [f"{INSTANCE} has been starting since T+4"]
     assert world.starts == 0
     world = VirtualWorld("running")
     world.started_at, world.noted = -30.0, 0.0
