@@ -13,7 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssm_ssh.auth import keypair, push_journal, singleflight
+from ssm_ssh.auth import push_journal, singleflight
+from ssm_ssh.auth.key_type import ED25519, RSA, slots
 from ssm_ssh.cli.exec import split
 from ssm_ssh.cli.main import COMMANDS
 from ssm_ssh.cli.parser import Actions
@@ -53,7 +54,8 @@ class File(NamedTuple):
 CONFIG, DATA, STATE = "~/.config/ssm-ssh", "~/.local/share/ssm-ssh", "~/.local/state/ssm-ssh"
 FILES = (
     File(CONFIG, SETTINGS_FILE, "the settings"),
-    *(File(DATA, slot, "a key pair, current or next, with `.pub`") for slot in keypair.SLOTS),
+    *(File(DATA, slot, "a key pair, current or next, with `.public`") for slot in slots(RSA)),
+    *(File(DATA, slot, "another, for programs that do not read ssh's, with `.pub`") for slot in slots(ED25519)),
     File(DATA, "agent_key.pub", "the public half of the key in ssh-agent that ssh offers"),
     File(DATA, known_hosts.KNOWN, "the host keys that ssh trusts"),
     File(DATA, known_hosts.REFUSED, "the host keys that were refused"),

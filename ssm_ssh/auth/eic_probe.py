@@ -37,7 +37,9 @@ ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
 _LIMIT = 90.0
 
 
-def start(target: Target, user: str, *, host: str, port: int, settings: AwsSettings, document: str) -> None:
+def start(
+    target: Target, user: str, *, host: str, port: int, settings: AwsSettings, document: str, key_type: str
+) -> None:
     """Start a probe of `target` in a process of its own. `host`: its name as ssh knows it. Raises OSError."""
     question = {
         "instance": target.instance_id,
@@ -47,6 +49,7 @@ def start(target: Target, user: str, *, host: str, port: int, settings: AwsSetti
         "profile": settings.profile if settings.explicit_profile else None,
         "region": settings.region,
         "document": document,
+        "key_type": key_type,
     }
     child = subprocess.Popen(
         module(__name__),
@@ -119,7 +122,7 @@ def command(question: Mapping[str, Any], user: str) -> list[str]:
     from shlex import quote
 
     proxy = [*module("ssm_ssh"), "proxy", "--push", "eic", "--key", "", "--region"]
-    proxy += [question["region"], "--document", question["document"]]
+    proxy += [question["region"], "--document", question["document"], "--key-type", question["key_type"]]
     proxy += ["--profile", question["profile"]] if question["profile"] else []
     words = " ".join(quote(word).replace("%", "%%") for word in proxy)
     options = {
@@ -138,7 +141,7 @@ def command(question: Mapping[str, Any], user: str) -> list[str]:
         "ProxyCommand": f"{words} {quote(question['host'])} {int(question['port'])} {quote(user)}",
     }
     out = ["ssh", "-F", "/dev/null", "-N", "-T", "-p", str(question["port"]), "-l", user]
-    for path in identity_files():
+    for path in identity_files(question["key_type"]):
         out += ["-o", f"IdentityFile={_quoted(path)}"]
     for name, value in options.items():
         out += ["-o", f"{name}={value}"]
@@ -161,7 +164,10 @@ def attempt(argv: list[str]) -> str:
         outcome, offered = UNKNOWN, False
         try:
             for line in ssh.stderr or ():
-                offered |= "Offering public key: " in line
+                if "Offering public key: " in line or "Trying private key: " in line:
+                    offered = True
+                elif line.startswith('Load key "') or "no such identity: " in line:
+                    offered = False
                 if line.startswith("Authenticated to "):
                     outcome = ACCEPTED
                     ssh.terminate()  # its proxy ends the session

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ssm_ssh.auth.key_type import ED25519
 from ssm_ssh.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class UserKey(NamedTuple):
         return self.kind in _EIC_TYPES
 
 
-def choose(key: str, *, max_age: float, env: Mapping[str, str]) -> UserKey:
+def choose(key: str, *, key_type: str = ED25519, max_age: float, env: Mapping[str, str]) -> UserKey:
     """Return the key that the setting `key` names; a pair of ssm-ssh's own serves for `max_age` seconds.
 
     Raises UsageError for a key of the user that cannot be used, StateError as keypair.public_key does.
@@ -50,7 +51,7 @@ def choose(key: str, *, max_age: float, env: Mapping[str, str]) -> UserKey:
     if not key:
         from ssm_ssh.auth.keypair import public_key
 
-        return UserKey(public_key(max_age=max_age))
+        return UserKey(public_key(key_type, max_age=max_age))
     if _in_agent(key):
         from ssm_ssh.auth.ssh_agent import find_key
 
@@ -59,7 +60,7 @@ def choose(key: str, *, max_age: float, env: Mapping[str, str]) -> UserKey:
     return UserKey(_from_file(_path(key)).line, ours=False)
 
 
-def identity_files(key: str) -> tuple[Path, ...]:
+def identity_files(key: str, key_type: str = ED25519) -> tuple[Path, ...]:
     """Return the files for ssh's IdentityFile lines, so that it offers the key that is pushed.
 
     Nothing is read: the files need not exist. Raises UsageError for a path that is not absolute.
@@ -67,7 +68,7 @@ def identity_files(key: str) -> tuple[Path, ...]:
     from ssm_ssh.auth import keypair
 
     if not key:
-        return keypair.identity_files()
+        return keypair.identity_files(key_type)
     if _in_agent(key):
         return (_agent_file(),)
     path = _path(key)

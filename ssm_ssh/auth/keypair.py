@@ -11,6 +11,8 @@ that ssh has logged in. There are two names, ssh is given both, and they hold th
 B rests first, since an ssh that is just starting may have read A under both names. Then B is current, and A stays for
 the connections that started with it. Finally B takes A's name, which ssh tries first, so that no login starts with a
 refused key, and ssh never complains about a missing file. Connections do all of this; without one, nothing changes.
+
+Pairs of different types (key_type.py) live side by side: each connection says which one its ssh was given.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from ssm_ssh.auth.key_type import ED25519, TYPES, generate, is_public_key, public_file, public_line, slots
 from ssm_ssh.errors import StateError
 from ssm_ssh.storage.paths import data_folder
 from ssm_ssh.storage.private_dir import open_folder
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 
     from ssm_ssh.storage.private_dir import Folder
 
-SLOTS = ("id_ed25519", "id_ed25519_2")
 _LOCK = "key.lock"
 # Seconds. A pair serves for a day. A connection logs in within minutes: sshd waits for two minutes, and the
 # steps before (MFA, a held key exchange, retries after refusals by sshd) are bounded too.
@@ -45,28 +47,33 @@ class Pair(NamedTuple):
     made: float
 
 
-def identity_files() -> tuple[Path, ...]:
+def identity_files(key_type: str = ED25519) -> tuple[Path, ...]:
     """Paths for ssh's IdentityFile lines; the files need not exist yet."""
-    return tuple(data_folder() / slot for slot in SLOTS)
+    return tuple(data_folder() / slot for slot in slots(key_type))
 
 
-def public_key(*, max_age: float = MAX_AGE, now: float | None = None) -> str:
-    """Return the current public key (`ssh-ed25519 BASE64`); start a rotation if it is older than `max_age` seconds.
+def in_use(key_type: str) -> bool:
+    """Return whether there is a private key of that type. Nothing is created, not even the folder."""
+    return any(path.exists() for path in identity_files(key_type))
+
+
+def public_key(key_type: str = ED25519, *, max_age: float = MAX_AGE, now: float | None = None) -> str:
+    """Return the current public key (`TYPE BASE64`); start a rotation if it is older than `max_age` seconds.
 
     If nothing can be written (a full disk), the existing pair continues to serve. Raises StateError where the folder or
     a file cannot be used, or there is no pair.
     """
     now = time.time() if now is None else now
     with open_folder(data_folder()) as folder:
-        pairs = _pairs(folder)
+        pairs = _pairs(folder, key_type)
         if _unfinished(pairs, now) or _due(pairs, max_age, now):
             try:
                 with folder.lock(_LOCK):
-                    pairs = _finish(folder, now)
+                    pairs = _finish(folder, key_type, now)
                     if _due(pairs, max_age, now):
-                        pairs = _create(folder, SLOTS[1], now)
+                        pairs = _create(folder, key_type, slots(key_type)[1], now)
             except StateError:
-                pairs = _pairs(folder)
+                pairs = _pairs(folder, key_type)
                 if not pairs:
                     raise
         return _current(pairs, now).line
@@ -76,56 +83,66 @@ def show(*, max_age: float = MAX_AGE, now: float | None = None) -> list[tuple[Pa
     """Return the existing pairs with their states: `current`, `retired`, or `resting` before it becomes current.
 
     Only a connection rotates pairs. So a pair that has served for more than `max_age` seconds, and has no successor
-    yet, is OVER_AGE.
+    yet, is OVER_AGE. There is a current pair of each type that is in use.
     """
     now = time.time() if now is None else now
+    shown: list[tuple[Pair, str]] = []
     with open_folder(data_folder()) as folder:
-        pairs = _pairs(folder)
+        for key_type in TYPES:
+            shown += _states(_pairs(folder, key_type), max_age, now)
+    return sorted(shown, key=lambda state: state[0].made)
+
+
+def _states(pairs: list[Pair], max_age: float, now: float) -> list[tuple[Pair, str]]:
+    """Return the pairs of one type with their states."""
     if not pairs:
         return []
     current = _current(pairs, now)
     others = [pair for pair in pairs if pair.line != current.line]
     rests = any(pair.made > current.made for pair in others)
     serving = OVER_AGE if now - current.made > max_age and not rests else "current"
-    states = [(current, serving), *((pair, "resting" if rests else "retired") for pair in others)]
-    return sorted(states, key=lambda state: state[0].made)
+    return [(current, serving), *((pair, "resting" if rests else "retired") for pair in others)]
 
 
 def renew(*, now: float | None = None) -> float:
-    """Create a new pair; returns in how many seconds it will be current (0: now).
+    """Create a new pair of each type that is in use; returns in how many seconds they will be current (0: now).
 
     Raises StateError during a rotation, since a pair that an ssh has read stays valid until that ssh has logged in.
     """
     now = time.time() if now is None else now
     with open_folder(data_folder()) as folder, folder.lock(_LOCK):
-        if not _pairs(folder):
-            _finish(folder, now)
+        used = [key_type for key_type in TYPES if _pairs(folder, key_type)]
+        if not used:
+            _finish(folder, ED25519, now)
             return 0.0
-        pairs = _finish(folder, now)
-        wait = _changing_until(pairs, now) - now
+        wait = max(_changing_until(_finish(folder, key_type, now), now) for key_type in used) - now
         if wait > 0:
             raise StateError(
                 "the key was renewed minutes ago, and starting connections may still use the previous one",
                 f"Try again in {max(1, round(wait / 60))} minutes, or remove both: ssm-ssh key remove",
             )
-        _create(folder, SLOTS[1], now)
+        for key_type in used:
+            _create(folder, key_type, slots(key_type)[1], now)
         return GRACE
 
 
 def remove() -> int:
     """Delete every pair, even if connections that are just starting need it; returns how many there were."""
+    count = 0
     with open_folder(data_folder()) as folder, folder.lock(_LOCK):
-        try:
-            lines = {pair.line for pair in _pairs(folder)}
-        except StateError:  # unreadable files are deleted as well
-            lines = set()
-        halves = 0
-        for slot in SLOTS:
-            folder.discard_temporaries(slot)
-            # The private key first: after an interruption, only a useless public key is left.
-            halves += folder.remove(slot)
-            folder.remove(f"{slot}.pub")
-        return len(lines) or min(halves, 1)
+        for key_type in TYPES:
+            try:
+                lines = {pair.line for pair in _pairs(folder, key_type)}
+            except StateError:  # unreadable files are deleted as well
+                lines = set()
+            halves = 0
+            for slot in slots(key_type):
+                folder.discard_temporaries(slot)
+                # The private key first: after an interruption, only a useless public key is left.
+                halves += folder.remove(slot)
+                folder.remove(public_file(key_type, slot))
+            count += len(lines) or min(halves, 1)
+    return count
 
 
 def kept_until(current: Pair) -> float:
@@ -145,7 +162,7 @@ def _near(moment: float, now: float) -> bool:
 
 def _same(pairs: list[Pair]) -> bool:
     """Return whether both names hold the same pair."""
-    return len(pairs) == len(SLOTS) and pairs[0].line == pairs[1].line
+    return len(pairs) == 2 and pairs[0].line == pairs[1].line
 
 
 def _current(pairs: list[Pair], now: float) -> Pair:
@@ -155,7 +172,7 @@ def _current(pairs: list[Pair], now: float) -> Pair:
 
 def _unfinished(pairs: list[Pair], now: float) -> bool:
     """Return whether the current pair should have both names and does not, or has a wrong time."""
-    if len(pairs) < len(SLOTS) or _in_future(pairs[-1], now):
+    if len(pairs) < 2 or _in_future(pairs[-1], now):
         return True
     return not _same(pairs) and now > kept_until(pairs[-1])
 
@@ -174,68 +191,63 @@ def _changing_until(pairs: list[Pair], now: float) -> float:
     return written + GRACE if written != pairs[0].made and _near(written, now) else now
 
 
-def _finish(folder: Folder, now: float) -> list[Pair]:
+def _finish(folder: Folder, key_type: str, now: float) -> list[Pair]:
     """Create the first pair, or give the current one both names if it is time; returns the pairs afterwards."""
-    pairs = _pairs(folder) or _create(folder, SLOTS[0], now)
+    names = slots(key_type)
+    pairs = _pairs(folder, key_type) or _create(folder, key_type, names[0], now)
     for pair in pairs:
         if _in_future(pair, now):  # else it would rest, and serve, until then
             folder.set_modified(pair.slot, now)
-            pairs = _pairs(folder)
+            pairs = _pairs(folder, key_type)
     if not _unfinished(pairs, now):
         return pairs
     pair = pairs[-1]
     private = folder.read(pair.slot)
     if private is None:
         raise StateError(f"{folder.path / pair.slot} is gone", "Connect again")
-    return _write(folder, SLOTS[1 - SLOTS.index(pair.slot)], private, pair.line, now)
+    return _write(folder, key_type, names[1 - names.index(pair.slot)], (private, pair.line), now)
 
 
-def _pairs(folder: Folder) -> list[Pair]:
+def _pairs(folder: Folder, key_type: str) -> list[Pair]:
     """Return the pair of each name, the newest file last; one file without the other is no pair."""
     pairs = []
-    for slot in SLOTS:
-        public = folder.read(f"{slot}.pub")
+    for slot in slots(key_type):
+        file = public_file(key_type, slot)
+        public = folder.read(file)
         made = folder.modified(slot)
         if public is None or made is None:
             continue
         words = public.decode("ascii", "replace").split()
-        if len(words) < 2 or words[0] != "ssh-ed25519":
-            raise StateError(f"{folder.path / slot}.pub is not an Ed25519 public key", "Run: ssm-ssh key remove")
+        if not is_public_key(key_type, words):
+            raise StateError(f"{folder.path / file} is not a public key of type {key_type}", "Run: ssm-ssh key remove")
         pairs.append(Pair(slot, " ".join(words[:2]), made))
     return sorted(pairs, key=lambda pair: (pair.made, pair.slot))
 
 
-def _create(folder: Folder, slot: str, now: float) -> list[Pair]:
+def _create(folder: Folder, key_type: str, slot: str, now: float) -> list[Pair]:
     """Create a pair under a name that no starting ssh can have read; returns the pairs afterwards."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     # An earlier run may have ended before it wrote the public key, and an ssh may have read the private one.
-    private = folder.read(slot) if slot == SLOTS[0] else None
+    private = folder.read(slot) if slot == slots(key_type)[0] else None
     if private is None:
-        key = Ed25519PrivateKey.generate()
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-        )
-    else:
-        try:
-            loaded = serialization.load_ssh_private_key(private, None)
-        except (ValueError, TypeError) as error:
-            raise StateError(
-                f"{folder.path / slot} is not a private key of ssm-ssh", "Run: ssm-ssh key remove"
-            ) from error
-        if not isinstance(loaded, Ed25519PrivateKey):
-            raise StateError(f"{folder.path / slot} is not an Ed25519 private key", "Run: ssm-ssh key remove")
-        key = loaded
-    line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return _write(folder, slot, private, line.decode("ascii"), now)
+        private = generate(key_type)
+    try:
+        line = public_line(key_type, private)
+    except ValueError as error:
+        raise StateError(
+            f"{folder.path / slot} is not a private key of ssm-ssh of type {key_type}", "Run: ssm-ssh key remove"
+        ) from error
+    return _write(folder, key_type, slot, (private, line), now)
 
 
-def _write(folder: Folder, slot: str, private: bytes, line: str, now: float) -> list[Pair]:
-    """Write a pair. At no time are the two files of different pairs: without a public key, there is no pair."""
-    for name in SLOTS:  # copies of private keys must not outlive the keys
+def _write(folder: Folder, key_type: str, slot: str, halves: tuple[bytes, str], now: float) -> list[Pair]:
+    """Write the private and the public half. At no time are the two files of different pairs.
+
+    Without a public key, there is no pair.
+    """
+    for name in slots(key_type):  # copies of private keys must not outlive the keys
         folder.discard_temporaries(name)
-    folder.remove(f"{slot}.pub")
-    folder.write(slot, private, modified=now)
-    folder.write(f"{slot}.pub", f"{line} ssm-ssh\n".encode("ascii"))
-    return _pairs(folder)
+    file = public_file(key_type, slot)
+    folder.remove(file)
+    folder.write(slot, halves[0], modified=now)
+    folder.write(file, f"{halves[1]} ssm-ssh\n".encode("ascii"))
+    return _pairs(folder, key_type)

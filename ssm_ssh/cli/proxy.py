@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.cli import output, simple_arguments
-from ssm_ssh.errors import SsmSshError
+from ssm_ssh.errors import SsmSshError, UsageError
 from ssm_ssh.text import describe_unexpected, printable
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
 # Options with a value. argparse takes these and the switches too, see _parser().
 _OPTIONS = (
     *("--profile", "--region", "--default-profile", "--default-region", "--search", "--document", "--push"),
-    *("--push-document", "--push-lifetime", "--key", "--host-keys", "--resume-limit", "--log-file"),
+    *("--push-document", "--push-lifetime", "--key", "--key-type", "--host-keys", "--resume-limit", "--log-file"),
 )
 _SWITCHES = ("--dry-run", "--start", "--debug")
 _PORT, _USER = "22", "ec2-user"
@@ -93,6 +93,7 @@ def _parser() -> Arguments:
     parser.add_argument("--push-document", metavar="NAME", help="command document of send-command (AWS-RunShellScript)")
     parser.add_argument("--push-lifetime", metavar="S", help="how long send-command's keys are accepted (60 s)")
     parser.add_argument("--key", metavar="KEY", help="the public key to log in with: a file, agent, agent:COMMENT")
+    parser.add_argument("--key-type", metavar="TYPE", help="ssm-ssh's own key pair that ssh was given: rsa or ed25519")
     parser.add_argument(
         "--host-keys",
         metavar="POLICY",
@@ -122,6 +123,7 @@ def plain_arguments(argv: list[str]) -> dict[str, Any] | None:
 def _proxy(arguments: dict[str, Any]) -> int:
     from pathlib import Path
 
+    from ssm_ssh.auth.key_type import ED25519, TYPES
     from ssm_ssh.locate.hostname import parse
     from ssm_ssh.locate.resolver import locate
     from ssm_ssh.log import open_log
@@ -133,6 +135,10 @@ def _proxy(arguments: dict[str, Any]) -> int:
     output.open_standard_descriptors()
     name = parse(arguments["host"])
     destination = parse_destination(name.target, arguments["port"], arguments["user"], name.spelled)
+    # Which pair ssh was given depends on the block that started this, not on the settings of today.
+    key_type = arguments.pop("key_type") or ED25519
+    if key_type not in TYPES:
+        raise UsageError(f"--key-type is '{key_type[:40]}'", f"Use {' or '.join(TYPES)}")
     settings = schema.load({**arguments, "start": "always" if arguments["start"] else None})
     log_file = Path(arguments["log_file"]) if arguments["log_file"] else None
     log = open_log(log_file, debug=arguments["debug"], subject=name.instance_id)
@@ -144,7 +150,7 @@ def _proxy(arguments: dict[str, Any]) -> int:
         debug=log.debug,
         may_search=not arguments["dry_run"],
     )
-    connection = Connection(destination, located.aws, connection_options(settings), log)
+    connection = Connection(destination, located.aws, connection_options(settings, key_type), log)
     if arguments["dry_run"]:
         output.line("\n".join([*located.plan(), *connection.plan()]))
         return 0

@@ -16,7 +16,7 @@ _QUOTES = ("'", '"')
 _NEVER_QUOTED = frozenset(
     {
         *("host", "port", "user", "region", "default_region", "document", "push", "push_document", "push_lifetime"),
-        *("host_keys", "resume_limit"),
+        *("key_type", "host_keys", "resume_limit"),
     }
 )
 _PROFILES = frozenset({"profile", "default_profile", "search"})

@@ -48,12 +48,15 @@ def run(argv: list[str]) -> int:
         return 0
     _check_choice(options)
     from ssm_ssh.auth import keypair
+    from ssm_ssh.auth.key_type import ED25519
     from ssm_ssh.install_hints import command
-    from ssm_ssh.sshconfig.desired import compose
+    from ssm_ssh.settings import schema
+    from ssm_ssh.sshconfig.desired import compose, own_key_type
 
     stored = _store(options, dry_run=options.dry_run)
     if not options.dry_run:
-        keypair.public_key()
+        for key_type in dict.fromkeys((own_key_type(schema.load()), ED25519)):
+            keypair.public_key(key_type)
     done = install.set_up(
         where,
         ssh,

@@ -113,6 +113,7 @@ def _profile_without_rule(rules: bytes) -> str:
 
 def _use(place: Place, ssh: Ssh, outcomes: list[Outcome]) -> list[Finding]:
     """Check what ssh itself makes of the configuration, as `ssh -G` prints it."""
+    from ssm_ssh.auth.key_type import TYPES
     from ssm_ssh.sshconfig import effective, locations
     from ssm_ssh.sshconfig.managed_file import Managed, proxy_command
 
@@ -121,9 +122,10 @@ def _use(place: Place, ssh: Ssh, outcomes: list[Outcome]) -> list[Finding]:
     if reason:
         evidence = f"{name}: does not use it, because it rejects its configuration: {reason}"
         return [Finding("ssh", State.PROBLEM, evidence, "Correct that line")]
-    command = proxy_command(Managed(program(), (), Path(), environment=locations.environment(place.home)))
+    environment = locations.environment(place.home)
     # ssh -G prints the tokens (%h, %p, %r) as they are.
-    other = next((one.value("proxycommand") for one in outcomes if one.value("proxycommand") != command), None)
+    ours = {proxy_command(Managed(program(), (), Path(), key_type, environment=environment)) for key_type in TYPES}
+    other = next((one.value("proxycommand") for one in outcomes if one.value("proxycommand") not in ours), None)
     if other is None:
         return [Finding("ssh", State.OK, f"{name}: uses it")]
     evidence = f"{name}: does not use it, and would run for an instance: {other or 'no ProxyCommand'}"

@@ -15,6 +15,7 @@ class ConnectionOptions:
         "document",
         "key",
         "key_age",
+        "key_type",
         "kms_key",
         "push",
         "push_after_denied",
@@ -35,12 +36,15 @@ class ConnectionOptions:
         push_lifetime: int = 60,
         key: str = "",
         key_age: float = 86400.0,
+        key_type: str = "ed25519",
         require_host_keys: bool = False,
         resume_limit: float = 900.0,
         kms_key: str = "",
         start: str = "ask",
     ) -> None:
         """`push_lifetime`, `key_age` and `resume_limit` are in seconds; `key`: "" for a key pair of ssm-ssh's own.
+
+        `key_type`: the type of that pair, rsa or ed25519, as ssh was told by the block that started this connection.
 
         `start`: "" does not ask EC2 about an instance that is not connected.
         """
@@ -51,13 +55,14 @@ class ConnectionOptions:
         self.push_lifetime = push_lifetime
         self.key = key
         self.key_age = key_age
+        self.key_type = key_type
         self.require_host_keys = require_host_keys
         self.resume_limit = resume_limit
         self.kms_key = kms_key
         self.start = start
 
 
-def connection_options(settings: Settings) -> ConnectionOptions:
+def connection_options(settings: Settings, key_type: str = "ed25519") -> ConnectionOptions:
     """Return what `settings` say about a connection."""
     return ConnectionOptions(
         document=settings.text("document"),
@@ -67,6 +72,7 @@ def connection_options(settings: Settings) -> ConnectionOptions:
         push_lifetime=int(settings.seconds("push_lifetime")),
         key=settings.text("key"),
         key_age=settings.seconds("key_age"),
+        key_type=key_type,
         kms_key=settings.text("kms_key"),
         require_host_keys=settings.text("host_keys") == "require",
         resume_limit=settings.seconds("resume_limit"),

@@ -247,6 +247,13 @@ SETTINGS: tuple[Setting, ...] = (
         "a public key file, agent, agent:COMMENT or agent:SHA256:...",
         "key to push instead of ssm-ssh's own",
     ),
+    Setting(
+        "key_type",
+        "auto",
+        _choice("auto", "rsa", "ed25519"),
+        "auto, rsa or ed25519",
+        "type of ssm-ssh's own key pair from the next setup on; auto: rsa, or ed25519 where that is in use",
+    ),
     Setting("key_age", 86400.0, _seconds, "seconds from 0 to 86400", "how long ssm-ssh uses a key pair of its own"),
     Setting(
         "host_keys",

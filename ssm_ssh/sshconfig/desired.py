@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ssm_ssh.auth import identity
+from ssm_ssh.auth import identity, keypair
+from ssm_ssh.auth.key_type import ED25519, RSA, TYPES
 from ssm_ssh.aws.config.ini import SharedFiles
 from ssm_ssh.errors import UsageError
 from ssm_ssh.hostkeys import known_hosts
@@ -21,6 +22,7 @@ from ssm_ssh.sshconfig.managed_file import Managed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ssm_ssh.settings.schema import Settings
     from ssm_ssh.sshconfig.effective import Ssh
     from ssm_ssh.sshconfig.install import Done
     from ssm_ssh.sshconfig.locations import Place
@@ -34,13 +36,14 @@ def compose(place: Place, before: Stored, *, dry_run: bool = False) -> Managed:
     be, and for a key that is not there.
     """
     chosen = schema.load()
-    key = chosen.text("key")
+    key, key_type = chosen.text("key"), own_key_type(chosen)
     if not dry_run:
         identity.export_agent_key(key, env=os.environ)
     return Managed(
         program=program(),
-        identity_files=identity.identity_files(key),
+        identity_files=identity.identity_files(key, key_type),
         known_hosts=known_hosts.path(),
+        key_type=key_type,
         resume_limit=chosen.seconds("resume_limit"),
         environment=environment(place.home),
         suffixes=hostname.suffixes(_profiles()),
@@ -48,6 +51,15 @@ def compose(place: Place, before: Stored, *, dry_run: bool = False) -> Managed:
         made=before.made,
         names=before.names,
     )
+
+
+def own_key_type(settings: Settings) -> str:
+    """Return the type of ssm-ssh's own pair that ssh is to be given."""
+    chosen = settings.text("key_type")
+    if chosen in TYPES:
+        return chosen
+    # Programs that were told the files of an Ed25519 pair go on working.
+    return ED25519 if keypair.in_use(ED25519) and not keypair.in_use(RSA) else RSA
 
 
 def update_aliases(

@@ -5,6 +5,7 @@ Our rules come first, so whatever they set is settled. This is about the rest, a
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.sshconfig.effective import IDS
@@ -60,9 +61,18 @@ def notes(
     if sent:
         text = f"SendEnv sends {', '.join(sent)} to instances"
         result.append(Note(_origin(place, directives, "sendenv"), text, _ONLY_OTHERS, danger=True))
+    allowed = outcome.value("pubkeyacceptedalgorithms").split(",")
+    # Our own pairs have these names; what the user's own keys need is theirs to know.
+    ours = PurePath(outcome.value("identityfile")).name.removesuffix("_2")
+    needed = _ALGORITHMS.get(ours, allowed)
+    if allowed != [""] and not set(needed) & set(allowed):
+        text = "ssm-ssh's key is of a type that you do not allow"
+        advice = f"Add {needed[0]} to PubkeyAcceptedAlgorithms"
+        result.append(Note(_origin(place, directives, "pubkeyacceptedalgorithms"), text, advice))
     return result
 
 
+_ALGORITHMS = {"id_rsa": ["rsa-sha2-512", "rsa-sha2-256"], "id_ed25519": ["ssh-ed25519"]}
 _ONLY_OTHERS = "Set it for the hosts that need it, not under Host *"
 
 
@@ -80,10 +90,6 @@ def _short(value: str) -> bool:
 
 def _no_public_key(value: str) -> bool:
     return value != "" and "publickey" not in value.split(",")
-
-
-def _no_ed25519(value: str) -> bool:
-    return value != "" and "ssh-ed25519" not in value.split(",")
 
 
 # keyword of `ssh -G`, when it is worth a word, what to say, what to do, whether the instance gains by it
@@ -131,13 +137,6 @@ _RULES: tuple[tuple[str, Callable[[str], bool], str, str, bool], ...] = (
         _no_public_key,
         "public keys are not tried",
         "Add publickey to PreferredAuthentications",
-        False,
-    ),
-    (
-        "pubkeyacceptedalgorithms",
-        _no_ed25519,
-        "ssm-ssh's key is of a type that you do not allow",
-        "Add ssh-ed25519 to PubkeyAcceptedAlgorithms",
         False,
     ),
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh import __version__
+from ssm_ssh.auth.key_type import ED25519
 from ssm_ssh.errors import UsageError
 from ssm_ssh.names import check_user, is_alias_label, is_plain_user
 from ssm_ssh.sshconfig.patterns import LONGEST_LIST, host_lines, id_patterns, is_host_name, suffix_patterns
@@ -62,14 +63,16 @@ class Alias(NamedTuple):
 class Managed(NamedTuple):
     """What our file says. `program`: how to start ssm-ssh, up to the command's name; absolute paths.
 
-    `environment` is set for the program, `suffixes` are patterns of what may follow an id and a dot, `options` are
-    further lines (keyword, value) for every instance, `made` names what setup had to make: `folder`, `config`. `names`
-    are hosts of the user's own configuration that stand for instances there (`Host web`, `HostName i-...`).
+    `key_type` is the type of the pair in `identity_files`. `environment` is set for the program, `suffixes` are
+    patterns of what may follow an id and a dot, `options` are further lines (keyword, value) for every instance, `made`
+    names what setup had to make: `folder`, `config`. `names` are hosts of the user's own configuration that stand for
+    instances there (`Host web`, `HostName i-...`).
     """
 
     program: tuple[str, ...]
     identity_files: tuple[Path, ...]
     known_hosts: Path
+    key_type: str = ED25519
     resume_limit: float = 900.0
     environment: tuple[tuple[str, str], ...] = ()
     suffixes: tuple[str, ...] = ()
@@ -116,6 +119,8 @@ def proxy_command(managed: Managed, *options: str) -> str:
     # A value is told from an option by its position alone: a profile may be called --region.
     for option, value in zip(options[::2], options[1::2], strict=True):
         words += [option, f'"{check_word(value, "a value")}"']
+    if managed.key_type != ED25519:  # the default of `ssm-ssh proxy`, which blocks of earlier versions rely on
+        words += ["--key-type", managed.key_type]
     return " ".join([*words, "'%h'", "'%p'", "'%r'"])
 
 

@@ -72,7 +72,9 @@ class KeyAccess:
 
         options = self._options
         if options.push != "none":
-            self._key = identity.choose(options.key, max_age=options.key_age, env=self._settings.env)
+            self._key = identity.choose(
+                options.key, key_type=options.key_type, max_age=options.key_age, env=self._settings.env
+            )
 
     def push(self) -> str:
         """Have the instance accept the key for a minute. Returns a notice, "" for none."""
@@ -129,6 +131,7 @@ class KeyAccess:
                 port=destination.port,
                 settings=self._settings,
                 document=self._options.document,
+                key_type=self._options.key_type,
             )
         except OSError as error:
             self._log.info(f"not probed: {error}")

@@ -20,6 +20,7 @@ QUESTION = {
     "profile": "it's 100% mine",
     "region": "eu-central-1",
     "document": "AWS-StartSSHSession",
+    "key_type": "rsa",
 }
 
 
@@ -93,10 +94,14 @@ def test_the_command_runs_nothing_there_and_uses_one_method() -> None:
     (proxy,) = [word for word in argv if word.startswith("ProxyCommand=")]
     assert "--push eic" in proxy
     assert """'it'"'"'s 100%% mine'""" in proxy
+    assert " --key-type rsa " in proxy
     assert proxy.endswith(f" {INSTANCE} 2222 deploy")
+    assert [word.endswith('/id_rsa"') for word in argv if word.startswith("IdentityFile=")] == [True, False]
 
 
 OFFERED = "echo 'debug1: Offering public key: /k ED25519 SHA256:x explicit' >&2"
+TRIED = "echo 'debug1: Trying private key: /k' >&2"
+UNREAD = """echo 'Load key "/k": Permission denied' >&2"""
 DENIED = "echo 'u@h: Permission denied (publickey).' >&2"
 
 
@@ -105,6 +110,9 @@ DENIED = "echo 'u@h: Permission denied (publickey).' >&2"
     [
         ("echo 'Authenticated to h (via proxy) using \"publickey\".' >&2; exec sleep 60", ACCEPTED),
         (f"{OFFERED}; {DENIED}; exit 255", REFUSED),
+        (f"{TRIED}; {DENIED}; exit 255", REFUSED),
+        (f"{TRIED}; {UNREAD}; {DENIED}; exit 255", UNKNOWN),
+        (f"{TRIED}; echo 'debug1: no such identity: /k: none' >&2; {DENIED}; exit 255", UNKNOWN),
         (f"{DENIED}; exit 255", UNKNOWN),  # our key could not be read, so nobody has refused it
         (f"{OFFERED}; echo 'debug1: Server accepts key: /k ED25519 SHA256:x' >&2; {DENIED}; exit 255", ACCEPTED),
         ("echo 'Connection closed by UNKNOWN port 65535' >&2; exit 255", UNKNOWN),

@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from ssm_ssh.auth import keypair
+from ssm_ssh.auth.key_type import ED25519, RSA, slots
 from ssm_ssh.errors import StateError
 from ssm_ssh.storage.private_dir import Folder
 
@@ -40,23 +41,23 @@ def test_both_names_hold_it(data_home: Path) -> None:
     line = keypair.public_key()
     assert keypair.identity_files() == (data_home / "id_ed25519", data_home / "id_ed25519_2")
     assert [public_half(path) for path in keypair.identity_files()] == [line, line]
-    assert [read(data_home, slot) for slot in keypair.SLOTS] == [line, line]
+    assert [read(data_home, slot) for slot in slots(ED25519)] == [line, line]
     assert [(pair.line, what) for pair, what in keypair.show()] == [(line, "current")]
 
 
-@pytest.mark.parametrize("slot", keypair.SLOTS)
+@pytest.mark.parametrize("slot", slots(ED25519))
 @pytest.mark.parametrize("half", ["", ".pub"])
 def test_a_missing_half_is_put_back(data_home: Path, slot: str, half: str) -> None:
     line = keypair.public_key()
     (data_home / f"{slot}{half}").unlink()
     assert keypair.public_key() == line
     assert [public_half(path) for path in keypair.identity_files()] == [line, line]
-    assert [read(data_home, slot) for slot in keypair.SLOTS] == [line, line]
+    assert [read(data_home, slot) for slot in slots(ED25519)] == [line, line]
 
 
 def test_a_missing_public_key_is_derived_from_the_private_key(data_home: Path) -> None:
     line = keypair.public_key()
-    for slot in keypair.SLOTS:
+    for slot in slots(ED25519):
         (data_home / f"{slot}.pub").unlink()
     assert keypair.public_key() == line
 
@@ -101,7 +102,7 @@ def test_a_broken_private_key_is_named(data_home: Path, content: bytes) -> None:
 def test_a_broken_public_key_is_named(data_home: Path) -> None:
     keypair.public_key()
     (data_home / "id_ed25519.pub").write_text("ssh-rsa AAAA\n")
-    with pytest.raises(StateError, match="not an Ed25519 public key"):
+    with pytest.raises(StateError, match="not a public key of type ed25519"):
         keypair.public_key()
 
 
@@ -127,8 +128,8 @@ def test_the_life_of_a_pair(data_home: Path) -> None:
     assert states(made) == [(first, keypair.OVER_AGE)]
     # An ssh that started this connection may have read the first pair under both names.
     assert keypair.public_key(now=made) == first
-    assert [read(data_home, slot) == first for slot in keypair.SLOTS] == [True, False]
-    second = read(data_home, keypair.SLOTS[1])
+    assert [read(data_home, slot) == first for slot in slots(ED25519)] == [True, False]
+    second = read(data_home, slots(ED25519)[1])
     assert states(made) == [(first, "current"), (second, "resting")]
     assert keypair.public_key(now=made + keypair.GRACE - 1) == first
     assert keypair.public_key(now=made + keypair.GRACE) == second
@@ -138,7 +139,7 @@ def test_the_life_of_a_pair(data_home: Path) -> None:
     assert public_half(keypair.identity_files()[0]) == first
     assert keypair.public_key(now=made + 2 * keypair.GRACE + 1) == second
     assert [public_half(path) for path in keypair.identity_files()] == [second, second]
-    assert [read(data_home, slot) for slot in keypair.SLOTS] == [second, second]
+    assert [read(data_home, slot) for slot in slots(ED25519)] == [second, second]
     assert states(made + 2 * keypair.GRACE + 1) == [(second, "current")]
     # It has served since it was made, whenever it came to the other name.
     assert states(made + keypair.MAX_AGE + 1) == [(second, keypair.OVER_AGE)]
@@ -155,7 +156,7 @@ def test_two_changes_do_not_meet(data_home: Path) -> None:
     """After a pause: a change that was left half done, and a pair that is due; an ssh has read both names before."""
     first = keypair.public_key(now=NOW)
     keypair.renew(now=NOW)
-    second = read(data_home, keypair.SLOTS[1])
+    second = read(data_home, slots(ED25519)[1])
     later = NOW + 30 * keypair.MAX_AGE
     assert keypair.public_key(now=later) == second != first
     assert [public_half(path) for path in keypair.identity_files()] == [second, second]
@@ -173,14 +174,14 @@ def test_no_connection_can_lose_its_key_however_short_the_life_of_a_pair(data_ho
     seen = set()
     for _ in range(200):
         now += step
-        before = {slot: read(data_home, slot) for slot in keypair.SLOTS}
+        before = {slot: read(data_home, slot) for slot in slots(ED25519)}
         pushed = keypair.public_key(max_age=60, now=now)
         seen.add(pushed)
         began.append((now, before, pushed))
         began = [one for one in began if now - one[0] < keypair.GRACE]
         for _, known, key in began:
             # Each name is offered with the public half that was read, or with what was missing then and is there now.
-            slot = next(slot for slot in keypair.SLOTS if (known[slot] or read(data_home, slot)) == key)
+            slot = next(slot for slot in slots(ED25519) if (known[slot] or read(data_home, slot)) == key)
             assert public_half(data_home / slot) == key
     assert len(seen) > 4
     assert keypair.show(now=now)
@@ -212,14 +213,14 @@ def test_a_crash_between_two_writes_costs_no_connection(
         patch.setattr(Folder, "write", crash(Folder.write))
         patch.setattr(Folder, "remove", crash(Folder.remove))
         for now in moments:
-            known = {slot: read(data_home, slot) for slot in keypair.SLOTS}
+            known = {slot: read(data_home, slot) for slot in slots(ED25519)}
             try:
                 pushed = keypair.public_key(max_age=60, now=now)
             except CrashError:
                 break
-    known = {slot: read(data_home, slot) for slot in keypair.SLOTS}
+    known = {slot: read(data_home, slot) for slot in slots(ED25519)}
     pushed = keypair.public_key(max_age=60, now=now)
-    slot = next(slot for slot in keypair.SLOTS if (known[slot] or read(data_home, slot)) == pushed)
+    slot = next(slot for slot in slots(ED25519) if (known[slot] or read(data_home, slot)) == pushed)
     assert public_half(data_home / slot) == pushed
     for later in range(6):
         keypair.public_key(now=now + later * keypair.GRACE)
@@ -235,7 +236,7 @@ def test_the_files_of_an_earlier_version_are_used(data_home: Path) -> None:
     (data_home / "id_ed25519.pub").write_text(gone)
     (data_home / "id_ed25519").unlink()
     assert keypair.public_key(now=NOW + 1) == second
-    assert [read(data_home, slot) for slot in keypair.SLOTS] == [second, second]
+    assert [read(data_home, slot) for slot in slots(ED25519)] == [second, second]
 
 
 def test_a_clock_that_went_back_makes_nothing_new(data_home: Path) -> None:
@@ -258,7 +259,7 @@ def test_a_pair_from_the_future_ages_like_any_other(data_home: Path) -> None:
 def test_a_successor_from_the_future_becomes_current(data_home: Path) -> None:
     first = keypair.public_key(now=NOW)
     assert keypair.public_key(now=NOW + 2 * YEAR) == first  # and made another, in its time
-    second = read(data_home, keypair.SLOTS[1])
+    second = read(data_home, slots(ED25519)[1])
     assert keypair.public_key(now=NOW + 60) == first
     assert keypair.public_key(now=NOW + 60 + keypair.GRACE) == second != first
     keypair.public_key(now=NOW + 61 + 2 * keypair.GRACE)
@@ -268,7 +269,7 @@ def test_a_successor_from_the_future_becomes_current(data_home: Path) -> None:
 
 def test_a_killed_process_leaves_no_copy_of_a_private_key(data_home: Path) -> None:
     keypair.public_key(now=NOW)
-    copies = [data_home / f".{slot}.4711.0a1b2c3d" for slot in keypair.SLOTS]
+    copies = [data_home / f".{slot}.4711.0a1b2c3d" for slot in slots(ED25519)]
     other = data_home / ".known_hosts.4711.0a1b2c3d"
     for path in (*copies, other):
         path.write_bytes((data_home / "id_ed25519").read_bytes())
@@ -299,6 +300,35 @@ def test_renew_and_remove(data_home: Path) -> None:
     assert keypair.renew(now=NOW) == 0
     assert keypair.public_key(now=NOW) not in (first, second)
     assert keypair.remove() == 1
+
+
+def test_an_rsa_pair_lives_beside_it(data_home: Path) -> None:
+    """Its public half is where ssh does not look."""
+    ed25519, rsa = keypair.public_key(now=NOW), keypair.public_key(RSA, now=NOW)
+    assert rsa.startswith("ssh-rsa ")
+    assert keypair.identity_files(RSA) == (data_home / "id_rsa", data_home / "id_rsa_2")
+    names = {path.name for path in data_home.iterdir()}
+    assert {"id_rsa", "id_rsa.public", "id_rsa_2", "id_rsa_2.public"} <= names
+    assert "id_rsa.pub" not in names
+    assert {line for line, _ in states(NOW)} == {ed25519, rsa}
+    assert keypair.renew(now=NOW) == keypair.GRACE
+    later = NOW + keypair.GRACE
+    assert (keypair.public_key(now=later) == ed25519, keypair.public_key(RSA, now=later) == rsa) == (False, False)
+    assert keypair.remove() == 4
+    assert not [path for path in data_home.iterdir() if path.name != "key.lock"]
+
+
+def test_an_rsa_pair_changes_as_any_other(data_home: Path) -> None:
+    first = keypair.public_key(RSA, now=NOW)
+    made = NOW + keypair.MAX_AGE + 1
+    assert keypair.public_key(RSA, now=made) == first
+    second = keypair.public_key(RSA, now=made + keypair.GRACE)
+    assert second != first
+    keypair.public_key(RSA, now=made + 2 * keypair.GRACE + 1)
+    for path in keypair.identity_files(RSA):
+        shown = subprocess.run(["ssh-keygen", "-y", "-f", path], capture_output=True, text=True, check=True)
+        assert shown.stdout.split()[:2] == second.split()
+    assert not keypair.in_use(ED25519)
 
 
 def test_twenty_concurrent_processes_create_one_pair(tmp_path: Path) -> None:

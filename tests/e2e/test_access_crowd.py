@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ssm_ssh.auth import keypair
+from ssm_ssh.auth.key_type import ED25519, slots
 from ssm_ssh.lab import InstanceOptions, Lab, LabOptions
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -40,7 +41,7 @@ def outputs(said: list[tuple[str, str]]) -> list[str]:
 def pairs(lab: Lab) -> set[str]:
     """The public halves that there are: both names hold the same pair, but for the time of a change."""
     folder = Path(lab.env["XDG_DATA_HOME"]) / "ssm-ssh"
-    return {(folder / f"{slot}.pub").read_text() for slot in keypair.SLOTS}
+    return {(folder / f"{slot}.pub").read_text() for slot in slots(ED25519)}
 
 
 def age(lab: Lab, slot: str, seconds: float) -> None:
@@ -81,24 +82,24 @@ def test_to_many_instances_and_again_around_a_retirement(tmp_path_factory: pytes
         assert len(first) == 1
 
         # It is due: the crowd makes its successor, which rests, for they have all read the first under both names.
-        for slot in keypair.SLOTS:
+        for slot in slots(ED25519):
             age(lab, slot, keypair.MAX_AGE + 60)
         assert outputs(connect(lab, range(FEW), 10)) == [f"{number}\n" for number in range(FEW)]
         assert len(pairs(lab)) == 2
         assert set(pushes(lab, "SendSSHPublicKey")) == first
 
         # The successor takes over while the crowd is under way.
-        age(lab, keypair.SLOTS[1], keypair.GRACE - 5)
+        age(lab, slots(ED25519)[1], keypair.GRACE - 5)
         assert outputs(connect(lab, range(CROWD), 10)) == [f"{number}\n" for number in range(CROWD)]
-        age(lab, keypair.SLOTS[1], keypair.GRACE + 1)
+        age(lab, slots(ED25519)[1], keypair.GRACE + 1)
         assert outputs(connect(lab, range(1), 1)) == ["0\n"]
         assert len(set(pushes(lab, "SendSSHPublicKey")) - first) == 1
         assert len(pairs(lab)) == 2
 
         # The first goes while the crowd is under way, and the second takes its name.
-        age(lab, keypair.SLOTS[1], 2 * keypair.GRACE - 2)
+        age(lab, slots(ED25519)[1], 2 * keypair.GRACE - 2)
         assert outputs(connect(lab, range(FEW), 10)) == [f"{number}\n" for number in range(FEW)]
-        age(lab, keypair.SLOTS[1], 2 * keypair.GRACE + 1)
+        age(lab, slots(ED25519)[1], 2 * keypair.GRACE + 1)
         assert outputs(connect(lab, range(1), 1)) == ["0\n"]
         assert len(pairs(lab)) == 1
         assert len(set(pushes(lab, "SendSSHPublicKey")) - first) == 1

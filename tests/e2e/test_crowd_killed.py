@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh.auth import keypair
+from ssm_ssh.auth.key_type import ED25519, slots
 from ssm_ssh.lab import InstanceOptions, Lab, LabOptions
 from tests.e2e.world import until
 
@@ -83,7 +83,7 @@ def test_half_of_a_crowd_is_killed(tmp_path_factory: pytest.TempPathFactory, ref
         until(lambda: not left(), "the end of every temporary file", 30, left)
         for path in state.glob("*.json"):
             json.loads(path.read_bytes())
-        for slot in keypair.SLOTS:
+        for slot in slots(ED25519):
             made = subprocess.run(["ssh-keygen", "-y", "-f", data / slot], capture_output=True, text=True, check=True)
             assert made.stdout.split()[:2] == (data / f"{slot}.pub").read_text().split()[:2]
         lines = (data / "known_hosts").read_text().splitlines()

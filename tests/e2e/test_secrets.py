@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_ssh.auth.keypair import SLOTS
+from ssm_ssh.auth.key_type import ED25519, slots
 from tests.e2e.test_endings import proxies
 from tests.e2e.world import World, read_until, until
 
@@ -65,7 +65,7 @@ def test_no_secret_is_told(world: World, tmp_path: Path, identity: str) -> None:
     told = said.encode() + log.encode() + b"\n".join(seen)
     for folder in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         for path in Path(env[folder]).rglob("*"):
-            if path.is_file() and path.name not in SLOTS:
+            if path.is_file() and path.name not in slots(ED25519):
                 told += path.read_bytes()
     private = (Path(env["XDG_DATA_HOME"]) / "ssm-ssh" / "id_ed25519").read_bytes().splitlines()[2]
     secrets = {

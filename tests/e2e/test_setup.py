@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -103,8 +104,8 @@ class Somebody:
         assert expect is None or done.returncode == expect, said
         return said
 
-    def setup(self, *words: str, expect: int | None = 0) -> str:
-        return self.run(*PROGRAM, "setup", *words, expect=expect)
+    def setup(self, *words: str, expect: int | None = 0, **more: str) -> str:
+        return self.run(*PROGRAM, "setup", *words, expect=expect, **more)
 
     def processes(self) -> list[str]:
         """The processes of a user who was made for the test; a program that has ended its session may still write."""
@@ -160,6 +161,30 @@ def test_from_an_empty_home_to_an_instance(world: World, somebody: Somebody, way
     assert "Nothing to do" in somebody.setup()
     somebody.setup("--remove")
     assert not (somebody.home / ".ssh").exists()
+
+
+@pytest.mark.parametrize(
+    ("key_type", "said"),
+    [("rsa", "Trying private key: .*/ssm-ssh/id_rsa$"), ("ed25519", "Offering public key: .*/ssm-ssh/id_ed25519 ")],
+)
+def test_with_an_rsa_key_ssh_does_not_ask_before_it_signs(
+    world: World, somebody: Somebody, key_type: str, said: str
+) -> None:
+    somebody.setup(SSM_SSH_KEY_TYPE=key_type)
+    log = somebody.run("ssh", "-v", world.web.destination, "true")
+    assert re.search(said, log.replace("\r", ""), re.MULTILINE)
+    assert ("Server accepts key" in log) == (key_type == "ed25519")
+
+
+def test_an_installation_with_an_ed25519_key_keeps_it(world: World, somebody: Somebody) -> None:
+    """Programs may have been told that file."""
+    somebody.setup(SSM_SSH_KEY_TYPE="ed25519")
+    block = somebody.run("cat", str(somebody.home / ".ssh" / "ssm-ssh.config"))
+    assert "id_ed25519" in block
+    assert "Nothing to do" in somebody.setup()
+    somebody.setup(SSM_SSH_KEY_TYPE="rsa")
+    assert "id_ed25519" not in somebody.run("cat", str(somebody.home / ".ssh" / "ssm-ssh.config"))
+    assert somebody.run("ssh", world.web.destination, "echo there").endswith("there\n")
 
 
 def test_without_a_path_as_from_cron_or_a_desktop(world: World, somebody: Somebody) -> None:

@@ -38,7 +38,7 @@ def test_each_option_is_read_from_the_settings() -> None:
         "start": "never",
         "kms_key": "arn:aws:kms:eu-central-1:1:key/2",
     }
-    assert values(connection_options(load(flags, {}))) == {
+    assert values(connection_options(load(flags, {}), "rsa")) == {
         "document": "Own-Ssh",
         "push": "eic",
         "push_document": "Own-Push",
@@ -46,6 +46,7 @@ def test_each_option_is_read_from_the_settings() -> None:
         "push_lifetime": 90,
         "key": "agent",
         "key_age": 60.0,
+        "key_type": "rsa",
         "require_host_keys": True,
         "resume_limit": 5.0,
         "start": "never",
