@@ -8,9 +8,9 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 from ssm_ssh.installation import in_user_site, script
+from ssm_ssh.startup import NamedTuple
 
 
 class Source(NamedTuple):

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import stat
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import SsmSshError, UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.storage.paths import state_folder
 from ssm_ssh.storage.private_dir import open_folder
 from ssm_ssh.text import describe_unexpected, printable

@@ -7,10 +7,12 @@ then, so that callers compare values and not types.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 
 def json_object(text: bytes | str | None) -> dict[str, Any] | None:

@@ -90,6 +90,8 @@ LAYERS: tuple[dict[str, str], ...] = (
         "installation": "how this program is started by others",
         "install_hints": "how it was installed, for hints",
         "errors": "every error that a user can see",
+        "startup": "PURE: stand-ins for what makes a start slow",
+        "random_numbers": "random numbers",
         "suggest": "PURE: suggestions for mistyped words",
         "text": "PURE: makes untrusted text printable",
         "__init__": "the version",

@@ -10,7 +10,7 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "ssm_ssh"
 
-PURE_PACKAGES = {"channel", "mux", "ssh", "names", "target", "text", "values"}
+PURE_PACKAGES = {"channel", "mux", "ssh", "names", "startup", "target", "text", "values"}
 PURE_MODULES = {
     *("ssm_ssh.tunnel.login_outcome", "ssm_ssh.tunnel.login_wait", "ssm_ssh.relay.keepalive"),
     *("ssm_ssh.tunnel.login_watch", "ssm_ssh.tunnel.retry", "ssm_ssh.relay.backoff", "ssm_ssh.relay.states"),

@@ -14,7 +14,6 @@ import json
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.auth import push_journal
 from ssm_ssh.auth.keypair import identity_files
@@ -22,10 +21,12 @@ from ssm_ssh.errors import SsmSshError
 from ssm_ssh.hostkeys import known_hosts
 from ssm_ssh.installation import module
 from ssm_ssh.locate import history
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     from ssm_ssh.aws.config.settings import AwsSettings
     from ssm_ssh.target import Target

@@ -18,10 +18,10 @@ Pairs of different types (key_type.py) live side by side: each connection says w
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.auth.key_type import ED25519, TYPES, generate, is_public_key, public_file, public_line, slots
 from ssm_ssh.errors import StateError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.storage.paths import data_folder
 from ssm_ssh.storage.private_dir import open_folder
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.auth import push_journal
 from ssm_ssh.auth.reachability import Attempt
@@ -33,7 +32,7 @@ from ssm_ssh.errors import (
     TargetMissing,
     UsageError,
 )
-from ssm_ssh.remote import script
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from ssm_ssh.auth.identity import UserKey
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.log import Log
+    from ssm_ssh.remote.script import Placed
     from ssm_ssh.target import Target
 
 AUTO, EIC, COMMAND, NONE = "auto", "eic", "send-command", "none"
@@ -67,7 +67,7 @@ class PushPolicy(NamedTuple):
     method: str = AUTO
     document: str = SHELL_DOCUMENT
     after_denied: bool = False
-    lifetime: int = script.LIFETIME
+    lifetime: int = 60  # as EC2 Instance Connect
 
 
 def authorize(
@@ -229,6 +229,8 @@ class _Push:
     def _by_command(self, notice: str, *, lasting: bool = False) -> Pushed:
         began = self._clock()
         entry_id = os.urandom(8).hex()
+        from ssm_ssh.remote import script
+
         data = script.request(
             "push",
             self._user,
@@ -266,8 +268,10 @@ class _Push:
             self._log.info(f"the push is not recorded: {error.sentence()}")
 
 
-def send(api: Api, target: Target, user: str, data: str, policy: PushPolicy) -> script.Placed:
+def send(api: Api, target: Target, user: str, data: str, policy: PushPolicy) -> Placed:
     """Run the script with `data` on `target`, by AWS-RunShellScript or by the document that contains it."""
+    from ssm_ssh.remote import script
+
     about = f"ssm-ssh: a public key for {user}, for {policy.lifetime} seconds"
     if policy.document == SHELL_DOCUMENT:
         output = run_script(api, target.instance_id, script.script(data), timeout=_COMMAND_LIMIT, comment=about)
@@ -280,6 +284,8 @@ def send(api: Api, target: Target, user: str, data: str, policy: PushPolicy) -> 
 
 def sweep(api: Api, target: Target, user: str, policy: PushPolicy, *, clock: Callable[[], float] = time.time) -> None:
     """Remove expired entries of ssm-ssh from the account's file by Run Command, and record that. Raises as a push."""
+    from ssm_ssh.remote import script
+
     data = script.request("sweep", user, f"ssh-none {'A' * 40}", "0" * 16)
     send(api, target, user, data, policy)
     push_journal.swept(target.instance_id, user, clock())

@@ -8,11 +8,12 @@ confirms that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.storage.json_store import JsonStore, table
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ssm_ssh.storage.json_store import Content
 
 NAME = "push.json"

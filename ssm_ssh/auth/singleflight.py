@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh import errors
 from ssm_ssh.errors import SsmSshError, StateError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.storage.json_store import JsonStore, table
 from ssm_ssh.storage.paths import state_folder
 from ssm_ssh.storage.private_dir import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
 NAME = "pushes.json"
 _STORE = JsonStore(NAME, most=2000)

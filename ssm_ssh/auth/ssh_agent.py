@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import ProtocolError, UsageError
 from ssm_ssh.ssh.hostkey import from_blob, strings
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

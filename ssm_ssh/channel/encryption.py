@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from binascii import a2b_base64, b2a_base64
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ssm_ssh.channel.events import KeyRequest
 from ssm_ssh.channel.limits import KMS_CHALLENGE, KMS_KEY_NAME
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,11 +9,11 @@ for KMS encryption.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from ssm_ssh.channel import message
 from ssm_ssh.channel.limits import ACTION_NAME, ACTIONS, EXIT_CODE_DIGITS, JSON_PAYLOAD
 from ssm_ssh.errors import AgentTooOld, ProtocolError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

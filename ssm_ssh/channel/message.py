@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from hashlib import sha256
 from struct import Struct
-from typing import NamedTuple
 
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.startup import NamedTuple
 
 INPUT = "input_stream_data"
 OUTPUT = "output_stream_data"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.channel import handshake
 from ssm_ssh.channel.events import Refused
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection

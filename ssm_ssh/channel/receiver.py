@@ -7,9 +7,9 @@ resend it forever. A message that does not fit into the buffer is not acknowledg
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 from ssm_ssh.channel.limits import ACKS, REORDER_BYTES, REORDER_MESSAGES, REORDER_OVERHEAD, REPEAT_AGE, REPEATED_ACKS
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssm_ssh.channel.message import Message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 from ssm_ssh.channel.flight import Flight
 from ssm_ssh.channel.limits import MAX_LOCAL, MIN_LOCAL, PAYLOAD
@@ -17,6 +16,7 @@ from ssm_ssh.channel.message import (
     encode_stream,
     random_id,
 )
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

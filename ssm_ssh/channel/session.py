@@ -10,8 +10,7 @@ It is pure: no socket, clock or thread. The caller passes the time (monotonic se
 
 from __future__ import annotations
 
-from random import getrandbits
-from typing import TYPE_CHECKING
+from _random import Random
 
 from ssm_ssh.channel import handshake
 from ssm_ssh.channel import message as wire
@@ -22,6 +21,7 @@ from ssm_ssh.channel.message import Message, MessageError, encode_ack, random_id
 from ssm_ssh.channel.negotiation import Negotiation
 from ssm_ssh.channel.receiver import Receiver
 from ssm_ssh.channel.sender import Sender
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ssm_ssh.channel.encryption import DataKey, Encryption
     from ssm_ssh.channel.events import Event, KeyRequest
     from ssm_ssh.errors import SsmSshError
+
+# The core of the random module, whose import takes a millisecond.
+_RANDOM = Random()
 
 
 class Channel:
@@ -70,7 +73,7 @@ class Channel:
         session_types: Collection[str] = (PORT,),
         encryption: bool = False,
         least_agent: str = "",
-        random_bits: Callable[[int], int] = getrandbits,
+        random_bits: Callable[[int], int] = _RANDOM.getrandbits,
     ) -> None:
         self._client_id = client_id
         self._client_version = client_version

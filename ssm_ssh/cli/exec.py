@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.cli import output, target
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from ssm_ssh.cli.parser import Arguments
     from ssm_ssh.command.script import Request

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.cli import output, target
 from ssm_ssh.errors import SsmSshError, StateError, UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from ssm_ssh.aws.config.settings import AwsSettings
     from ssm_ssh.cli.parser import Arguments

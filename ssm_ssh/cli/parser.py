@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, NoReturn
 
 _DEBUG = "show every step and AWS call on stderr"
 

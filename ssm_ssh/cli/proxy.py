@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.cli import output, simple_arguments
 from ssm_ssh.errors import SsmSshError, UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import describe_unexpected, printable
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ssm_ssh.cli.parser import Arguments
 
 _DESCRIPTION = """\

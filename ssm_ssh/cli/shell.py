@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ssm_ssh.cli import output, simple_arguments, target
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ssm_ssh.cli.parser import Arguments
     from ssm_ssh.shell.commands import Start
 

@@ -5,10 +5,11 @@ A command that is started for every connection tries this first. Everything else
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 
 def read(

@@ -7,14 +7,15 @@ the first two cost no call of AWS; several matches are listed, and none is chose
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh.errors import SsmSshError, TargetNotConnected, UsageError
 from ssm_ssh.names import is_instance_id
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from ssm_ssh.cli.parser import Arguments
     from ssm_ssh.locate.resolver import Located

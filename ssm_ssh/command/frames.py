@@ -16,9 +16,9 @@ Lines of the client: `go`, base64 of the input, `.` for its end, and `bye` once 
 from __future__ import annotations
 
 from binascii import Error, a2b_base64, b2a_base64
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import TypeAlias

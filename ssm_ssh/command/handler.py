@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.channel.events import Established, ExitCode, Notice, StdErr
 from ssm_ssh.command import progress, silence
 from ssm_ssh.command.frames import BYE, END_OF_INPUT, GO, STDERR, Data, encode_input, input_room
@@ -19,6 +17,7 @@ from ssm_ssh.session import endings
 from ssm_ssh.session.watch import SessionWatch
 from ssm_ssh.shell.escapes import Action, Escapes
 from ssm_ssh.shell.raw_mode import RawMode
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import describe_unexpected, printable
 
 if TYPE_CHECKING:

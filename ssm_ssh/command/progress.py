@@ -6,11 +6,10 @@ and the status is 255; otherwise a lost end means 254.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.command.frames import Complete, Data, Decoder, Ended, InputClosed, NotRun, Ready, TerminalDecoder
 from ssm_ssh.command.script import Way, quote
 from ssm_ssh.errors import AccessDenied, AgentTooOld, AwsError, CommandFailed, DocumentMissing, SessionEnded
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import signal
-from typing import TYPE_CHECKING
 
 from ssm_ssh.channel.handshake import INTERACTIVE, NONINTERACTIVE
 from ssm_ssh.command.handler import CommandHandler
 from ssm_ssh.command.progress import NOT_FOUND, not_a_line
 from ssm_ssh.command.script import Way, parameter
+from ssm_ssh.random_numbers import random_fraction
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +60,6 @@ def run(
 
     `start`: the setting of that name.
     """
-    import random
-
     from ssm_ssh.relay.assembly import assemble
     from ssm_ssh.session.starter import SessionStarter, channel_maker
     from ssm_ssh.shell.terminal import terminal_poller
@@ -102,7 +101,7 @@ def run(
             channel_maker((_TYPES[way],), least_agent=least),
             log,
             resume_limit=resume_limit,
-            random=random.SystemRandom().random,
+            random=random_fraction,
             back_pressure=True,
             signals=(signal.SIGWINCH,) if way is Way.TERMINAL else (),
             poller=terminal_poller() if way is Way.TERMINAL else None,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import enum
 from binascii import b2a_base64
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

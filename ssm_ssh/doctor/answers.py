@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ssm_ssh.errors import AccessDenied, AwsError, SsmSshError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any, TypeAlias
 
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.doctor.finding import Finding

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import TYPE_CHECKING, TypeAlias
+
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypeAlias
 
 Block: TypeAlias = IPv4Network | IPv6Network
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.errors import AwsError, NetworkError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 from ssm_ssh.values import object_member, text_member
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.errors import SsmSshError
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from ssm_ssh.doctor import account, configuration, credentials, keys, past
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.errors import StateError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ssm_ssh import __version__
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.errors import UsageError
 from ssm_ssh.installation import program
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.doctor import caller, causes, remote, rights, way_out
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.doctor.instance import Place
 from ssm_ssh.errors import SsmSshError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.values import text_member
 
 if TYPE_CHECKING:

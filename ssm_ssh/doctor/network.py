@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ssm_ssh.doctor import reach, vpc
 from ssm_ssh.doctor.answers import Answer, Question, Unseen, ask_all, not_checked, unseen
 from ssm_ssh.doctor.finding import Finding, State
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.values import objects_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from ssm_ssh.aws.api.client import Api
 

@@ -6,9 +6,8 @@ https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from ssm_ssh.doctor.blocks import Block, Share, covered, overlap, share, together, without
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import fnmatch
 from enum import Enum
-from typing import TYPE_CHECKING, Any
 
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.values import json_object, objects_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
 
 class Decision(Enum):

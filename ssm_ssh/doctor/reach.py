@@ -8,11 +8,11 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/setup-create-vpc.ht
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.doctor.blocks import Block, Share, block, together, without
 from ssm_ssh.doctor.packet import ANSWERS, HTTPS, acl_allows, groups_allow
 from ssm_ssh.doctor.policy import Decision, decide_text
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,11 +5,10 @@ Nothing is changed: only Describe, Get, List and Simulate calls are made.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from ssm_ssh.doctor import instance, network, preferences, role
 from ssm_ssh.doctor.answers import Answer, Question, Unseen, ask, not_checked
 from ssm_ssh.doctor.finding import Finding, State
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,11 +5,10 @@ A simulation knows neither session policies nor those of the organization, so th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.doctor.answers import Answer, Question, Unseen, ask_all
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.doctor.preferences import principal
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.values import objects_member, text_member
 
 if TYPE_CHECKING:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ssm_ssh.doctor.answers import Answer, Question, Unseen, ask_all, not_checked, unseen
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.doctor.instance import HOST_MANAGEMENT_ID
 from ssm_ssh.doctor.policy import Decision, decide, document, trusts
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 from ssm_ssh.values import object_member, objects_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from ssm_ssh.aws.api.client import Api
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from ssm_ssh.doctor.blocks import Block, block
 from ssm_ssh.doctor.packet import ALL_PROTOCOLS, Entry, Rule
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.values import object_member, objects_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 _HIGHEST_PORT = 65535
 # The members of a route that name its target, and what the target is.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.channel.events import ConnectFailed, Established
 from ssm_ssh.channel.handshake import PORT
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.errors import AccessDenied, AgentTooOld, DocumentMissing, NetworkError, SsmSshError, TargetNotConnected
 from ssm_ssh.relay.states import ENDED
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.doctor.finding import Finding, State
 from ssm_ssh.errors import NotTrusted, SsmSshError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.channel.handshake import PORT
 from ssm_ssh.forward.hub import Hub
 from ssm_ssh.forward.listener import Listener
 from ssm_ssh.forward.pool import Pool
 from ssm_ssh.mux.unread import Total
+from ssm_ssh.random_numbers import random_fraction
 from ssm_ssh.relay.assembly import assemble
 from ssm_ssh.relay.clock import SystemClock
 from ssm_ssh.relay.poller import Poller
 from ssm_ssh.relay.tasks import TaskRunner
 from ssm_ssh.session.starter import SessionStarter, channel_maker
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,10 +96,9 @@ def make_hub(
 
     `settings(again)` returns the account and region to ask, read anew if `again`; it does not raise.
     """
-    import random
 
     clock, poller, total = SystemClock(), Poller(), Total()
-    chance = random.SystemRandom().random
+    chance = random_fraction
     make_channel = channel_maker((PORT,))
     runners: list[tuple[Relay, TaskRunner]] = []
 

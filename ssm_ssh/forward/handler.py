@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
 from ssm_ssh.channel.events import ConnectFailed, Established, Notice
 from ssm_ssh.channel.limits import HOLD
 from ssm_ssh.errors import SessionEnded, SsmSshError
@@ -16,6 +14,7 @@ from ssm_ssh.relay.loop import MOST_BACKLOG
 from ssm_ssh.relay.states import ENDED, ONLINE
 from ssm_ssh.session import endings
 from ssm_ssh.session.watch import SessionWatch
+from ssm_ssh.startup import TYPE_CHECKING, Protocol
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

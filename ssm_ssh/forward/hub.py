@@ -9,12 +9,12 @@ from __future__ import annotations
 import errno
 import signal
 import subprocess
-from typing import TYPE_CHECKING
 
 from ssm_ssh.forward.local import Local
 from ssm_ssh.relay.poller import READ
 from ssm_ssh.relay.states import OVER
 from ssm_ssh.relay.tasks import TaskRunner
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import socket

@@ -7,10 +7,10 @@ import os
 import socket
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import SsmSshError
 from ssm_ssh.forward.specs import bracketed
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import TYPE_CHECKING
 
 from ssm_ssh.forward.peers import peer_is_gone
 from ssm_ssh.forward.specs import bracketed
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,13 +9,13 @@ a program connects: a forward that nothing uses costs one session until AWS ends
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import AccessDenied, NetworkError, ProtocolError, UsageError
 from ssm_ssh.forward.handler import ForwardHandler
 from ssm_ssh.mux.unread import Unread
 from ssm_ssh.relay.backoff import Backoff
 from ssm_ssh.relay.states import CLOSING, OVER
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,15 +6,16 @@ import os
 import re
 import signal
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh.names import is_instance_id
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.storage import process_mark
 from ssm_ssh.storage.json_store import JsonStore, rows
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 NAME = "forwards.json"
 _STORE = JsonStore(NAME, most=200)

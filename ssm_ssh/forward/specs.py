@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import NamedTuple
 from ssm_ssh.text import printable
 
 # HOST values that mean the instance itself. Agents refuse to forward to loopback as a remote host, so these take the

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.forward.local import MOST_READ
 from ssm_ssh.mux.streams import Arrived, Ended
 from ssm_ssh.relay.poller import READ, WRITE
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.errors import HostKeyRefused
 from ssm_ssh.hostkeys.known_hosts import KNOWN, REFUSED, HostFile, instance_of
 from ssm_ssh.hostkeys.sources import DENIED, REPORTED, reasons
 from ssm_ssh.hostkeys.verify import provenance
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

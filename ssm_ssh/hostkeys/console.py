@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from binascii import Error, a2b_base64
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import AccessDenied, AwsError, ProtocolError, Throttled
 from ssm_ssh.ssh.hostkey import Shown, from_line
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.api.client import Api

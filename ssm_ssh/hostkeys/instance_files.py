@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import CommandFailed
 from ssm_ssh.ssh.hostkey import Shown, from_line
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.api.client import Api

@@ -6,11 +6,11 @@ always see a complete file. Lines that ssm-ssh did not write are kept as they ar
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
 
+from ssm_ssh.names import is_instance_id
 from ssm_ssh.ssh.hostkey import from_line
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.storage.paths import data_folder
 from ssm_ssh.storage.private_dir import open_folder
 from ssm_ssh.text import printable
@@ -25,8 +25,9 @@ KNOWN, REFUSED = "known_hosts", "refused_hosts"
 _LOCK = "known_hosts.lock"
 _LOOKUPS = "host_keys.lock"
 # A plain name: no pattern, negation, list, hash or marker.
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,254}|\[[a-z0-9][a-z0-9._-]{0,254}\]:\d{1,5}")
-_INSTANCE = re.compile(r"\[?(m?i-[0-9a-f]{8,17})(?:[.\]]|$)")
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+_REST = _FIRST | frozenset("._-")
+_LONGEST_NAME = 255
 _LARGEST_COMMENT = 120
 
 
@@ -57,13 +58,22 @@ def names(instance_id: str, port: int, spelled: str = "", alias: str = "") -> tu
     """
     hosts = dict.fromkeys((instance_id, spelled.lower() or instance_id))
     host_names = [host if port == 22 else f"[{host}]:{port}" for host in hosts]
-    return tuple(name for name in dict.fromkeys((*host_names, alias.lower())) if _NAME.fullmatch(name))
+    return tuple(name for name in dict.fromkeys((*host_names, alias.lower())) if _is_name(name))
 
 
 def instance_of(name: str) -> str:
     """Return the instance to which a name as of `names` belongs, "" for any other name."""
-    match = _INSTANCE.match(name)
-    return match[1] if match else ""
+    first = name.removeprefix("[").partition("]")[0].partition(".")[0]
+    return first if is_instance_id(first) else ""
+
+
+def _is_name(name: str) -> bool:
+    """Return whether `name` is a host name, or one with a port: [name]:port."""
+    if name.startswith("["):
+        name, _, port = name[1:].partition("]:")
+        if not (port.isascii() and port.isdigit() and len(port) <= 5):
+            return False
+    return 0 < len(name) <= _LONGEST_NAME and name[0] in _FIRST and _REST.issuperset(name)
 
 
 class HostFile:
@@ -91,7 +101,7 @@ class HostFile:
     def record(self, under: Iterable[str], keys: Iterable[HostKey], comment: str = "") -> None:
         """Make exactly `keys` the keys of each of the names `under`, replacing earlier ones."""
         wanted = tuple(under)
-        assert all(_NAME.fullmatch(name) for name in wanted), wanted
+        assert all(_is_name(name) for name in wanted), wanted
         new = [Entry(wanted, key, comment) for key in sorted(set(keys))]
         self._change(lambda names: tuple(name for name in names if name not in wanted), new)
 
@@ -138,6 +148,6 @@ def _entry(line: bytes) -> Entry | None:
         return None
     listed = tuple(names.split(","))
     key = from_line(rest)
-    if key is None or not all(_NAME.fullmatch(name) for name in listed):
+    if key is None or not all(_is_name(name) for name in listed):
         return None
     return Entry(listed, key, rest.removeprefix(key.line).lstrip(" "))

@@ -7,9 +7,9 @@ is independent of it.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import AccessDenied, SsmSshError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ counts as another key, but an empty report is no objection to it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.hostkeys.sources import AMBIGUOUS, COMMAND, DENIED, EMPTY, FAILED, REPORTED
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssm_ssh.hostkeys.sources import Report, Sources

@@ -18,12 +18,12 @@ accepts it.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import HostKeyChanged, HostKeyRefused, SsmSshError, StateError
 from ssm_ssh.hostkeys.known_hosts import KNOWN, REFUSED, HostFile, instance_of, names, one_at_a_time
 from ssm_ssh.hostkeys.sources import LIMIT, REPORTED, reasons
 from ssm_ssh.hostkeys.verdict import CONFIRMED, CONTRADICTED, NOT_NOW, UNVERIFIED, conclude, consult
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.names import LONGEST_LABEL, is_alias_label, is_instance_id
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -159,7 +159,9 @@ def _settle(names: dict[str, str], levels: dict[str, int]) -> dict[str, str]:
 
 def _form(instance_id: str, name: str, level: int) -> str:
     suffix = _suffix(instance_id, level)
-    return name[: LONGEST_LABEL - len(suffix)] + suffix
+    form = name[: LONGEST_LABEL - len(suffix)] + suffix
+    # With a part of the id, the name `i` would look like the id of another instance.
+    return _form(instance_id, name, _FULL) if is_instance_id(form.lower()) else form
 
 
 def _suffix(instance_id: str, level: int) -> str:

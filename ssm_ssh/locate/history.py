@@ -5,13 +5,13 @@ A state file, which is never a reason to fail: a file that cannot be read counts
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from ssm_ssh.names import is_instance_id
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.storage.json_store import JsonStore, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 NAME = "instances.json"
 # A connection reads a thousand instances in about a millisecond. Those that were changed longest ago go first.

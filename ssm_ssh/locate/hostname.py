@@ -6,10 +6,9 @@ lower case first, so `prod` means the profile `Prod` if no other profile could b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.errors import UsageError
 from ssm_ssh.names import is_instance_id
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.target import Target, parse_target
 from ssm_ssh.text import printable
 

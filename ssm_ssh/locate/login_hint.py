@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import SsmSshError, StateError
 from ssm_ssh.locate import history
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import NamedTuple
 from ssm_ssh.text import printable
 
 ADDRESS, NAME, TAG = "address", "name", "tag"

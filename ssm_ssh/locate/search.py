@@ -5,9 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ssm_ssh.errors import SsmSshError, TargetNotConnected
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple, TypeVar
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

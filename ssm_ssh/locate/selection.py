@@ -7,7 +7,7 @@ searched for there and at the defaults.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping

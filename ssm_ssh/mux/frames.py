@@ -8,9 +8,9 @@ Manager's agent does not speak it.
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
 
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.startup import NamedTuple
 
 SYN, FIN, PSH, NOP = 0, 1, 2, 3
 """Commands: open a stream, end it in both directions, carry bytes, do nothing."""

@@ -7,9 +7,8 @@ a port that refuses the second connection ends the session.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.mux.streams import HOLD, Arrived, HoldOver
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssm_ssh.mux.streams import MuxEvent

@@ -17,9 +17,9 @@ Every state ends with the agent's FIN, which leads to "gone": the stream is forg
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.mux.frames import FIN, NOP, PSH, SYN, Decoder, encode, encode_data
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import TypeAlias

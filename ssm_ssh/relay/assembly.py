@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from ssm_ssh.relay.clock import SystemClock
 from ssm_ssh.relay.link import Link
 from ssm_ssh.relay.loop import Relay
 from ssm_ssh.relay.poller import Poller
 from ssm_ssh.relay.tasks import TaskRunner
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,7 @@ connection that runs: protocols are for readers and for mypy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from ssm_ssh.startup import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

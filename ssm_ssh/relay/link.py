@@ -7,14 +7,13 @@ A lost connection is a NetworkError of `receive` or `look`; the loop answers wit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.channel.events import KeyRequest, Output
 from ssm_ssh.errors import NetworkError, SessionGone, SsmSshError
 from ssm_ssh.relay import unanswered
 from ssm_ssh.relay.keepalive import Keepalive
 from ssm_ssh.relay.reconnect import Reconnect
 from ssm_ssh.relay.unanswered import Unanswered
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

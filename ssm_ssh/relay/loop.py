@@ -8,7 +8,6 @@ nothing of what the session is for: that is the handler's part. The states are i
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 from ssm_ssh.channel.events import Closed, Output, Refused
 from ssm_ssh.errors import NetworkError, ProtocolError, SsmSshError
@@ -30,6 +29,7 @@ from ssm_ssh.relay.states import (
     TERMINATED,
     following,
 )
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import describe_unexpected, printable
 
 if TYPE_CHECKING:

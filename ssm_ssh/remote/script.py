@@ -12,10 +12,10 @@ import base64
 import re
 from pathlib import Path
 from shlex import quote
-from typing import NamedTuple
 
 from ssm_ssh import names
 from ssm_ssh.errors import KeyRefused, UsageError
+from ssm_ssh.startup import NamedTuple
 from ssm_ssh.text import printable
 
 # Seconds that an entry stays, as long as EC2 Instance Connect accepts a key. root.sh accepts at most LONGEST_LIFETIME.

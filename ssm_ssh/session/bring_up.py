@@ -7,7 +7,6 @@ What it does with EC2, the terminal and the state files comes in, and so do time
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Protocol
 
 from ssm_ssh.errors import (
     AccessDenied,
@@ -20,6 +19,7 @@ from ssm_ssh.errors import (
 )
 from ssm_ssh.session import power
 from ssm_ssh.session.power import PowerWait
+from ssm_ssh.startup import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.services.instance_power import PowerState

@@ -8,10 +8,10 @@ encryption in a port session; only a key that the setting names is used there.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.channel.encryption import DATA_KEY, DataKey, encryption_context, halves
 from ssm_ssh.errors import EncryptionRefused, ProtocolError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.aws.config.endpoints import loopback, resolve, stream_hosts
 from ssm_ssh.errors import AccessDenied, Disconnected, SsmSshError
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.api.client import Api

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import SsmSshError
 from ssm_ssh.installation import module
 from ssm_ssh.session import records
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import SsmSshError
 from ssm_ssh.session import starting
 from ssm_ssh.session.progress_line import ProgressLine
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import threading

@@ -8,10 +8,10 @@ even though this process is killed.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.aws.services.sessions import resume_session, start_session, terminate_session
 from ssm_ssh.errors import EncryptionRefused, SsmSshError
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

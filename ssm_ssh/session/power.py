@@ -6,9 +6,8 @@ its agent. Each of these steps has a limit. The table of all waits is docs/waits
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.errors import SsmSshError, TargetMissing, TargetNotConnected
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import json
 import os
 import re
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import StateError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.storage import process_mark
 from ssm_ssh.storage.paths import state_folder
 from ssm_ssh.storage.private_dir import open_folder

@@ -5,9 +5,8 @@ One JSON file in the state folder, bounded, and never a reason to fail.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.errors import StateError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.storage.json_store import JsonStore, table
 
 if TYPE_CHECKING:

@@ -5,14 +5,13 @@ A handler (relay/handler.py) asks it in `on_time`, `timer` and `on_unanswered`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
 from ssm_ssh.errors import SessionEnded
 from ssm_ssh.relay import outage_notice, unanswered
 from ssm_ssh.relay.outage_notice import Outage
 from ssm_ssh.relay.states import ONLINE
 from ssm_ssh.session import opening
 from ssm_ssh.session.opening import Opening
+from ssm_ssh.startup import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable

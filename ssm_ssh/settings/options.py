@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssm_ssh.settings.schema import Settings

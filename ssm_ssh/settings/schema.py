@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh import names
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

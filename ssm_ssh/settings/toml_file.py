@@ -11,18 +11,18 @@ import re
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.storage import atomic_write, leftovers, trouble
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 NAME = "config.toml"
 _LARGEST = 1 << 20
-_AT = re.compile(r"\(at (?:line (\d+), column \d+|(end of document))\)")
 
 
 def read(path: Path) -> dict[str, tuple[Any, str]]:
@@ -135,9 +135,10 @@ def _parse(content: bytes, path: Path | None) -> tuple[str, dict[str, Any]]:
         line = content.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{path}:{line} is not UTF-8 text", "Correct or remove it") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        at = _AT.search(str(error))
+        where = re.compile(r"\(at (?:line (\d+), column \d+|(end of document))\)")
+        at = where.search(str(error))
         line = int(at[1]) if at and at[1] else content.count(b"\n") + 1
-        reason = printable(_AT.sub("", str(error)), 120).strip()
+        reason = printable(where.sub("", str(error)), 120).strip()
         raise UsageError(
             f"{path}:{line} is not TOML: {reason}", 'Settings look like: push = "eic", or search = ["prod", "dev"]'
         ) from None

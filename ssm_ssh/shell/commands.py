@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ssm_ssh.names import check_user
+from ssm_ssh.startup import NamedTuple
 
 # The document whose parameter `command` a pty runs, by `sh -c`.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-sessions-start.html

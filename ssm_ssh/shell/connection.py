@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.channel.handshake import INTERACTIVE, SHELL
+from ssm_ssh.random_numbers import random_fraction
 from ssm_ssh.relay.assembly import assemble
 from ssm_ssh.session.starter import SessionStarter, channel_maker
 from ssm_ssh.shell.handler import FAILED, SIGNALS, ShellHandler
 from ssm_ssh.shell.terminal import terminal_poller
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.config.settings import AwsSettings
@@ -35,7 +35,6 @@ def carry(
     `settings`: the account and region to ask; `resume_limit`: seconds for which a lost connection is looked for;
     `reason`: what the audit trail shows, "" for who asks; `start_instance`: the setting `start`.
     """
-    import random
 
     starter = SessionStarter(
         settings,
@@ -61,7 +60,7 @@ def carry(
         channel_maker((SHELL, INTERACTIVE)),
         log,
         resume_limit=resume_limit,
-        random=random.SystemRandom().random,
+        random=random_fraction,
         back_pressure=True,
         signals=SIGNALS,
         poller=terminal_poller(),

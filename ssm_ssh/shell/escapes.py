@@ -8,7 +8,8 @@ https://man.openbsd.org/ssh#ESCAPE_CHARACTERS
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+
+from ssm_ssh.startup import NamedTuple
 
 
 class At(enum.Enum):

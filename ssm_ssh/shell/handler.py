@@ -7,7 +7,6 @@ taken; into the output only lines of ssm-ssh's own are put, each on a line of it
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Protocol
 
 from ssm_ssh.channel.events import Established, ExitCode, Notice, StdErr
 from ssm_ssh.errors import SsmSshError, UsageError
@@ -19,6 +18,7 @@ from ssm_ssh.session.watch import SessionWatch, Starter
 from ssm_ssh.shell.escapes import HELP, Action, Escapes
 from ssm_ssh.shell.intent import LastLine
 from ssm_ssh.shell.modes import Modes
+from ssm_ssh.startup import TYPE_CHECKING, Protocol
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

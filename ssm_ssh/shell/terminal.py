@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import UsageError
 from ssm_ssh.relay.poller import Poller
 from ssm_ssh.relay.stdio import tell
 from ssm_ssh.relay.writer import Writer
 from ssm_ssh.shell.raw_mode import RawMode
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssm_ssh.relay.environment import PollSet

@@ -14,9 +14,6 @@ not allow at their place are an error and never pass unread: they could bypass t
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
-
 from ssm_ssh.errors import ProtocolError
 from ssm_ssh.ssh.disconnect import disconnect
 from ssm_ssh.ssh.kex import (
@@ -34,6 +31,7 @@ from ssm_ssh.ssh.kex import (
     reply_host_key,
     reply_number,
 )
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssm_ssh.ssh.hostkey import HostKey
@@ -42,8 +40,9 @@ if TYPE_CHECKING:
 # Bytes before the banner and of the banner. RFC 4253, 4.2: a server MAY send other lines first. OpenSSH's client
 # accepts 1024 lines of up to 8192 bytes; no server comes near that.
 LARGEST_PREFACE = 64 * 1024
-# RFC 4253, 4.2: at most 255 bytes with the line's end. The software name may contain anything.
-_BANNER = re.compile(rb"SSH-(?:2\.0|1\.99)-[^\0\r\n]{0,245}\r?\n")
+_BANNERS = (b"SSH-2.0-", b"SSH-1.99-")
+# RFC 4253, 4.2: at most 255 bytes with the line's end.
+_LONGEST_SOFTWARE = 245
 # Bytes that may pass in clear, and bytes that may wait after the held packet: a handshake has a few KiB.
 MOST_CLEAR = 1024 * 1024
 MOST_HELD = 1024 * 1024
@@ -173,7 +172,7 @@ class Gate:
         if not end:
             return b""
         banner, rest = bytes(preface[start:end]), bytes(preface[end:])
-        if not _BANNER.fullmatch(banner):
+        if not _is_banner(banner):
             raise ProtocolError("the server's banner is not that of SSH 2")
         preface.clear()
         self._stage = "negotiation"
@@ -238,3 +237,12 @@ class Gate:
             if self._group_seen:
                 return True
         raise ProtocolError(f"the server sent SSH message {packet.kind} at the wrong place")
+
+
+def _is_banner(line: bytes) -> bool:
+    """Return whether `line` is the identification of an SSH 2 server; the software's name may contain anything."""
+    name = line.removesuffix(b"\n").removesuffix(b"\r")
+    start = next((start for start in _BANNERS if name.startswith(start)), b"")
+    if not start or not line.endswith(b"\n") or len(name) - len(start) > _LONGEST_SOFTWARE:
+        return False
+    return not any(byte in name for byte in (0, 13, 10))

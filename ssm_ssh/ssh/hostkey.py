@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from binascii import Error, a2b_base64, b2a_base64
-from typing import NamedTuple
 
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.startup import NamedTuple
 
 # Bytes. OpenSSH's largest RSA keys have 16384 bits; a certificate adds names and a second key.
 LARGEST_BLOB = 64 * 1024

@@ -6,10 +6,9 @@ sntrup761 and mlkem768 have the form of RFC 5656.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ssm_ssh.errors import ProtocolError
 from ssm_ssh.ssh.hostkey import HostKey, from_blob, strings
+from ssm_ssh.startup import NamedTuple
 
 DISCONNECT, IGNORE, UNIMPLEMENTED, DEBUG = 1, 2, 3, 4
 KEXINIT, NEWKEYS = 20, 21

@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.storage import leftovers
 
 if TYPE_CHECKING:

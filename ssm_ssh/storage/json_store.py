@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ssm_ssh.errors import StateError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.storage.paths import state_folder
 from ssm_ssh.storage.private_dir import open_folder
 from ssm_ssh.values import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any, TypeAlias
 
 # The content of a state file by the name of each table, without its version.
 Content: TypeAlias = "dict[str, Any]"

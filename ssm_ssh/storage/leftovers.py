@@ -17,7 +17,7 @@ from ssm_ssh.storage import process_mark
 
 # Seconds. A write takes milliseconds, and minutes on the slowest of disks.
 OLD = 3600.0
-_OWNER = re.compile(rf"({process_mark.PATTERN})\.[0-9a-f]{{8}}")
+_OWNER = rf"({process_mark.PATTERN})\.[0-9a-f]{{8}}"  # compiled when needed
 # What older versions put after the prefix: the process id alone.
 _EARLIER = r"[0-9]{1,10}\.[0-9a-f]{8}"
 
@@ -52,7 +52,7 @@ def is_left_over(name: str, prefix: str, modified: float, earlier: str = _EARLIE
     if not name.startswith(prefix):
         return False
     rest = name[len(prefix) :]
-    owner = _OWNER.fullmatch(rest)
+    owner = re.fullmatch(_OWNER, rest)
     ended = process_mark.has_ended(owner[1]) if owner is not None else None
     if ended is None:
         return (owner is not None or re.fullmatch(earlier, rest) is not None) and time.time() - modified > OLD

@@ -13,7 +13,8 @@ import fcntl
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

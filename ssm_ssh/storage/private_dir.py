@@ -12,9 +12,9 @@ import re
 import stat
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import StateError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.storage import atomic_write, leftovers, locks, trouble
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 16 << 20
 # The prefix of temporary files: up to the part that identifies their process, in older versions the process id alone.
-_TEMPORARY = re.compile(r"\..+?\.(?=[0-9]{1,10}(?:-[0-9]{1,20}-[0-9a-f]{12})?\.[0-9a-f]{8}$)")
+_TEMPORARY = r"\..+?\.(?=[0-9]{1,10}(?:-[0-9]{1,20}-[0-9a-f]{12})?\.[0-9a-f]{8}$)"  # compiled when needed
 # Folders that this process has swept.
 _swept: set[Path] = set()
 
@@ -117,7 +117,7 @@ class Folder:
 
     def sweep(self) -> None:
         """Remove the temporary files of killed processes, and none of a running process."""
-        leftovers.sweep(self._fd, _TEMPORARY)
+        leftovers.sweep(self._fd, re.compile(_TEMPORARY))
 
     def discard_temporaries(self, name: str) -> None:
         """Remove every temporary file of `name`, also of running processes: only for a caller that excludes writers.

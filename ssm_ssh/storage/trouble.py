@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import SsmSshError, StateError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.storage.locks import WITHOUT_LOCKS
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import NetworkError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.transport.deadline import remaining, timed_out
+from ssm_ssh.transport.host_name import encoded
 
 if TYPE_CHECKING:
     import ssl
@@ -104,7 +105,7 @@ def _resolve(host: str, port: int, label: str, deadline: float) -> list[tuple[in
 
 
 def _lookup(host: str, port: int, flags: int) -> list[tuple[int, tuple[str, int]]]:
-    infos = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags)
+    infos = socket.getaddrinfo(encoded(host), port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags)
     entries: list[tuple[int, tuple[str, int]]] = []
     for family, _, _, _, address in infos:
         entry = (int(family), address)

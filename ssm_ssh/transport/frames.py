@@ -9,8 +9,8 @@ of the time for each message and saves 70 ms of imports.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
@@ -168,19 +168,18 @@ def mask_in_c() -> Callable[[bytes, bytes], bytes] | None:
 
     This loads only the extension module: importing its package takes 50 ms.
     """
-    from importlib.machinery import PathFinder
-    from importlib.util import module_from_spec, spec_from_file_location
+    from importlib.machinery import ExtensionFileLoader, ModuleSpec, PathFinder
 
     package = PathFinder.find_spec("websockets")
     speedups = PathFinder.find_spec("websockets.speedups", package.submodule_search_locations) if package else None
-    # A different module name keeps a later import of `websockets` unaffected.
-    origin = speedups.origin if speedups and speedups.has_location else None
-    spec = spec_from_file_location(f"{__name__}.speedups", origin) if origin else None
-    if spec is None or spec.loader is None:
+    if not speedups or not isinstance(speedups.loader, ExtensionFileLoader):
         return None
+    # A different module name keeps a later import of `websockets` unaffected. importlib.util would cost 2 ms.
+    name = f"{__name__}.speedups"
+    loader = ExtensionFileLoader(name, speedups.loader.path)
     try:
-        module = module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = loader.create_module(ModuleSpec(name, loader, origin=speedups.loader.path))
+        loader.exec_module(module)
         apply: Callable[[bytes, bytes], bytes] = module.apply_mask
         works = apply(b"abcdefghi", b"1234") == mask_by_integers(b"abcdefghi", b"1234")
     except (ImportError, AttributeError, TypeError):

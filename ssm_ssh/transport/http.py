@@ -5,9 +5,8 @@ https://www.rfc-editor.org/rfc/rfc9112#section-2
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.startup import NamedTuple
 
 # Bytes. AWS and common proxies send a few hundred; squid's longest denial has a 2 KiB header block. 16 KiB is what
 # Apache and nginx accept in total, so nothing real is refused, and a hostile peer cannot fill the memory.

@@ -6,9 +6,9 @@ https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import Disconnected, NetworkError, ProtocolError, ProxyRefused
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 from ssm_ssh.transport.deadline import remaining, timed_out
 from ssm_ssh.transport.http import MAX_HEAD, Head, head_length, parse_head

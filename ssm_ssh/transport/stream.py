@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import select
 import ssl
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import Disconnected
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 from ssm_ssh.transport.deadline import remaining, timed_out
+from ssm_ssh.transport.host_name import encoded
 from ssm_ssh.transport.tls import tls_error
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class TlsStream(Stream):
         self._outgoing = ssl.MemoryBIO()
         self._early = False
         try:
-            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=encoded(host))
             self._handshake(host, f"the TLS handshake with {host}", deadline)
         except BaseException:
             sock.close()

@@ -6,9 +6,9 @@ One pattern parses it instead of urllib: `urlsplit('wss://good\\@evil.com/')` ha
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from ssm_ssh.errors import ProtocolError, UsageError
+from ssm_ssh.startup import NamedTuple
 
 # Bytes. A real URL has about 400, a presigned one with a session token up to 3 KiB; proxies and gateways accept 8 KiB.
 _MAX_LENGTH = 8192

@@ -12,9 +12,10 @@ import ssl
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.transport.deadline import remaining, timed_out
+from ssm_ssh.transport.host_name import encoded
 from ssm_ssh.transport.tls import tls_error
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def handshake(sock: socket.socket, context: ssl.SSLContext, proxy: Proxy, deadli
     waiting = f"TLS with the proxy {proxy.host}:{proxy.port}"
     try:
         sock.settimeout(remaining(deadline, waiting))
-        return context.wrap_socket(sock, server_hostname=proxy.host)
+        return context.wrap_socket(sock, server_hostname=encoded(proxy.host))
     except TimeoutError:
         raise timed_out(waiting) from None
     except OSError as error:

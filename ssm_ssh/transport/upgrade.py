@@ -10,9 +10,9 @@ import re
 import time
 from binascii import b2a_base64
 from hashlib import sha1
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import AccessDenied, NetworkError, ProtocolError, UpgradeRefused, UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 from ssm_ssh.transport.http import Head, head_length, parse_head
 

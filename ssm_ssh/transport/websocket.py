@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.errors import Disconnected, NetworkError, ProtocolError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 from ssm_ssh.transport import frames
 from ssm_ssh.transport.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, Parser, Violation

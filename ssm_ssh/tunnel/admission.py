@@ -6,10 +6,9 @@ together because of one cause, and one of them describes it better.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.errors import SsmSshError, TargetMissing
 from ssm_ssh.ssh.gate import Gate
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import describe_unexpected
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ and, once, in what the next connection prints (outcomes.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.relay.poller import READ
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

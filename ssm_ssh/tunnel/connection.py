@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import StateError, TargetNotConnected
+from ssm_ssh.random_numbers import random_fraction
 from ssm_ssh.session.starter import SessionStarter, channel_maker
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.tunnel.explanations import Explanations
 from ssm_ssh.tunnel.key_access import KeyAccess
 
@@ -63,8 +64,6 @@ class Connection(Explanations):
 
     def carry(self) -> int:
         """Carry the connection on stdin and stdout until it ends; returns the exit status."""
-        import random
-
         from ssm_ssh.channel.handshake import PORT
         from ssm_ssh.relay.stdio import StandardStreams
         from ssm_ssh.tunnel.relay import ssh_relay
@@ -76,7 +75,7 @@ class Connection(Explanations):
             channel_maker((PORT,)),
             self._log,
             resume_limit=self._options.resume_limit,
-            random=random.SystemRandom().random,
+            random=random_fraction,
         )
         return relay.run()
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh import names
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssm_ssh.target import Target

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.tunnel import login_wait
 from ssm_ssh.tunnel.login_wait import LoginWait
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh.errors import StateError
 from ssm_ssh.names import is_instance_id
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.storage.json_store import JsonStore, rows
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from ssm_ssh.storage.json_store import Content
 

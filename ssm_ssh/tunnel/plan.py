@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.aws.config.endpoints import resolve
 from ssm_ssh.aws.services.instance_connect import push_payload
 from ssm_ssh.aws.services.run_command import SHELL_DOCUMENT
 from ssm_ssh.aws.services.sessions import start_payload
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ssm_ssh.aws.config.settings import AwsSettings
     from ssm_ssh.settings.options import ConnectionOptions
     from ssm_ssh.target import Target

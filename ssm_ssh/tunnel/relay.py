@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.relay.assembly import assemble
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.tunnel.ssh_handler import SshHandler
 
 if TYPE_CHECKING:

@@ -7,12 +7,11 @@ errors are told inside SSH as long as that is possible.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.channel.events import ConnectFailed, Established, Notice, StdErr
 from ssm_ssh.errors import ProtocolError, SessionEnded, SsmSshError
 from ssm_ssh.relay.poller import BROKEN, GONE, READ, WRITE
 from ssm_ssh.relay.states import CLOSING, ENDED, LINGERING, ONLINE
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 from ssm_ssh.tunnel import client_library, login_wait
 from ssm_ssh.tunnel.admission import Admission

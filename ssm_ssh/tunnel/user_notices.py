@@ -7,12 +7,11 @@ and what could not be told is recorded for `ssm-ssh status` and the next connect
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.errors import HostKeyChanged
 from ssm_ssh.relay import outage_notice
 from ssm_ssh.relay.outage_notice import Outage
 from ssm_ssh.ssh.disconnect import disconnect
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import LIMIT, printable
 
 if TYPE_CHECKING:

@@ -178,6 +178,7 @@ def test_with_an_rsa_key_ssh_does_not_ask_before_it_signs(
 
 def test_an_installation_with_an_ed25519_key_keeps_it(world: World, somebody: Somebody) -> None:
     """Programs may have been told that file."""
+    somebody.run(*PROGRAM, "key", "remove")
     somebody.setup(SSM_SSH_KEY_TYPE="ed25519")
     block = somebody.run("cat", str(somebody.home / ".ssh" / "ssm-ssh.config"))
     assert "id_ed25519" in block

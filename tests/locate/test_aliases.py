@@ -189,3 +189,10 @@ def test_aliases_are_plain_unique_and_do_not_depend_on_order(
     again = choose(instances, meaning)
     assert again.aliases == found.aliases
     assert sorted(again.skipped) == sorted(found.skipped)
+
+
+def test_no_alias_looks_like_the_id_of_another_instance() -> None:
+    ids = [f"i-{number:017x}" for number in (1, 2)]
+    found = choose([Named(ids[0], "i"), Named(ids[1], "I")], lambda _: "")
+    assert sorted(found.aliases.values()) == [f"I-{ids[1]}", f"i-{ids[0]}"]
+    assert base_of(found.aliases[ids[0]], ids[0]) == "i"

@@ -57,10 +57,9 @@ def test_the_audit_trail_shows_who_asks_for_what_and_from_where(monkeypatch: pyt
 
 
 def test_a_user_without_a_name_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> str:
-        raise KeyError
-
-    monkeypatch.setattr("getpass.getuser", fail)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("ssm_ssh.locate.login_hint.local_user", lambda: "")
     monkeypatch.setattr("socket.gethostname", lambda: "laptop")
     assert module._caller("shell i-0") == "shell i-0 by unknown on laptop (ssm-ssh)"
 

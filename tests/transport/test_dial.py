@@ -185,8 +185,8 @@ def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch, code: int
 def test_a_name_that_cannot_exist(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.getaddrinfo
 
-    def encode_only(host: str, *arguments: int) -> list[object]:
-        host.encode("idna")
+    def encode_only(host: bytes, *arguments: int) -> list[object]:
+        host.decode("ascii").encode("idna")
         return list(real("", *arguments)) if arguments[3] else []
 
     monkeypatch.setattr(socket, "getaddrinfo", encode_only)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
 
 import ssm_ssh
 from ssm_ssh.aws.api import ec2_query, http
 from ssm_ssh.aws.api.sigv4 import sign
 from ssm_ssh.aws.config.endpoints import resolve, signing_region
 from ssm_ssh.errors import NetworkError, NotTrusted, ProtocolError, ProxyRefused
+from ssm_ssh.startup import TYPE_CHECKING, Protocol
 from ssm_ssh.values import json_object
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
-    from typing import Protocol
+    from typing import Any
 
     from ssm_ssh.aws.api.preconnection import PreConnection
     from ssm_ssh.aws.config.endpoints import Endpoint

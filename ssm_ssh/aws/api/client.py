@@ -6,10 +6,8 @@ https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html; EC2 has a protoc
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.aws.api import ec2_query, http
 from ssm_ssh.aws.api.attempt import Attempt
@@ -18,12 +16,15 @@ from ssm_ssh.aws.api.sigv4 import sign
 from ssm_ssh.aws.config.endpoints import resolve
 from ssm_ssh.aws.credentials.source import CredentialSource
 from ssm_ssh.errors import NetworkError
+from ssm_ssh.random_numbers import random_fraction
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from ssm_ssh.aws.config.endpoints import Endpoint
     from ssm_ssh.aws.config.settings import AwsSettings
@@ -61,7 +62,7 @@ class Api:
         self._debug = debug
         self._sleep = sleep
         self._clock = clock
-        self._random = random or _fraction
+        self._random = random or random_fraction
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
         self._preconnections: dict[str, PreConnection] = {}
@@ -213,7 +214,3 @@ class Api:
     def _restore_budget(self) -> None:
         with self._lock:
             self._budget = _RETRY_BUDGET
-
-
-def _fraction() -> float:
-    return int.from_bytes(os.urandom(4), "big") / 2**32

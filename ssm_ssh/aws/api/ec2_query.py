@@ -6,13 +6,14 @@ https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.values import object_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
     from xml.etree.ElementTree import Element
 
 VERSION = "2016-11-15"

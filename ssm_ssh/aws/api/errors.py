@@ -7,8 +7,6 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from ssm_ssh.aws.api.refusal import (
     CAPACITY,
     CLOCK,
@@ -31,6 +29,7 @@ from ssm_ssh.errors import (
     TargetNotConnected,
     Throttled,
 )
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import NetworkError, ProtocolError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
+from ssm_ssh.transport.host_name import encoded
 from ssm_ssh.transport.http import head_length, parse_head
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def connect(
             return sock
         try:
             sock.settimeout(deadlines.limit(deadlines.connect))
-            return context().wrap_socket(sock, server_hostname=endpoint.host)
+            return context().wrap_socket(sock, server_hostname=encoded(endpoint.host))
         except BaseException:
             sock.close()
             raise

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import SsmSshError
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import socket

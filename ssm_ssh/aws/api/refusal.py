@@ -7,9 +7,8 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from ssm_ssh.aws.api import ec2_query
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.values import json_object
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
+
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,9 +7,9 @@ https://docs.aws.amazon.com/general/latest/gr/rande.html
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.config.settings import AwsSettings

@@ -5,7 +5,7 @@ The table follows the endpoint rules that AWS publishes with botocore; a test co
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ssm_ssh.startup import NamedTuple
 
 
 class Global(NamedTuple):

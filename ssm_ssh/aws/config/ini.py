@@ -7,9 +7,9 @@ The rules for section names, nesting, merging and profiles are those of botocore
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,9 +6,8 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-sso-credentials.html
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.values import text_member
 
 if TYPE_CHECKING:

@@ -8,15 +8,16 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh import names
 from ssm_ssh.aws.config.ini import SharedFiles, expand
 from ssm_ssh.errors import UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.values import text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 # The default of every AWS SDK's standard retry mode.
 DEFAULT_ATTEMPTS = 3

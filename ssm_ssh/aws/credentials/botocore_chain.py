@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 import botocore.credentials
 import botocore.exceptions as failures
@@ -26,10 +25,12 @@ from ssm_ssh.aws.credentials.dpop import CrtEc
 from ssm_ssh.aws.credentials.mfa import ask
 from ssm_ssh.aws.credentials.relogin import offer_login
 from ssm_ssh.errors import CredentialsError, LoginRequired, NetworkError, SsmSshError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from ssm_ssh.aws.config.settings import AwsSettings
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from ssm_ssh.startup import NamedTuple
 from ssm_ssh.text import printable
 
 _ACTION = r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z0-9*]+)(?: on (?:the )?resource: (\S+))?"

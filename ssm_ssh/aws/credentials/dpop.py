@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
 
 from ssm_ssh.aws.credentials.base64url import unpadded
 from ssm_ssh.errors import CredentialsError
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh import errors
 from ssm_ssh.aws.credentials.access_key import Credentials
 from ssm_ssh.errors import CredentialsError, SsmSshError
 from ssm_ssh.installation import module
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import describe_unexpected
 from ssm_ssh.values import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from ssm_ssh.aws.config.settings import AwsSettings
 

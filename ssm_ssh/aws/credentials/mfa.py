@@ -7,9 +7,9 @@ import os
 import select
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import CredentialsError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:

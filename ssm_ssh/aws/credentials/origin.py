@@ -5,10 +5,9 @@ The order is that of botocore's chain, see aws.credentials.source.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.aws.config.ini import expand
 from ssm_ssh.aws.credentials.source import static_credentials
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ssm_ssh.aws.config.settings import AwsSettings

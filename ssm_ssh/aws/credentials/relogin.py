@@ -8,12 +8,12 @@ import subprocess
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from ssm_ssh.aws.config.login_source import profile_with_login
 from ssm_ssh.aws.credentials.mfa import ask
 from ssm_ssh.errors import CredentialsError, StateError
 from ssm_ssh.installation import program
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.storage.paths import state_folder
 from ssm_ssh.storage.private_dir import open_folder
 from ssm_ssh.text import printable

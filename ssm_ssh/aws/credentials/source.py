@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
 
 from ssm_ssh.aws.credentials.access_key import checked_credentials
 from ssm_ssh.errors import CredentialsError, SsmSshError
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

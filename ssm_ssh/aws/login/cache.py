@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.errors import CredentialsError
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 # The scopes that the AWS CLI requests if an sso-session names none.
 DEFAULT_SCOPES = ("sso:account:access",)

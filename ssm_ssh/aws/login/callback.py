@@ -10,10 +10,10 @@ import selectors
 import socket
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from ssm_ssh.aws.login.oauth import CALLBACK_PATH, code_of_callback
 from ssm_ssh.errors import CredentialsError, UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType

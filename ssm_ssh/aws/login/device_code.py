@@ -5,7 +5,7 @@ All times are seconds of one clock, which the caller passes in.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ssm_ssh.startup import NamedTuple
 
 # Seconds between polls if the service names none, and the seconds that each `slow_down` adds: RFC 8628 section 3.5.
 DEFAULT_INTERVAL = 5.0

@@ -6,15 +6,16 @@ import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.aws.config.ini import expand
 from ssm_ssh.errors import StateError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.storage.private_dir import Folder
 from ssm_ssh.values import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
 
 def sso_folder(env: Mapping[str, str]) -> Path:

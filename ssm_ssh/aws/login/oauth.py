@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from typing import NamedTuple
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from ssm_ssh.aws.credentials.base64url import unpadded
 from ssm_ssh.errors import CredentialsError
+from ssm_ssh.startup import NamedTuple
 from ssm_ssh.text import printable
 
 CALLBACK_PATH = "/oauth/callback"

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import base64
 import os
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.aws.credentials import dpop
 from ssm_ssh.aws.login import cache, files
 from ssm_ssh.aws.login.oauth import sign_in_authorize_url
 from ssm_ssh.aws.login.unsigned import Reply, Unsigned
 from ssm_ssh.errors import CredentialsError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 from ssm_ssh.values import json_object, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+    from typing import Any
 
     from ssm_ssh.aws.config.login_source import Login
     from ssm_ssh.aws.config.settings import AwsSettings

@@ -5,17 +5,17 @@ https://docs.aws.amazon.com/singlesignon/latest/OIDCAPIReference/Welcome.html
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ssm_ssh.aws.login import cache, device_code, files
 from ssm_ssh.aws.login.oauth import CALLBACK_WITHOUT_PORT
 from ssm_ssh.aws.login.unsigned import Reply, Unsigned
 from ssm_ssh.errors import CredentialsError, NetworkError, NotTrusted, ProxyRefused
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+    from typing import Any
 
     from ssm_ssh.aws.config.login_source import Login
     from ssm_ssh.aws.config.settings import AwsSettings

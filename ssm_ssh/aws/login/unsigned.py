@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ssm_ssh
 from ssm_ssh.aws.api import http
 from ssm_ssh.aws.config.endpoints import Endpoint, resolve
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.text import printable
 from ssm_ssh.values import json_object, text_member
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from ssm_ssh.aws.config.settings import AwsSettings
 

@@ -6,12 +6,13 @@ https://docs.aws.amazon.com/ec2-instance-connect/latest/APIReference/API_SendSSH
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
 
 from ssm_ssh.errors import AwsError, UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from ssm_ssh.aws.api.client import Api
     from ssm_ssh.target import Target

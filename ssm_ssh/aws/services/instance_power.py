@@ -5,9 +5,8 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StartInstances.html
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from ssm_ssh.aws.services.instances import instances_with, state_of
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.values import object_member, text_member
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.htm
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ssm_ssh.aws.services.paging import items, pages
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.values import object_member, objects_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Any
 
     from ssm_ssh.aws.api.client import Api
 

@@ -6,18 +6,18 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.htm
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from ssm_ssh.aws.services.instances import instance_pages, state_of
 from ssm_ssh.aws.services.paging import items, pages
 from ssm_ssh.aws.services.platform_users import default_user
 from ssm_ssh.errors import AccessDenied, AwsError, SsmSshError
 from ssm_ssh.names import is_instance_id
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.values import objects_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from threading import Thread
+    from typing import Any
 
     from ssm_ssh.aws.api.client import Api
 

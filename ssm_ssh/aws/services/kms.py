@@ -7,9 +7,9 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 from __future__ import annotations
 
 from binascii import Error, a2b_base64
-from typing import TYPE_CHECKING
 
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.values import object_member, text_member
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInst
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ssm_ssh.aws.services.instances import instances_with, state_of
 from ssm_ssh.aws.services.inventory import GONE, node_infos, node_of, tag_filter
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.values import text_member
 
 if TYPE_CHECKING:

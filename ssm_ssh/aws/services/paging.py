@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.values import objects_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from ssm_ssh.aws.api.client import Api
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssm_ssh import names
 from ssm_ssh.errors import (
@@ -22,11 +21,13 @@ from ssm_ssh.errors import (
     Throttled,
     UsageError,
 )
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.text import printable
 from ssm_ssh.values import object_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from ssm_ssh.aws.api.client import Api
 

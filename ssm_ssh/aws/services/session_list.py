@@ -5,14 +5,14 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeSess
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from ssm_ssh.aws.services.paging import items, pages
 from ssm_ssh.errors import ProtocolError
+from ssm_ssh.startup import TYPE_CHECKING, NamedTuple
 from ssm_ssh.values import object_member, text_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from ssm_ssh.aws.api.client import Api
 

@@ -5,14 +5,14 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_StartSession
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ssm_ssh import names
 from ssm_ssh.errors import AwsError, ProtocolError, SessionGone, UsageError
+from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from ssm_ssh.aws.api.client import Api
 
