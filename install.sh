@@ -351,6 +351,8 @@ build() { # a complete virtual environment in $new
     add "building ssm-ssh" --compile --no-deps --no-build-isolation "$checkout"
     unset PYTHONPATH TMPDIR
     rm -rf "$new/tmp"
+    # Before Python 3.12, venv brings setuptools, which this file would have each start of the program import.
+    rm -f "$new"/lib/python3.*/site-packages/distutils-precedence.pth
     helper write-program "$new/bin" || exit
     if [ -z "$(version_of "$new/bin/ssm-ssh")" ]; then
         reason=$("$new/bin/ssm-ssh" --version 2>&1 </dev/null) || :

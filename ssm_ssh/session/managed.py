@@ -130,14 +130,21 @@ def start(
     log: Log,
     on_connected: Callable[[], None] = lambda: None,
     make_key: Callable[[str, KeyRequest], DataKey] = _no_key,
+    reached: Callable[[bool], None] | None = None,
 ) -> ManagedSession:
     """Start a session of any document; `gateway` connects meanwhile. Raises what start_session raises.
 
     `purpose` is for the session's record on this machine, `reason` for the audit trail. `make_key`: that of
-    ManagedSession.
+    ManagedSession; `reached`: that of Api.call.
     """
     started = start_session(
-        api, instance_id, document, parameters, reason=reason, deadline=time.monotonic() + _CALL_LIMIT
+        api,
+        instance_id,
+        document,
+        parameters,
+        reason=reason,
+        deadline=time.monotonic() + _CALL_LIMIT,
+        reached=reached,
     )
     from ssm_ssh.session import records
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 CLIENT_VERSION = "1.2.764.0"
 # The longest reason of StartSession.
 _MOST_REASON = 256
+# Seconds that the call that starts a session has for itself. What is imported meanwhile would only slow it down; on a
+# slow network there is time for both.
+_HEAD_START = 0.02
 # Seconds for a question about the instance while a session waits.
 _QUESTION = 10.0
 
@@ -75,6 +78,7 @@ class SessionStarter:
         self._bring_up: BringUp | None = None
         self._world: InstanceWorld | None = None
         self._cancelled = threading.Event()
+        self._ahead: _Ahead | None = None
 
     def api(self) -> Api:
         """Return the APIs of the account and region."""
@@ -87,6 +91,15 @@ class SessionStarter:
                 self._api = Api(self._settings, credentials=credentials, debug=self._log.debug)
         return self._api
 
+    def begin(self) -> None:
+        """Start the session that the first `start` will return, in a thread of its own. Blocks for 20 ms at most.
+
+        So AWS is asked before the caller has imported the rest of what a connection needs. Signals must be caught
+        already: a process that ends by one would leave the session open.
+        """
+        self._ahead = _Ahead(self._start_session)
+        self._ahead.asked.wait(_HEAD_START)
+
     def start(self) -> ManagedSession:
         """Start a session, and the instance first if it is off and may be started. Blocks.
 
@@ -94,7 +107,8 @@ class SessionStarter:
         """
         while True:
             try:
-                session = self._start_session()
+                ahead, self._ahead = self._ahead, None
+                session = self._start_session() if ahead is None else ahead.result()
             except TargetNotConnected as error:
                 self.bring_up(error)
             else:
@@ -147,6 +161,7 @@ class SessionStarter:
                 log=self._log,
                 on_connected=self._remember,
                 make_key=self._data_key,
+                reached=self._reached,
             )
         except TargetNotConnected:
             gateway.abandon()
@@ -155,6 +170,11 @@ class SessionStarter:
             self.asking = False
         self._log.info(f"session {session.id} started: {self._purpose}")
         return session
+
+    def _reached(self, _: bool) -> None:
+        """Let `begin` return: the connection to AWS stands, and the call is being sent."""
+        if self._ahead is not None:
+            self._ahead.asked.set()
 
     def agent_connected(self) -> bool | None:
         """Ask AWS whether the instance's agent is connected; None: AWS could not be asked. Blocks."""
@@ -197,6 +217,31 @@ class SessionStarter:
             history.remember([known])
         except StateError as error:
             self._log.info(f"not recorded: {error.sentence()}")
+
+
+class _Ahead:
+    """A session that is being started in a thread."""
+
+    def __init__(self, start: Callable[[], ManagedSession]) -> None:
+        self.asked = threading.Event()
+        self._session: ManagedSession | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(start,), daemon=True)
+        self._thread.start()
+
+    def result(self) -> ManagedSession:
+        """Return the session when it is there. Blocks. Raises what `start` has raised."""
+        self._thread.join()
+        if self._session is None:
+            raise self._error or RuntimeError("no session")
+        return self._session
+
+    def _run(self, start: Callable[[], ManagedSession]) -> None:
+        try:
+            self._session = start()
+        except BaseException as error:  # raised again in `result`
+            self._error = error
+        self.asked.set()
 
 
 def channel_maker(session_types: Collection[str], *, least_agent: str = "") -> Callable[[], Channel]:

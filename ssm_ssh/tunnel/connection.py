@@ -64,20 +64,27 @@ class Connection(Explanations):
 
     def carry(self) -> int:
         """Carry the connection on stdin and stdout until it ends; returns the exit status."""
-        from ssm_ssh.channel.handshake import PORT
-        from ssm_ssh.relay.stdio import StandardStreams
-        from ssm_ssh.tunnel.relay import ssh_relay
+        from ssm_ssh.relay.signals import catching
+        from ssm_ssh.relay.tasks import TaskRunner
 
         self._key.choose_key()
-        relay = ssh_relay(
-            self,
-            StandardStreams(),
-            channel_maker((PORT,)),
-            self._log,
-            resume_limit=self._options.resume_limit,
-            random=random_fraction,
-        )
-        return relay.run()
+        tasks = TaskRunner()
+        with catching(tasks.waker):
+            self._starter.begin()
+            from ssm_ssh.channel.handshake import PORT
+            from ssm_ssh.relay.stdio import StandardStreams
+            from ssm_ssh.tunnel.relay import ssh_relay
+
+            relay = ssh_relay(
+                self,
+                StandardStreams(),
+                channel_maker((PORT,)),
+                self._log,
+                resume_limit=self._options.resume_limit,
+                random=random_fraction,
+                tasks=tasks,
+            )
+            return relay.run()
 
     # --- the steps: each blocks, in a thread of its own ---------------------------------------------------------------
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ssm_ssh.relay.assembly import Parts
     from ssm_ssh.relay.loop import Relay
     from ssm_ssh.relay.stdio import StandardStreams
+    from ssm_ssh.relay.tasks import TaskRunner
     from ssm_ssh.tunnel.service import TunnelService
 
 
@@ -25,6 +26,7 @@ def ssh_relay(
     *,
     resume_limit: float = 900.0,
     random: Callable[[], float],
+    tasks: TaskRunner | None = None,
 ) -> Relay:
     """Return a relay between `streams` and a session that `service` starts. It takes over the process's signals."""
 
@@ -40,5 +42,12 @@ def ssh_relay(
         )
 
     return assemble(
-        handler, service.start, make_channel, log, resume_limit=resume_limit, random=random, back_pressure=False
+        handler,
+        service.start,
+        make_channel,
+        log,
+        resume_limit=resume_limit,
+        random=random,
+        back_pressure=False,
+        tasks=tasks,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -41,10 +42,13 @@ def on_a_terminal(columns: int, program: str = _PROGRAM, **env: str) -> str:
             check=True,
             timeout=60,
         )
-        return os.read(controlling, 65536).decode().replace("\r\n", "\n")
     finally:
-        os.close(controlling)
         os.close(terminal)
+    shown = b""
+    with os.fdopen(controlling, "rb", buffering=0) as screen, contextlib.suppress(OSError):  # EIO is the end
+        while piece := screen.read(65536):
+            shown += piece
+    return shown.decode().replace("\r\n", "\n")
 
 
 def test_a_pipe_gets_ascii_of_any_width(capsys: pytest.CaptureFixture[str]) -> None:

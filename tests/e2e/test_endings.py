@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +110,16 @@ def test_ssh_ends_while_the_session_is_being_started(world: World, left: Left) -
         world.lab.clear_faults()
     until(lambda: not left(), "the end of the session", SOON, left)  # the agent takes a moment to obey
     assert len(world.lab.sessions()) <= before + 1
+
+
+def test_a_tunnel_that_is_ended_at_any_moment_of_its_start_leaves_no_session(world: World, left: Left) -> None:
+    """Signals are caught before AWS is asked for the session."""
+    for step in range(12):
+        running = world.start(sys.executable, "-I", "-m", "ssm_ssh", "proxy", world.web.instance_id, "22", "ec2-user")
+        time.sleep(step / 60)  # each moment will do
+        running.process.terminate()
+        running.process.wait(SOON)
+    until(lambda: not left(), "the end of the sessions and of the tunnels", SOON, left)
 
 
 def test_the_instance_dies(world: World, left: Left) -> None:

@@ -29,7 +29,9 @@ class FakeApi:
         self.called: list[tuple[str, dict[str, Any]]] = []
         self.deadlines: list[float] = []
 
-    def call(self, _: str, operation: str, payload: dict[str, Any], *, target: str, deadline: float) -> dict[str, str]:
+    def call(
+        self, _: str, operation: str, payload: dict[str, Any], *, target: str, deadline: float, **more: object
+    ) -> dict[str, str]:
         self.called.append((operation, payload))
         self.deadlines.append(deadline - time.monotonic())
         return self.answers.pop(0)

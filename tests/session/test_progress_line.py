@@ -79,7 +79,8 @@ def test_a_line_that_is_left_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     line.show("a step", 1)
     line.leave()
     line.leave()
-    assert os.read(master, 1000).replace(b"\r\r", b"\r") == b"\rssm-ssh: a step (1 s)\x1b[K\r\n"
+    wanted = b"\rssm-ssh: a step (1 s)\x1b[K\r\n"
+    assert shown(master, len(wanted) + 1).replace(b"\r\r", b"\r") == wanted
     os.close(master)
     os.close(slave)
 

@@ -129,3 +129,49 @@ def test_the_channels_of_a_command_are_those_of_one_client() -> None:
     assert first["ClientId"] == second["ClientId"]
     assert str(uuid.UUID(first["ClientId"], version=4)) == first["ClientId"]
     assert first["ClientVersion"] == module.CLIENT_VERSION
+
+
+class Started:
+    """A starter whose sessions are numbers; each start ends when it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go = threading.Event()
+        self.count = 0
+        self.starter = off("")
+        self.error: SsmSshError | None = None
+        monkeypatch.setattr(self.starter, "_start_session", self._start)
+
+    def _start(self) -> int:
+        self.count += 1
+        number = self.count
+        self.starter._reached(False)
+        self.go.wait(60)
+        if self.error is not None:
+            raise self.error
+        return number
+
+
+def test_a_session_that_was_begun_is_the_first_that_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = Started(monkeypatch)
+    started.starter.begin()
+    assert started.count == 1
+    started.go.set()
+    assert [started.starter.start(), started.starter.start()] == [1, 2]
+
+
+def test_what_fails_ahead_fails_where_the_session_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = Started(monkeypatch)
+    started.error = SsmSshError("denied")
+    started.go.set()
+    started.starter.begin()
+    for _ in range(2):
+        with pytest.raises(SsmSshError, match="denied"):
+            started.starter.start()
+
+
+def test_a_start_that_takes_long_is_not_waited_for_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = Started(monkeypatch)
+    monkeypatch.setattr(started.starter, "_reached", lambda _: None)
+    started.starter.begin()
+    started.go.set()
+    assert started.starter.start() == 1

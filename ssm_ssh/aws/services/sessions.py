@@ -11,7 +11,7 @@ from ssm_ssh.startup import TYPE_CHECKING
 from ssm_ssh.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from ssm_ssh.aws.api.client import Api
@@ -62,15 +62,16 @@ def start_session(
     *,
     reason: str = "",
     deadline: float | None = None,
+    reached: Callable[[bool], None] | None = None,
 ) -> StartedSession:
     """Start a session with `target`; the first 256 characters of `reason` show in the audit trail.
 
-    `deadline` is in time.monotonic()'s seconds. Raises what Api.call raises, and UsageError. The call is repeated
-    after a lost answer: the session that may have been started without our knowing has no data channel, does nothing
-    on the instance, and Systems Manager ends it when it idles out.
+    `deadline` is in time.monotonic()'s seconds, `reached` is that of Api.call. Raises what Api.call raises, and
+    UsageError. The call is repeated after a lost answer: the session that may have been started without our knowing has
+    no data channel, does nothing on the instance, and Systems Manager ends it when it idles out.
     """
     payload = start_payload(target, document, parameters, reason)
-    answer = api.call("ssm", "StartSession", payload, target=target, deadline=deadline)
+    answer = api.call("ssm", "StartSession", payload, target=target, deadline=deadline, reached=reached)
     session_id = _text(answer, "SessionId")
     token, url = _text(answer, "TokenValue"), _text(answer, "StreamUrl")
     if not session_id or not token or not url:
