@@ -20,6 +20,7 @@ _NOT_UNIT = (
     *("lab/agent/", "lab/gateway/", "lab/faults/", "tunnel/test_relay.py"),  # real sockets, threads and seconds
     "channel/test_session_flow.py",  # minutes of virtual time, byte by byte
     *("test_install.py", "test_install_python.py", "test_install_refusals.py", "test_install_upgrade.py"),
+    "test_install_killed.py",
     *(
         "test_uninstall.py",
         "test_fresh.py",
