@@ -29,7 +29,9 @@ def examine_account(api: Api, *, clock: Callable[[], float] = time.time) -> list
         answer = caller.collect(api, deadline=time.monotonic() + LIMIT)
     except SsmSshError as error:
         return _without_caller(caller.failed(error), way_out.check(routes()))
-    found = caller.check(answer, expires=api.credentials.get().expires, now=clock(), skew=api.skew)
+    found = caller.check(
+        answer, expires=api.credentials.get().expires, now=clock(), skew=api.skew or api.clock_difference()
+    )
     return [*way_out.check(routes()), *found]
 
 
@@ -52,7 +54,9 @@ def examine(
         answer = caller.collect(api, deadline=deadline)
     except SsmSshError as error:
         return _without_caller(caller.failed(error), way_out.check(routes()))
-    found = caller.check(answer, expires=api.credentials.get().expires, now=clock(), skew=api.skew)
+    found = caller.check(
+        answer, expires=api.credentials.get().expires, now=clock(), skew=api.skew or api.clock_difference()
+    )
     allowed: Mapping[str, Answer] = {}
 
     def ask_rights() -> None:

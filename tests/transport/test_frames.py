@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import sys
+import types
 from itertools import pairwise
 from pathlib import Path
 
@@ -176,16 +177,25 @@ def test_a_close_payload_is_parsed_to_the_same_code(code: int) -> None:
     assert parse_close(close_payload(code)) == (code, "")
 
 
-@pytest.mark.parametrize(
-    "body", ["raise ImportError", "x = 1", "apply_mask = 1", "def apply_mask(data, mask): return data"]
-)
+@pytest.mark.parametrize("attributes", [{}, {"apply_mask": 1}, {"apply_mask": lambda data, mask: data}])
 def test_an_extension_module_that_does_not_work_is_not_used(
-    body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    attributes: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = tmp_path / "websockets" / "speedups.py"
+    module = types.ModuleType("speedups")
+    vars(module).update(attributes)
+    monkeypatch.setattr(importlib.machinery.ExtensionFileLoader, "create_module", lambda *_: module)
+    monkeypatch.setattr(importlib.machinery.ExtensionFileLoader, "exec_module", lambda *_: None)
+    assert mask_in_c() is None
+
+
+@pytest.mark.parametrize("suffix", [importlib.machinery.EXTENSION_SUFFIXES[0], ".py"])
+def test_an_extension_module_that_cannot_be_loaded_is_not_used(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "websockets" / f"speedups{suffix}"
     module.parent.mkdir()
     (module.parent / "__init__.py").touch()
-    module.write_text(body)
+    module.write_text("apply_mask = 1\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert mask_in_c() is None
 

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
         def correct_clock(self, date: str, used: float) -> bool:
             """See Api.correct_clock."""
 
+        def note_date(self, date: str) -> None:
+            """See Api.note_date."""
+
         def now(self) -> float:
             """See Api.now."""
 
@@ -90,6 +93,7 @@ class Attempt:
             return error, None
         except NetworkError as error:
             return error, _TRANSIENT_DELAY
+        self._caller.note_date(response.headers.get("date", ""))
         if response.status == 200:
             self.result = self._decode(response)
             return None, None

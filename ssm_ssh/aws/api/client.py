@@ -69,6 +69,7 @@ class Api:
         self._budget = _RETRY_BUDGET
         self.skew = 0.0
         """Seconds that this computer's clock is behind AWS's, as far as AWS has said."""
+        self._dated: tuple[str, float] | None = None
 
     def __repr__(self) -> str:
         return f"Api({self.settings!r})"
@@ -184,13 +185,21 @@ class Api:
         """Return the time to sign with, in seconds since the epoch: this computer's, corrected by AWS's."""
         return self._clock() + self.skew
 
+    def note_date(self, date: str) -> None:
+        """Keep the Date header of an answer, for `clock_difference`."""
+        self._dated = date, self._clock()
+
+    def clock_difference(self) -> float | None:
+        """Return how many seconds this computer's clock is behind AWS's by the last answer; None: AWS has not said.
+
+        The header has whole seconds, and an answer takes a while, so one or two seconds mean nothing.
+        """
+        return None if self._dated is None else _difference(*self._dated)
+
     def correct_clock(self, date: str, used: float) -> bool:
         """Adopt the server's time; return whether it differs by minutes from that of a signature with skew `used`."""
-        from email.utils import parsedate_to_datetime
-
-        try:
-            skew = parsedate_to_datetime(date).timestamp() - self._clock()
-        except (TypeError, ValueError):
+        skew = _difference(date, self._clock())
+        if skew is None:
             return False
         if abs(skew - used) < _TOLERATED_SKEW:
             return False
@@ -214,3 +223,13 @@ class Api:
     def _restore_budget(self) -> None:
         with self._lock:
             self._budget = _RETRY_BUDGET
+
+
+def _difference(date: str, now: float) -> float | None:
+    """Return how many seconds the Date header `date` (RFC 9110, 5.6.7) is ahead of `now`; None for no such date."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(date).timestamp() - now
+    except (TypeError, ValueError):
+        return None

@@ -276,6 +276,18 @@ def test_an_expired_request_is_a_wrong_clock_first(
     assert calls.api.skew == 3600
 
 
+def test_each_answer_shows_how_far_the_clocks_differ(calls: Calls, aws: FakeAws, answer: object) -> None:
+    assert calls.api.clock_difference() is None
+    for date, difference in ((calls.now + 120, 120.0), (calls.now - 30, -30.0)):
+        aws.answers = [answer(200, {}, {"Date": formatdate(date, usegmt=True)})]
+        calls.api.call("ssm", "GetConnectionStatus", {})
+        assert calls.api.clock_difference() == difference
+    aws.answers = [answer(200, {}, {"Date": "yesterday"})]
+    calls.api.call("ssm", "GetConnectionStatus", {})
+    assert calls.api.clock_difference() is None
+    assert calls.api.skew == 0
+
+
 def test_keys_that_never_expire_leave_the_time_as_the_reason(
     calls: Calls, aws: FakeAws, request_expired: object
 ) -> None:
