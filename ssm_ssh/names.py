@@ -115,3 +115,9 @@ def is_profile(text: str) -> bool:
 def is_alias_label(text: str) -> bool:
     """Return whether `text` has the form of an alias: one label of a host name, underscores allowed."""
     return 0 < len(text) <= LONGEST_LABEL and text[0] in _ALPHANUMERIC and _ALIAS.issuperset(text)
+
+
+def is_duration(text: str) -> bool:
+    """Return whether `text` is "" or `no`, or a time as ssh's ControlPersist takes it: 90, 90s, 10m, 1h."""
+    number = text[:-1] if text[-1:] in ("s", "m", "h") else text
+    return text in ("", "no") or (0 < len(number) <= 5 and _DIGITS.issuperset(number) and int(number) > 0)

@@ -105,3 +105,13 @@ def test_what_is_no_user(name: str) -> None:
 )
 def test_a_whole_session_id(text: str, valid: bool) -> None:
     assert names.is_session_id(text) is valid
+
+
+@pytest.mark.parametrize("text", ["", "no", "90", "90s", "10m", "1h", "99999s"])
+def test_times_that_a_connection_is_shared_for(text: str) -> None:
+    assert names.is_duration(text)
+
+
+@pytest.mark.parametrize("text", ["yes", "0", "0m", "m", "-1", "1d", "1h30m", "100000", "1 h", "\u0663m", "ten"])
+def test_no_times_that_a_connection_is_shared_for(text: str) -> None:
+    assert not names.is_duration(text)

@@ -60,7 +60,7 @@ def run(argv: list[str]) -> int:
     done = install.set_up(
         where,
         ssh,
-        lambda before: compose(where, before, dry_run=options.dry_run),
+        lambda before: compose(where, before, dry_run=options.dry_run, share=options.share),
         inline=options.inline,
         dry_run=options.dry_run,
     )
@@ -85,6 +85,14 @@ def _parser() -> Arguments:
         default=None,
         help="keep the rules in ~/.ssh/config itself, between two marks, for programs that do not follow Include "
         "(paramiko); --no-inline goes back. Otherwise it stays as it is",
+    )
+    parser.add_argument(
+        "--share",
+        nargs="?",
+        const="10m",
+        metavar="TIME",
+        help="have ssh share one connection to an instance, and keep it for TIME after its last use (10m); no: do not. "
+        "Otherwise it stays as it is",
     )
     parser.add_argument("--profile", help="default profile, if nothing else chooses one ('': none)")
     parser.add_argument("--region", help="default region, if nothing else chooses one ('': none)")
@@ -142,6 +150,8 @@ def _store(options: argparse.Namespace, *, dry_run: bool) -> bool:
         changes["default_profile"] = options.profile or None
     if options.region is not None:
         changes["default_region"] = options.region or None
+    if options.share is not None:
+        changes["share"] = None if options.share == "no" else options.share
     if options.search is not None:
         changes["search"] = _places(options.search) or None
     path, before, after = schema.preview(changes)

@@ -248,6 +248,13 @@ SETTINGS: tuple[Setting, ...] = (
         "key to push instead of ssm-ssh's own",
     ),
     Setting(
+        "share",
+        "",
+        _text(names.is_duration),
+        "no, or a time such as 90s, 10m or 1h",
+        "how long ssh keeps a connection for others to share, from the next setup on; like `setup --share`",
+    ),
+    Setting(
         "key_type",
         "auto",
         _choice("auto", "rsa", "ed25519"),

@@ -13,7 +13,7 @@ from ssm_ssh.hostkeys import known_hosts
 from ssm_ssh.installation import program
 from ssm_ssh.locate import hostname
 from ssm_ssh.settings import schema
-from ssm_ssh.sshconfig import include
+from ssm_ssh.sshconfig import include, sharing
 from ssm_ssh.sshconfig.atomic_replace import look
 from ssm_ssh.sshconfig.install import set_up
 from ssm_ssh.sshconfig.locations import environment
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ssm_ssh.sshconfig.managed_file import Alias, Stored
 
 
-def compose(place: Place, before: Stored, *, dry_run: bool = False) -> Managed:
-    """Return what our file is to say, keeping what it stored `before`.
+def compose(place: Place, before: Stored, *, dry_run: bool = False, share: str | None = None) -> Managed:
+    """Return what our file is to say, keeping what it stored `before`. `share`: that setting, None: as it is stored.
 
     Puts down which key of the agent ssh is to offer, except in a dry run. Raises UsageError for settings that cannot
     be, and for a key that is not there.
@@ -47,6 +47,7 @@ def compose(place: Place, before: Stored, *, dry_run: bool = False) -> Managed:
         resume_limit=chosen.seconds("resume_limit"),
         environment=environment(place.home),
         suffixes=hostname.suffixes(_profiles()),
+        options=sharing.options(place.folder, chosen.text("share") if share is None else share),
         aliases=before.aliases,
         made=before.made,
         names=before.names,

@@ -132,7 +132,7 @@ def _open(world: World) -> set[str]:
 
 @pytest.fixture
 def somebody(world: World) -> Iterator[Somebody]:
-    with tempfile.TemporaryDirectory(prefix="ssm-ssh-setup-") as folder:
+    with tempfile.TemporaryDirectory(prefix="s-") as folder:
         Path(folder).chmod(0o711)
         somebody = Somebody(world.lab, Path(folder))
         try:
@@ -186,6 +186,20 @@ def test_an_installation_with_an_ed25519_key_keeps_it(world: World, somebody: So
     somebody.setup(SSM_SSH_KEY_TYPE="rsa")
     assert "id_ed25519" not in somebody.run("cat", str(somebody.home / ".ssh" / "ssm-ssh.config"))
     assert somebody.run("ssh", world.web.destination, "echo there").endswith("there\n")
+
+
+def test_a_shared_connection_needs_no_other_session(world: World, somebody: Somebody) -> None:
+    somebody.setup("--share", "60s")
+    before = len(world.sessions(world.web))
+    try:
+        for word in ("one", "two"):
+            assert somebody.run("ssh", world.web.destination, f"echo {word}").endswith(f"{word}\n")
+        assert len(world.sessions(world.web)) == before + 1
+        assert "Nothing to do" in somebody.setup()
+    finally:
+        somebody.run("ssh", "-O", "exit", world.web.destination)
+    somebody.setup("--share", "no")
+    assert "ControlPersist" not in somebody.run("cat", str(somebody.home / ".ssh" / "ssm-ssh.config"))
 
 
 def test_without_a_path_as_from_cron_or_a_desktop(world: World, somebody: Somebody) -> None:
