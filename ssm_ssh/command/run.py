@@ -6,7 +6,6 @@ import secrets
 import signal
 
 from ssm_ssh.channel.handshake import INTERACTIVE, NONINTERACTIVE
-from ssm_ssh.command.handler import CommandHandler
 from ssm_ssh.command.progress import NOT_FOUND, not_a_line
 from ssm_ssh.command.script import Way, parameter
 from ssm_ssh.random_numbers import random_fraction
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ssm_ssh.aws.config.settings import AwsSettings
+    from ssm_ssh.command.handler import CommandHandler
     from ssm_ssh.command.script import Request
     from ssm_ssh.errors import SsmSshError
     from ssm_ssh.log import Log
@@ -60,9 +60,9 @@ def run(
 
     `start`: the setting of that name.
     """
-    from ssm_ssh.relay.assembly import assemble
+    from ssm_ssh.relay.signals import catching
+    from ssm_ssh.relay.tasks import TaskRunner
     from ssm_ssh.session.starter import SessionStarter, channel_maker
-    from ssm_ssh.shell.terminal import terminal_poller
 
     first: SsmSshError | None = None
     for way in ways(request):
@@ -83,30 +83,36 @@ def run(
             start=start,
         )
         handlers: list[CommandHandler] = []
+        tasks = TaskRunner()
+        with catching(tasks.waker):
+            starter.begin()
+            from ssm_ssh.command.handler import CommandHandler
+            from ssm_ssh.relay.assembly import assemble
+            from ssm_ssh.shell.terminal import terminal_poller
 
-        def make_handler(
-            parts: Parts,
-            starter: SessionStarter = starter,
-            way: Way = way,
-            token: str = token,
-            handlers: list[CommandHandler] = handlers,
-        ) -> CommandHandler:
-            handlers.append(CommandHandler(starter, parts, request, way, token))
-            return handlers[0]
+            def make_handler(
+                parts: Parts,
+                starter: SessionStarter = starter,
+                way: Way = way,
+                token: str = token,
+                handlers: list[CommandHandler] = handlers,
+            ) -> CommandHandler:
+                handlers.append(CommandHandler(starter, parts, request, way, token))
+                return handlers[0]
 
-        least = LEAST_AGENT if way is Way.APART else ""
-        relay = assemble(
-            make_handler,
-            starter.start,
-            channel_maker((_TYPES[way],), least_agent=least),
-            log,
-            resume_limit=resume_limit,
-            random=random_fraction,
-            back_pressure=True,
-            signals=(signal.SIGWINCH,) if way is Way.TERMINAL else (),
-            poller=terminal_poller() if way is Way.TERMINAL else None,
-        )
-        relay.run()
+            relay = assemble(
+                make_handler,
+                starter.start,
+                channel_maker((_TYPES[way],), least_agent=LEAST_AGENT if way is Way.APART else ""),
+                log,
+                resume_limit=resume_limit,
+                random=random_fraction,
+                back_pressure=True,
+                signals=(signal.SIGWINCH,) if way is Way.TERMINAL else (),
+                poller=terminal_poller() if way is Way.TERMINAL else None,
+                tasks=tasks,
+            )
+            relay.run()
         handler = handlers[0]
         if handler.missing and way is Way.APART:
             first = handler.error

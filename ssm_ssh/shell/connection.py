@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from ssm_ssh.channel.handshake import INTERACTIVE, SHELL
 from ssm_ssh.random_numbers import random_fraction
-from ssm_ssh.relay.assembly import assemble
+from ssm_ssh.relay.signals import catching
+from ssm_ssh.relay.tasks import TaskRunner
 from ssm_ssh.session.starter import SessionStarter, channel_maker
-from ssm_ssh.shell.handler import FAILED, SIGNALS, ShellHandler
-from ssm_ssh.shell.terminal import terminal_poller
 from ssm_ssh.startup import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from ssm_ssh.log import Log
     from ssm_ssh.relay.assembly import Parts
     from ssm_ssh.shell.commands import Start
+    from ssm_ssh.shell.handler import ShellHandler
     from ssm_ssh.shell.terminal import Terminal
 
 
@@ -49,24 +48,32 @@ def carry(
         start=start_instance,
     )
     handlers: list[ShellHandler] = []
+    tasks = TaskRunner()
+    with catching(tasks.waker):
+        starter.begin()
+        from ssm_ssh.channel.handshake import INTERACTIVE, SHELL
+        from ssm_ssh.relay.assembly import assemble
+        from ssm_ssh.shell.handler import FAILED, SIGNALS, ShellHandler
+        from ssm_ssh.shell.terminal import terminal_poller
 
-    def handler(parts: Parts) -> ShellHandler:
-        handlers.append(ShellHandler(starter, terminal, parts, unix=start.unix))
-        return handlers[0]
+        def handler(parts: Parts) -> ShellHandler:
+            handlers.append(ShellHandler(starter, terminal, parts, unix=start.unix))
+            return handlers[0]
 
-    relay = assemble(
-        handler,
-        starter.start,
-        channel_maker((SHELL, INTERACTIVE)),
-        log,
-        resume_limit=resume_limit,
-        random=random_fraction,
-        back_pressure=True,
-        signals=SIGNALS,
-        poller=terminal_poller(),
-    )
-    try:
-        failed = relay.run()
-    finally:
-        terminal.close()
+        relay = assemble(
+            handler,
+            starter.start,
+            channel_maker((SHELL, INTERACTIVE)),
+            log,
+            resume_limit=resume_limit,
+            random=random_fraction,
+            back_pressure=True,
+            signals=SIGNALS,
+            poller=terminal_poller(),
+            tasks=tasks,
+        )
+        try:
+            failed = relay.run()
+        finally:
+            terminal.close()
     return handlers[0].status or (FAILED if failed else 0)

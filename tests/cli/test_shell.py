@@ -133,7 +133,7 @@ def test_it_loads_as_little_as_a_connection(tmp_path: Path) -> None:
     finally:
         os.close(master)
         os.close(slave)
-    assert "ssm_ssh.shell.handler" in done.stdout, done.stderr
+    assert "ssm_ssh.session.starter" in done.stdout, done.stderr
     for module in ("argparse", "asyncio", "logging", "botocore", "rich", "subprocess", "ssm_ssh.cli.picker"):
         assert f"'{module}'" not in done.stdout, module
 
