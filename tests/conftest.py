@@ -21,6 +21,8 @@ hypothesis.settings.register_profile("tests", deadline=None, suppress_health_che
 hypothesis.settings.register_profile(
     "coverage", hypothesis.settings.get_profile("tests"), derandomize=True, max_examples=25
 )
+# For `tests/run unit`, which answers in a minute. A whole run takes the usual number of examples.
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("tests"), max_examples=20)
 hypothesis.settings.load_profile(os.environ.get("SSM_SSH_TESTS_HYPOTHESIS", "tests"))
 
 
