@@ -67,7 +67,13 @@ examples:
   ssm-ssh key remove && ssm-ssh key renew
 """
 
-_PAIRS = (Column("STATE"), Column("FINGERPRINT", whole=True), Column("MADE", spare=1), Column("NEXT", wrap=True))
+_PAIRS = (
+    Column("STATE"),
+    Column("TYPE", spare=2),
+    Column("FINGERPRINT", whole=True),
+    Column("MADE", spare=1),
+    Column("NEXT", wrap=True),
+)
 _ENTRIES = (
     Column("STATE", whole=True),
     Column("ENTRY", whole=True),
@@ -170,12 +176,17 @@ def _pair_rows(pairs: Sequence[tuple[Pair, str]], settings: Settings) -> list[tu
     return [
         (
             Cell(state, output.GOOD if state == "current" else output.QUIET),
+            _type(pair),
             _fingerprint(pair.line),
             _minute(pair.made),
-            _next(pair, state, pairs, settings),
+            _next(pair, state, [other for other in pairs if _type(other[0]) == _type(pair)], settings),
         )
         for pair, state in pairs
     ]
+
+
+def _type(pair: Pair) -> str:
+    return pair.line.partition(" ")[0]
 
 
 def _fingerprint(public_line: str) -> str:
@@ -186,7 +197,7 @@ def _fingerprint(public_line: str) -> str:
 
 
 def _next(pair: Pair, state: str, pairs: Sequence[tuple[Pair, str]], settings: Settings) -> str:
-    """Return until when `pair` serves, or from when."""
+    """Return until when `pair` serves, or from when. `pairs` are those of its type."""
     from ssm_ssh.auth.keypair import GRACE, OVER_AGE, kept_until
 
     if state == "resting":

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ssm_ssh.auth import keypair, push, push_journal
+from ssm_ssh.auth.key_type import RSA
 from ssm_ssh.aws.api.client import Api
 from ssm_ssh.cli import main
 from ssm_ssh.errors import KeyRefused
@@ -140,6 +141,29 @@ def test_the_fate_of_each_pair_is_shown(home: Path, capsys: pytest.CaptureFixtur
     assert "in use until" in current
 
 
+def test_a_pair_follows_one_of_its_own_type(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    now = time.time()
+    keypair.public_key(now=now - 7200)
+    keypair.public_key(RSA, now=now - 3600)
+    assert run("renew") == 0
+    capsys.readouterr()
+    assert run() == 0
+    shown = pairs(capsys)
+    assert sorted(line.split()[0:2] for line in shown) == [
+        ["current", "ssh-ed25519"],
+        ["current", "ssh-rsa"],
+        ["resting", "ssh-ed25519"],
+        ["resting", "ssh-rsa"],
+    ]
+    for path in home.rglob("id_ed25519*"):
+        age = now - keypair.GRACE - 60 * (not path.name.startswith("id_ed25519_2"))
+        os.utime(path, (age, age))
+    assert run() == 0
+    retired = next(line for line in pairs(capsys) if line.startswith("retired"))
+    until = time.strftime("%H:%M", time.localtime(now + keypair.GRACE))
+    assert f"kept until {time.strftime('%Y-%m-%d', time.localtime(now + keypair.GRACE))} {until}" in retired
+
+
 @pytest.mark.parametrize("pairs", [1, 2])
 def test_pairs_that_have_served_for_too_long(
     home: Path, pairs: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -175,7 +199,7 @@ def test_a_key_of_the_users_that_cannot_be_used_hides_nothing(
         f"Problem: the key of the settings, {path} (from SSM_SSH_KEY), cannot be used: the public key"
     )
     assert f"the public key {path} cannot be read" in said
-    assert re.search(r"^current  SHA256:", said, re.MULTILINE)
+    assert re.search(r"^current  ssh-ed25519  SHA256:", said, re.MULTILINE)
 
 
 def test_a_removal_that_is_not_confirmed_is_told_without_alarm(
