@@ -39,7 +39,8 @@ _SHOWN = 10
 def run(argv: list[str]) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(argv)
-    from ssm_ssh.sshconfig import effective, install, locations
+    from ssm_ssh.names import is_duration
+    from ssm_ssh.sshconfig import effective, install, locations, sharing
 
     where, ssh = locations.find_place(), effective.find_ssh()
     if options.remove:
@@ -53,6 +54,8 @@ def run(argv: list[str]) -> int:
     from ssm_ssh.settings import schema
     from ssm_ssh.sshconfig.desired import compose, own_key_type
 
+    if is_duration(options.share or ""):  # what cannot be is refused before anything is stored
+        sharing.options(where.folder, options.share or "")
     stored = _store(options, dry_run=options.dry_run)
     if not options.dry_run:
         for key_type in dict.fromkeys((own_key_type(schema.load()), ED25519)):

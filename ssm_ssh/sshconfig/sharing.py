@@ -1,10 +1,12 @@
 """Shared connections: ssh's own multiplexing, so that a second connection to an instance takes milliseconds.
 
 ssh_config(5), ControlMaster, ControlPersist and ControlPath. ssh adds a dot and 16 characters to the path while it
-creates the socket (mux.c), and the path of a socket has at most 103 bytes on macOS.
+creates the socket (mux.c).
 """
 
 from __future__ import annotations
+
+import sys
 
 from ssm_ssh.errors import UsageError
 from ssm_ssh.startup import TYPE_CHECKING
@@ -12,8 +14,8 @@ from ssm_ssh.startup import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-USUAL = "10m"
-_LONGEST_PATH = 103
+# Bytes of a socket's path, sun_path without its end: Linux has 108, macOS and the BSDs 104.
+_LONGEST_PATH = 107 if sys.platform == "linux" else 103
 # %C is the hash of local host, remote host, port and user, in 40 digits.
 _NAME, _EXPANDED = "ssm-%C", len("ssm-") + 40 + len(".") + 16
 

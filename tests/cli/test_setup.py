@@ -115,6 +115,17 @@ def test_several_places_to_search_may_be_given_at_once(home: Home) -> None:
     assert not settings.exists()
 
 
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [("10m", "too long for sockets in it. Run: ssm-ssh setup --share no"), ("often", "share is 'often'")],
+)
+def test_a_connection_that_cannot_be_shared_changes_nothing(home: Home, time: str, words: str) -> None:
+    long = Home(home.path.parent / ("x" * 60) / "home")
+    assert words in long.run("setup", "--share", time, expect=2)
+    assert not (long.path / ".config").exists()
+    assert not (long.path / ".ssh" / "ssm-ssh.config").exists()
+
+
 def test_a_profile_that_is_not_there_changes_nothing(home: Home) -> None:
     assert "profile 'prod' is not in" in home.run("setup", "--profile", "prod", expect=2)
     said = home.run("setup", "--search", "prdo:eu-west-1", expect=2)

@@ -30,7 +30,7 @@ ALLOWED = {
     # text and numbers
     *("array", "binascii", "heapq", "json", "json.decoder", "json.encoder", "json.scanner", "math", "struct"),
     # files
-    *("fnmatch", "glob", "ntpath", "pathlib", "urllib", "urllib.parse", "ipaddress", "pwd", "string"),
+    *("fnmatch", "glob", "grp", "ntpath", "pathlib", "urllib", "urllib.parse", "ipaddress", "pwd", "string"),
     # the shared files of the AWS CLI
     "configparser",
     # signatures and the network

@@ -19,9 +19,11 @@ def test_a_path_of_its_own_for_each_host_port_and_user() -> None:
     )
 
 
-def test_a_socket_s_path_is_limited_to_what_macos_takes() -> None:
+@pytest.mark.parametrize("limit", [103, 107])
+def test_a_socket_s_path_is_limited(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """While ssh creates it, a dot and 16 characters follow the name."""
-    longest = 103 - len("/ssm-") - 40 - 17
+    monkeypatch.setattr(sharing, "_LONGEST_PATH", limit)
+    longest = limit - len("/ssm-") - 40 - 17
     assert sharing.options(Path("/" + "x" * (longest - 1)), "10m")
     for folder in ("/" + "x" * longest, "/" + "\u00f6" * (longest // 2 + 1)):
         with pytest.raises(UsageError) as refused:
