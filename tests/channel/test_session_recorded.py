@@ -180,10 +180,10 @@ def test_a_session_of_any_type_delivers_and_sends_what_was_recorded(name: str) -
     replay = Replay(name, (SESSIONS[name],))
     agent = agent_events(name)
     kept = [event for event in replay.events if isinstance(event, Output | StdErr | ExitCode)]
-    assert [type(event) for event in kept] == [kind for kind, payload in agent if payload]
-    assert delivered(replay.events) == b"".join(payload for kind, payload in agent if kind is Output)
+    assert [type(event) for event in kept] == [type_ for type_, payload in agent if payload]
+    assert delivered(replay.events) == b"".join(payload for type_, payload in agent if type_ is Output)
     errors = b"".join(event.data for event in replay.events if isinstance(event, StdErr))
-    assert errors == b"".join(payload for kind, payload in agent if kind is StdErr)
+    assert errors == b"".join(payload for type_, payload in agent if type_ is StdErr)
     ours = [frame for frame in replay.frames if kind(frame) == INPUT]
     theirs = [row.frame for row in binary(name) if row.sender == "client" and row.fields["message_type"] == INPUT]
     assert payload_types(ours) == payload_types(theirs)
