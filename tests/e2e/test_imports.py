@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.e2e.world import World
+from tests.e2e.world import World, read_until
 
 pytestmark = pytest.mark.e2e
 
@@ -51,7 +51,9 @@ def test_a_connection_imports_nothing_but_what_is_listed(world: World) -> None:
     python = [sys.executable, "-I", "-X", "importtime", "-c"]
     bare = subprocess.run([*python, "pass"], capture_output=True, text=True, check=True).stderr
     program = "from ssm_ssh.cli.main import entry; entry()"
-    done = world.run(*python, program, "proxy", world.web.instance_id, "22", world.web.users[0], expect=None)
+    running = world.start(*python, program, "proxy", world.web.instance_id, "22", world.web.users[0])
+    read_until(running.stdout, b"SSH-2.0")  # all that a connection needs has been imported
+    done = running.finish()
     more = imported(done.whole_stderr) - imported(bare) - _ENVIRONMENT
     assert {"ssm_ssh.transport.websocket", "ssl"} <= more, done.said[-2000:]
     public = {name for name in more if not any(part.startswith("_") for part in name.split("."))}
